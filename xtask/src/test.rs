@@ -1,0 +1,210 @@
+//! `cargo xtask test`: every suite, a summary, and `N passed, N failed` as the last line.
+//!
+//! Everything is built in the release profile with the same features, so that no dependency is compiled twice; the two crates that
+//! would change the features of the others (the benchmarks, and kube-rs as a client) are left out of the workspace's own tests.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::shell::{self, say};
+use crate::{examples, run, tools};
+
+/// A suite that takes longer is taken for one that hangs.
+const SUITE_DURATION_MAX: Duration = Duration::from_secs(20 * 60);
+const BENCH: &str = "wasmgate-bench";
+const CLIENTS: &str = "wasmgate-test-clients";
+
+/// A suite: its name, what it needs besides the build, and what runs it.
+struct Suite {
+    name: &'static str,
+    needs: fn() -> Result<(), String>,
+    command: fn() -> Command,
+}
+
+/// In the order in which they run: what others rest on comes first.
+const SUITES: &[Suite] = &[
+    Suite { name: "style", needs: nothing, command: || cargo(&["fmt", "--all", "--check"]) },
+    // Unit and integration tests of the host, the plugins, the SDK, the examples and the tree's own order. Finds etcd on the PATH.
+    Suite { name: "workspace", needs: nothing, command: || workspace(&[]) },
+    Suite { name: "etcd-3.5", needs: tools::etcd, command: || with_second_etcd(workspace(&["--test", "etcd"])) },
+    Suite { name: "python-example", needs: nothing, command: python_example },
+    Suite { name: "serving", needs: nothing, command: || end_to_end("serving") },
+    Suite { name: "serving-etcd", needs: nothing, command: || with(end_to_end("serving"), "--store=etcd") },
+    Suite { name: "serving-etcd-3.5", needs: tools::etcd, command: || with_second_etcd(with(end_to_end("serving"), "--store=etcd")) },
+    Suite { name: "kubectl", needs: tools::kubectl, command: || end_to_end("kubectl") },
+    Suite { name: "python-client", needs: tools::python_client, command: || end_to_end_by(&tools::client_python(), "python_client") },
+    Suite { name: "kube-rs", needs: nothing, command: kube_rs },
+    Suite { name: "plugins", needs: nothing, command: || end_to_end("plugins") },
+    Suite { name: "bad-input", needs: nothing, command: || end_to_end("bad_input") },
+    Suite { name: "crash", needs: nothing, command: || end_to_end("crash") },
+    Suite { name: "oracle", needs: nothing, command: || end_to_end("oracle") },
+];
+
+fn nothing() -> Result<(), String> {
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = shell::command("cargo");
+    command.args(arguments);
+    command
+}
+
+fn workspace(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--exclude", BENCH, "--exclude", CLIENTS]);
+    command.args(arguments);
+    command
+}
+
+fn with(mut command: Command, argument: &str) -> Command {
+    command.arg(argument);
+    command
+}
+
+fn with_second_etcd(mut command: Command) -> Command {
+    command.env("WASMGATE_ETCD", tools::etcd_program());
+    command
+}
+
+fn with_server(mut command: Command) -> Command {
+    command.env("WASMGATE_BIN", shell::target().join("release/wasmgate"));
+    command
+}
+
+fn python_example() -> Command {
+    let mut command = shell::command("python3");
+    command.args(["-B", "-m", "unittest", "discover", "examples/python/team-label"]);
+    command
+}
+
+fn kube_rs() -> Command {
+    with_server(cargo(&["test", "--release", "--package", CLIENTS]))
+}
+
+/// A script of `tests/e2e`.
+fn end_to_end(script: &str) -> Command {
+    end_to_end_by("python3".as_ref(), script)
+}
+
+fn end_to_end_by(python: &std::path::Path, script: &str) -> Command {
+    let mut command = with_server(shell::command(python));
+    command.arg("-B").arg(shell::root().join("tests/e2e").join(script).with_extension("py"));
+    command
+}
+
+/// What became of a suite.
+struct Outcome {
+    name: &'static str,
+    result: Result<(), String>,
+    cases: Cases,
+    took: Duration,
+}
+
+/// Cases that a suite printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cases {
+    passed: u64,
+    failed: u64,
+}
+
+impl Cases {
+    /// Adds what a line counts: cargo's `test result: ok. 3 passed; 0 failed; …` or a script's `3 passed, 0 failed`.
+    fn count(&mut self, line: &str) {
+        let line = line.strip_prefix("test result: ").map_or(line, |rest| rest.split_once(". ").map_or(rest, |(_, counts)| counts));
+        let mut words = line.split([' ', ',', ';']).filter(|word| !word.is_empty());
+        if let (Some(passed), Some("passed"), Some(failed), Some("failed")) = (words.next(), words.next(), words.next(), words.next())
+            && let (Ok(passed), Ok(failed)) = (passed.parse::<u64>(), failed.parse::<u64>())
+        {
+            self.passed += passed;
+            self.failed += failed;
+        }
+    }
+}
+
+/// Runs all suites, or those named. One that fails does not keep the others from running.
+pub fn test(names: &[String]) -> Result<(), String> {
+    if let Some(unknown) = names.iter().find(|name| !SUITES.iter().any(|suite| suite.name == **name)) {
+        let known = SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
+        return Err(format!("no suite `{unknown}`; there are {known}"));
+    }
+    let start = Instant::now();
+    run::build()?;
+    examples::examples()?;
+    examples::guests()?;
+    say(format!("built after {} s", start.elapsed().as_secs()));
+    let wanted: Vec<&Suite> = SUITES.iter().filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name)).collect();
+    let outcomes: Vec<Outcome> = wanted.iter().enumerate().map(|(index, suite)| one(suite, index + 1, wanted.len())).collect();
+
+    println!("\n{:<18} {:>8} {:>7} {:>7}", "suite", "seconds", "passed", "failed");
+    for Outcome { name, result, cases, took } in &outcomes {
+        let verdict = result.as_ref().map_or_else(|error| format!("FAILED  {error}"), |()| "ok".to_owned());
+        println!("{name:<18} {:>8.1} {:>7} {:>7}  {verdict}", took.as_secs_f32(), cases.passed, cases.failed);
+    }
+    let (passed, failed) = outcomes.iter().fold((0, 0), |(passed, failed), o| (passed + o.cases.passed, failed + o.cases.failed));
+    println!("\n{passed} cases passed and {failed} failed in {} s", start.elapsed().as_secs());
+    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    // The last line is the summary's: no error line behind it.
+    if failed == 0 { Ok(()) } else { std::process::exit(1) }
+}
+
+fn one(suite: &Suite, number: usize, count: usize) -> Outcome {
+    let start = Instant::now();
+    let mut cases = Cases::default();
+    let result = (suite.needs)().and_then(|()| {
+        let mut command = (suite.command)();
+        say(format!("suite {number} of {count}, {}: {}", suite.name, shell::shown(&command)));
+        watched(&mut command, &mut cases)
+    });
+    let took = start.elapsed();
+    say(format!("suite {number} of {count}, {}: {} after {} s", suite.name, if result.is_ok() { "ok" } else { "FAILED" }, took.as_secs()));
+    Outcome { name: suite.name, result, cases, took }
+}
+
+/// Runs it, hands its output on, and counts what it counts.
+fn watched(command: &mut Command, cases: &mut Cases) -> Result<(), String> {
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{}: {error}", shell::shown(command)))?;
+    let Some(output) = child.stdout.take() else { return Err("no output".into()) };
+    let pid = child.id();
+    let (done, over) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        let overdue = over.recv_timeout(SUITE_DURATION_MAX) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        if overdue {
+            // A script that is asked ends the servers that it has started.
+            let _ = Command::new("kill").arg(pid.to_string()).status();
+        }
+        overdue
+    });
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        println!("{line}");
+        cases.count(&line);
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    drop(done);
+    match watchdog.join() {
+        Ok(true) => Err(format!("not done after {} s", SUITE_DURATION_MAX.as_secs())),
+        _ if status.success() => Ok(()),
+        _ => Err(status.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_are_counted() {
+        for (line, passed, failed) in [
+            ("test result: ok. 12 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s", 12, 1),
+            ("test result: FAILED. 3 passed; 2 failed; 0 ignored", 3, 2),
+            ("7 passed, 0 failed", 7, 0),
+            ("ok     it passed, nothing failed (0.1 s)", 0, 0),
+            ("", 0, 0),
+        ] {
+            let mut cases = Cases::default();
+            cases.count(line);
+            assert_eq!(cases, Cases { passed, failed }, "{line}");
+        }
+    }
+}
