@@ -1,0 +1,63 @@
+//! Kinds that extend the API: CustomResourceDefinition and APIService.
+
+use serde_json::{Value, json};
+
+use super::value::{flag, has, if_nil, if_zero, list, object_at, object_mut, set, text};
+use crate::Resource;
+use crate::strategy::Context;
+
+/// `CustomResourceDefinition`
+pub(super) fn default_definition(_: &Resource, definition: &mut Value) {
+    let spec = object_at(definition, "spec");
+    let names = object_at(spec, "names");
+    let kind = text(names, "kind").to_owned();
+    if !kind.is_empty() {
+        if_zero(names, "singular", kind.to_lowercase());
+        if_zero(names, "listKind", format!("{kind}List"));
+    }
+    if_nil(spec, "conversion", json!({ "strategy": "None" }));
+    if let Some(service) = spec.pointer_mut("/conversion/webhook/clientConfig/service") {
+        if_nil(service, "port", 443);
+    }
+    let stored = storage_version(definition);
+    let status = object_at(definition, "status");
+    if let Some(stored) = stored.filter(|_| list(status, "storedVersions").is_empty()) {
+        set(status, "storedVersions", json!([stored]));
+    }
+}
+
+fn storage_version(definition: &Value) -> Option<String> {
+    list(&definition["spec"], "versions").iter().find(|version| flag(version, "storage")).map(|version| text(version, "name").to_owned())
+}
+
+/// `CustomResourceDefinition`: versions in which objects may be stored are remembered.
+pub(super) fn prepare_definition(_: &Resource, definition: &mut Value, _: Option<&Value>) {
+    let Some(stored) = storage_version(definition) else { return };
+    let status = object_at(definition, "status");
+    let mut versions = list(status, "storedVersions").to_vec();
+    if !versions.iter().any(|version| *version == *stored) {
+        versions.push(stored.into());
+        set(status, "storedVersions", versions);
+    }
+}
+
+/// `APIService`
+pub(super) fn default_api_service(_: &Resource, service: &mut Value) {
+    if let Some(service) = object_mut(object_at(service, "spec"), "service") {
+        if_nil(service, "port", 443);
+    }
+}
+
+/// `APIService`: what this server serves itself is there.
+pub(super) fn stamp_api_service(service: &mut Value, old: Option<&Value>, context: &Context<'_>) {
+    if old.is_none() && !has(&service["spec"], "service") {
+        let condition = json!({
+            "type": "Available",
+            "status": "True",
+            "reason": "Local",
+            "message": "Local APIServices are always available",
+            "lastTransitionTime": context.now,
+        });
+        set(object_at(service, "status"), "conditions", json!([condition]));
+    }
+}

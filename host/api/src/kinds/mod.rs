@@ -1,0 +1,310 @@
+//! What the built-in kinds do: defaults, what a client may not set, validation. [`strategy`] is the way in.
+//!
+//! `table` has a row for each kind; a row names a rule where kinds share it (status, generation, …) and a function where a
+//! kind has behaviour of its own. Functions live in one file for each kind or family.
+
+mod admission;
+mod autoscaling;
+mod certificates;
+mod core;
+mod device;
+mod extension;
+mod flowcontrol;
+mod networking;
+mod pod;
+mod pod_template;
+pub mod quantity;
+mod rbac;
+mod service;
+pub mod shape;
+mod storage;
+mod table;
+mod validation;
+mod value;
+mod workload;
+
+use apimachinery::field;
+use apimachinery::object::metadata_mut;
+use serde_json::Value;
+
+use crate::Resource;
+use crate::strategy::{Context, GarbageCollectionPolicy, Strategy};
+
+/// The behaviour of a resource's kind.
+pub fn strategy(resource: &Resource) -> &'static dyn Strategy {
+    table::find(&resource.gvk.group, &resource.gvk.kind)
+}
+
+/// What is wrong with a Service's addresses and families as they were asked for; whoever gives them out asks this first.
+pub fn service_cluster_ip_errors(service: &Value) -> Vec<field::Error> {
+    validation::service::cluster_ip_errors(service)
+}
+
+/// What an update of `status` may change of `metadata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatusMetadata {
+    /// Everything.
+    Free,
+    /// All but labels.
+    KeepLabels,
+    /// Nothing of what a client says about the object: `ResetObjectMetaForStatus`.
+    Reset,
+    /// Nothing but managedFields.
+    KeepAll,
+    /// All but owner references; never marked as deleted.
+    KeepOwners,
+    /// All but labels, annotations, finalizers and owner references.
+    KeepClients,
+}
+
+/// When `metadata.generation` changes.
+#[derive(Clone, Copy)]
+pub(crate) enum Generation {
+    /// The kind has none.
+    None,
+    /// 1 when created, and one more whenever this says that a new object differs from the old.
+    From1(fn(&Value, &Value) -> bool),
+    /// As above, but nothing when created.
+    From0(fn(&Value, &Value) -> bool),
+}
+
+type Prepare = fn(&Resource, &mut Value, Option<&Value>);
+type PrepareSubresource = fn(&Resource, &str, &mut Value, &Value);
+type Stamp = fn(&mut Value, Option<&Value>, &Context<'_>);
+type Validate = fn(&Resource, &Value) -> Vec<field::Error>;
+type ValidateUpdate = fn(&Resource, &Value, &Value) -> Vec<field::Error>;
+type ValidateSubresource = fn(&Resource, &str, &Value, &Value) -> Vec<field::Error>;
+type Warnings = fn(&Resource, &Value, Option<&Value>) -> Vec<String>;
+
+/// What most kinds ask of metadata: a DNS subdomain as the name.
+fn validate_subdomain(resource: &Resource, object: &Value) -> Vec<field::Error> {
+    let mut errors = Vec::new();
+    validation::metadata::validate(resource, object, validation::metadata::subdomain, &mut errors);
+    errors
+}
+
+/// A row of the table.
+pub(crate) struct Kind {
+    group: &'static str,
+    kind: &'static str,
+    /// `None`: the kind has no status that only the subresource writes.
+    status: Option<StatusMetadata>,
+    /// A creator may set the status.
+    status_on_create: bool,
+    generation: Generation,
+    create_on_update: bool,
+    unconditional_update: bool,
+    default: fn(&Resource, &mut Value),
+    prepare: Prepare,
+    prepare_subresource: PrepareSubresource,
+    stamp: Stamp,
+    validate: Validate,
+    validate_update: ValidateUpdate,
+    validate_subresource: ValidateSubresource,
+    warnings: Warnings,
+    grace_period_seconds: fn(&Value, Option<i64>) -> Option<i64>,
+}
+
+impl Kind {
+    /// A kind without behaviour of its own.
+    const fn new(group: &'static str, kind: &'static str) -> Self {
+        Self {
+            group,
+            kind,
+            status: None,
+            status_on_create: false,
+            generation: Generation::None,
+            create_on_update: false,
+            unconditional_update: true,
+            default: |_, _| (),
+            prepare: |_, _, _| (),
+            prepare_subresource: |_, _, _, _| (),
+            stamp: |_, _, _| (),
+            validate: validate_subdomain,
+            validate_update: |_, object, old| {
+                let mut errors = Vec::new();
+                validation::metadata::validate_update(object, old, &mut errors);
+                errors
+            },
+            validate_subresource: |_, _, object, old| {
+                let mut errors = Vec::new();
+                validation::metadata::validate_update(object, old, &mut errors);
+                errors
+            },
+            warnings: |_, _, _| Vec::new(),
+            grace_period_seconds: |_, _| None,
+        }
+    }
+
+    const fn status(mut self, metadata: StatusMetadata) -> Self {
+        self.status = Some(metadata);
+        self
+    }
+
+    const fn status_on_create(mut self) -> Self {
+        self.status_on_create = true;
+        self
+    }
+
+    const fn generation(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    const fn create_on_update(mut self) -> Self {
+        self.create_on_update = true;
+        self
+    }
+
+    const fn conditional_update(mut self) -> Self {
+        self.unconditional_update = false;
+        self
+    }
+
+    const fn default(mut self, default: fn(&Resource, &mut Value)) -> Self {
+        self.default = default;
+        self
+    }
+
+    const fn prepare(mut self, prepare: Prepare) -> Self {
+        self.prepare = prepare;
+        self
+    }
+
+    const fn prepare_subresource(mut self, prepare: PrepareSubresource) -> Self {
+        self.prepare_subresource = prepare;
+        self
+    }
+
+    const fn stamp(mut self, stamp: Stamp) -> Self {
+        self.stamp = stamp;
+        self
+    }
+
+    const fn validate(mut self, validate: Validate) -> Self {
+        self.validate = validate;
+        self
+    }
+
+    const fn validate_update(mut self, validate: ValidateUpdate) -> Self {
+        self.validate_update = validate;
+        self
+    }
+
+    const fn validate_subresource(mut self, validate: ValidateSubresource) -> Self {
+        self.validate_subresource = validate;
+        self
+    }
+
+    const fn grace(mut self, grace: fn(&Value, Option<i64>) -> Option<i64>) -> Self {
+        self.grace_period_seconds = grace;
+        self
+    }
+}
+
+impl Strategy for Kind {
+    fn default(&self, resource: &Resource, object: &mut Value) {
+        shape::normalize(&resource.schema, object);
+        (self.default)(resource, object);
+    }
+
+    fn prepare_for_create(&self, resource: &Resource, object: &mut Value) {
+        if self.status.is_some() && !self.status_on_create {
+            value::remove(object, "status");
+            shape::normalize_field(&resource.schema, object, "status");
+        }
+        if let Generation::From1(_) = self.generation {
+            metadata_mut(object).insert("generation".to_owned(), 1.into());
+        }
+        (self.prepare)(resource, object, None);
+    }
+
+    fn prepare_for_update(&self, resource: &Resource, object: &mut Value, old: &Value) {
+        if self.status.is_some() {
+            value::restore(object, old, "status");
+        }
+        value::restore_metadata(object, old, "generation");
+        (self.prepare)(resource, object, Some(old));
+        if let Generation::From1(differs) | Generation::From0(differs) = self.generation {
+            if differs(object, old) {
+                let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+                metadata_mut(object).insert("generation".to_owned(), (generation + 1).into());
+            }
+        }
+    }
+
+    fn prepare_for_subresource_update(&self, resource: &Resource, subresource: &str, object: &mut Value, old: &Value) {
+        value::restore_metadata(object, old, "generation");
+        if subresource == "status" {
+            value::restore(object, old, "spec");
+            let kept: &[&str] = match self.status.unwrap_or(StatusMetadata::Free) {
+                StatusMetadata::Free => &[],
+                StatusMetadata::KeepLabels => &["labels"],
+                StatusMetadata::Reset => &["deletionTimestamp", "selfLink", "labels", "annotations", "finalizers", "ownerReferences"],
+                StatusMetadata::KeepOwners => {
+                    metadata_mut(object).remove("deletionTimestamp");
+                    &["ownerReferences"]
+                }
+                StatusMetadata::KeepClients => &["labels", "annotations", "finalizers", "ownerReferences"],
+                StatusMetadata::KeepAll => {
+                    let managed = metadata_mut(object).remove("managedFields");
+                    value::restore(object, old, "metadata");
+                    if let Some(managed) = managed {
+                        metadata_mut(object).insert("managedFields".to_owned(), managed);
+                    }
+                    &[]
+                }
+            };
+            for name in kept {
+                value::restore_metadata(object, old, name);
+            }
+        }
+        (self.prepare_subresource)(resource, subresource, object, old);
+    }
+
+    fn stamp(&self, _resource: &Resource, object: &mut Value, old: Option<&Value>, context: &Context<'_>) {
+        (self.stamp)(object, old, context);
+    }
+
+    fn validate(&self, resource: &Resource, object: &Value) -> Vec<field::Error> {
+        let mut errors = (self.validate)(resource, object);
+        if errors.is_empty() {
+            validation::metadata::validate_generic(resource, object, validation::metadata::path_segment, &mut errors);
+        }
+        errors
+    }
+
+    fn validate_update(&self, resource: &Resource, object: &Value, old: &Value) -> Vec<field::Error> {
+        let mut errors = Vec::new();
+        validation::metadata::validate_any_update(resource, object, old, &mut errors);
+        errors.extend((self.validate_update)(resource, object, old));
+        errors
+    }
+
+    fn validate_subresource_update(&self, resource: &Resource, subresource: &str, object: &Value, old: &Value) -> Vec<field::Error> {
+        let mut errors = Vec::new();
+        validation::metadata::validate_any_update(resource, object, old, &mut errors);
+        errors.extend((self.validate_subresource)(resource, subresource, object, old));
+        errors
+    }
+
+    fn warnings(&self, resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        (self.warnings)(resource, object, old)
+    }
+
+    fn allow_create_on_update(&self) -> bool {
+        self.create_on_update
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        self.unconditional_update
+    }
+
+    fn default_garbage_collection_policy(&self) -> GarbageCollectionPolicy {
+        GarbageCollectionPolicy::Background
+    }
+
+    fn grace_period_seconds(&self, object: &Value, asked: Option<i64>) -> Option<i64> {
+        (self.grace_period_seconds)(object, asked)
+    }
+}

@@ -1,0 +1,153 @@
+//! Services: their shape. Addresses and node ports are given out by the registry.
+
+use serde_json::{Value, json};
+
+use super::value::{flag, has, if_nil, if_zero, int, list, list_mut, object_at, remove, set, text};
+use crate::Resource;
+
+/// Three hours.
+const AFFINITY_SECONDS: i64 = 10_800;
+
+/// Fills in a service.
+pub(super) fn default(_: &Resource, service: &mut Value) {
+    let spec = object_at(service, "spec");
+    if_zero(spec, "sessionAffinity", "None");
+    match text(spec, "sessionAffinity") {
+        "None" => {
+            remove(spec, "sessionAffinityConfig");
+        }
+        "ClientIP" if spec.pointer("/sessionAffinityConfig/clientIP/timeoutSeconds").is_none_or(Value::is_null) => {
+            set(spec, "sessionAffinityConfig", json!({ "clientIP": { "timeoutSeconds": AFFINITY_SECONDS } }));
+        }
+        _ => {}
+    }
+    if_zero(spec, "type", "ClusterIP");
+    for port in list_mut(spec, "ports") {
+        if_zero(port, "protocol", "TCP");
+        let number = int(port, "port").unwrap_or(0);
+        if_zero(port, "targetPort", number);
+    }
+    if externally_accessible(spec) {
+        if_zero(spec, "externalTrafficPolicy", "Cluster");
+    }
+    if matches!(text(spec, "type"), "NodePort" | "LoadBalancer" | "ClusterIP") {
+        if_nil(spec, "internalTrafficPolicy", "Cluster");
+    }
+    if text(spec, "type") == "LoadBalancer" {
+        if_nil(spec, "allocateLoadBalancerNodePorts", true);
+        if let Some(load_balancer) = service.pointer_mut("/status/loadBalancer") {
+            for ingress in list_mut(load_balancer, "ingress") {
+                if !text(ingress, "ip").is_empty() {
+                    if_nil(ingress, "ipMode", "VIP");
+                }
+            }
+        }
+    }
+}
+
+/// Whether clients outside of the cluster can reach it.
+pub(super) fn externally_accessible(spec: &Value) -> bool {
+    match text(spec, "type") {
+        "LoadBalancer" | "NodePort" => true,
+        "ClusterIP" => !list(spec, "externalIPs").is_empty(),
+        _ => false,
+    }
+}
+
+/// What the old type needed and the new one does not goes, unless the client changed it.
+pub(super) fn prepare(_: &Resource, service: &mut Value, old: Option<&Value>) {
+    let spec = object_at(service, "spec");
+    let Some(old) = old else {
+        if list(spec, "clusterIPs").is_empty() && !text(spec, "clusterIP").is_empty() {
+            let ip = text(spec, "clusterIP").to_owned();
+            set(spec, "clusterIPs", json!([ip]));
+        }
+        return;
+    };
+    let old = &old["spec"];
+    keep_allocated(spec, old);
+    let same = |spec: &Value, name: &str| spec.get(name) == old.get(name);
+    let needs_ip = |spec: &Value| text(spec, "type") != "ExternalName";
+    if needs_ip(old) && !needs_ip(spec) {
+        if same(spec, "clusterIP") && same(spec, "clusterIPs") {
+            remove(spec, "clusterIP");
+            remove(spec, "clusterIPs");
+        }
+        for name in ["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+            if same(spec, name) {
+                remove(spec, name);
+            }
+        }
+    }
+    let needs_node_port = |spec: &Value| matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
+    if needs_node_port(old) && !needs_node_port(spec) {
+        let ports = |spec: &Value| -> Vec<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
+        let had = ports(old);
+        if ports(spec).iter().all(|port| had.contains(port)) {
+            for port in list_mut(spec, "ports") {
+                remove(port, "nodePort");
+            }
+        }
+    }
+    let needs_health_port = |spec: &Value| text(spec, "type") == "LoadBalancer" && text(spec, "externalTrafficPolicy") == "Local";
+    if needs_health_port(old) && !needs_health_port(spec) && same(spec, "healthCheckNodePort") {
+        remove(spec, "healthCheckNodePort");
+    }
+    let balanced = |spec: &Value| text(spec, "type") == "LoadBalancer";
+    if balanced(old) && !balanced(spec) {
+        if has(spec, "allocateLoadBalancerNodePorts")
+            && flag(spec, "allocateLoadBalancerNodePorts") == flag(old, "allocateLoadBalancerNodePorts")
+        {
+            remove(spec, "allocateLoadBalancerNodePorts");
+        }
+        if same(spec, "loadBalancerClass") {
+            remove(spec, "loadBalancerClass");
+        }
+    }
+    if externally_accessible(old) && !externally_accessible(spec) && same(spec, "externalTrafficPolicy") {
+        remove(spec, "externalTrafficPolicy");
+    }
+    if text(spec, "type") != "LoadBalancer" {
+        set(object_at(service, "status"), "loadBalancer", json!({}));
+    }
+}
+
+/// What was given out stays where an update does not say it.
+fn keep_allocated(spec: &mut Value, old: &Value) {
+    let needs_ip = |spec: &Value| text(spec, "type") != "ExternalName";
+    if needs_ip(old) && needs_ip(spec) {
+        for name in ["clusterIP", "clusterIPs"] {
+            if let Some(value) = old.get(name) {
+                if_zero(spec, name, value.clone());
+            }
+        }
+    }
+    let needs_port = |spec: &Value| matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
+    if needs_port(old) && needs_port(spec) {
+        let ports = |spec: &Value| -> Vec<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
+        let (had, has_now) = (ports(old), ports(spec));
+        let used: Vec<i64> = had.into_iter().filter(|port| has_now.contains(port)).collect();
+        for port in list_mut(spec, "ports") {
+            let name = text(port, "name").to_owned();
+            let before = list(old, "ports").iter().rev().find(|old| text(old, "name") == name).and_then(|old| int(old, "nodePort"));
+            if let Some(before) = before.filter(|before| *before != 0 && !used.contains(before)) {
+                if_zero(port, "nodePort", before);
+            }
+        }
+    }
+    let needs_health_port = |spec: &Value| text(spec, "type") == "LoadBalancer" && text(spec, "externalTrafficPolicy") == "Local";
+    if needs_health_port(old)
+        && needs_health_port(spec)
+        && let Some(port) = int(old, "healthCheckNodePort")
+    {
+        if_zero(spec, "healthCheckNodePort", port);
+    }
+    if list(old, "clusterIPs") == list(spec, "clusterIPs") && text(old, "clusterIP") != text(spec, "clusterIP") {
+        match text(spec, "clusterIP").to_owned() {
+            ip if ip.is_empty() => {
+                remove(spec, "clusterIPs");
+            }
+            ip => set(spec, "clusterIPs", json!([ip])),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! OpenAPI v2 and v3 of the built-in kinds: what clients validate with, explain from and generate code from.
+//!
+//! The documents are rendered and compressed while building. A client that takes gzip gets the bytes as they lie in the
+//! binary; any other client's are inflated for its request and dropped after it.
+
+use std::io::Read;
+
+use serde_json::{Map, Value, json};
+
+mod generated {
+    use super::Document;
+
+    include!(concat!(env!("OUT_DIR"), "/openapi.rs"));
+}
+
+/// A document, compressed.
+#[derive(Clone, Copy, Debug)]
+pub struct Document {
+    /// JSON, as `Content-Encoding: gzip` has it.
+    pub gzip: &'static [u8],
+    /// SHA-512 of the JSON in upper-case hexadecimal: what stands in `?hash=`.
+    pub hash: &'static str,
+    /// Length of the JSON.
+    pub size_bytes: usize,
+}
+
+impl Document {
+    /// The JSON.
+    pub fn inflate(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.size_bytes);
+        flate2::read::GzDecoder::new(self.gzip).read_to_end(&mut text).expect("what the build compressed");
+        text
+    }
+
+    /// What stands in the header `ETag`, quotes included.
+    pub fn etag(&self) -> String {
+        format!("\"{}\"", self.hash)
+    }
+}
+
+/// `/openapi/v2`.
+pub fn v2() -> Document {
+    generated::V2
+}
+
+/// `/openapi/v3/<path>`: `api/v1`, `apis/apps/v1`, `apis/apps`, `version`, ….
+pub fn v3(path: &str) -> Option<Document> {
+    let found = generated::V3.binary_search_by(|(known, _)| (*known).cmp(path)).ok()?;
+    Some(generated::V3[found].1)
+}
+
+/// The paths of all documents of v3, sorted.
+pub fn v3_paths() -> impl Iterator<Item = (&'static str, Document)> {
+    generated::V3.iter().copied()
+}
+
+/// `/openapi/v3`: where the documents are. The hash in an address changes with the document, so that clients keep it for
+/// ever. `custom` are the documents made at run time, as path and hash.
+pub fn v3_index<'a>(custom: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+    let built_in = v3_paths().map(|(path, document)| (path, document.hash));
+    let paths: Map<String, Value> = built_in
+        .chain(custom)
+        .map(|(path, hash)| (path.to_owned(), json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}") })))
+        .collect();
+    json!({ "paths": paths })
+}

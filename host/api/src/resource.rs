@@ -1,0 +1,130 @@
+//! A row of the table of kinds: all that the generic road needs to know of a resource. A custom resource becomes the
+//! same row at run time.
+
+use std::borrow::Cow;
+
+use apimachinery::group_version::Text;
+use apimachinery::schema::SchemaRef;
+use apimachinery::{GroupVersionKind, GroupVersionResource};
+
+/// Whether objects live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "upstream's words")]
+pub enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// Verbs that a resource or subresource serves, as discovery lists them: sorted.
+pub type Verbs = Cow<'static, [Text]>;
+
+/// A resource in one version.
+#[derive(Debug)]
+pub struct Resource {
+    /// `apps`, `v1`, `deployments`.
+    pub gvr: GroupVersionResource,
+    /// `apps`, `v1`, `Deployment`.
+    pub gvk: GroupVersionKind,
+    /// `deployment`.
+    pub singular: Text,
+    /// `deploy`.
+    pub short_names: Cow<'static, [Text]>,
+    /// `all`.
+    pub categories: Cow<'static, [Text]>,
+    /// Namespaced or not.
+    pub scope: Scope,
+    /// Empty for reviews and other kinds that are only created and never stored.
+    pub verbs: Verbs,
+    /// `status`, `scale`, ….
+    pub subresources: Cow<'static, [Subresource]>,
+    /// The shape.
+    pub schema: SchemaRef,
+    /// The version that is stored: equal to `gvk` but for kinds served in several versions.
+    pub storage_gvk: GroupVersionKind,
+    /// Where objects lie under `/registry/`: `pods`, `services/specs`. Several versions of a resource share it, and so do
+    /// resources that are two views of one (`events`). Empty where nothing is stored.
+    pub storage_prefix: Text,
+    /// Dotted paths that field selectors may name, besides `metadata.name` and `metadata.namespace`.
+    pub selectable_fields: Cow<'static, [Text]>,
+    /// As discovery shows it; empty where nothing is stored.
+    pub storage_version_hash: Text,
+}
+
+/// A subresource.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// `status`.
+    pub name: Text,
+    /// The kind that it takes and gives: `Scale` of `autoscaling/v1`, or the parent's.
+    pub gvk: GroupVersionKind,
+    /// Verbs.
+    pub verbs: Verbs,
+}
+
+impl Resource {
+    /// Whether it serves the verb (`get`, `list`, …).
+    pub fn has_verb(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|v| v == verb)
+    }
+
+    /// The subresource of that name.
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+
+    /// A deletion answers with the object, and not with a `Status`.
+    pub fn returns_deleted_object(&self) -> bool {
+        matches!(
+            &*self.storage_prefix,
+            "pods"
+                | "podtemplates"
+                | "services/specs"
+                | "serviceaccounts"
+                | "resourcequotas"
+                | "persistentvolumes"
+                | "persistentvolumeclaims"
+                | "namespaces"
+                | "storageclasses"
+                | "volumeattachments"
+                | "volumeattributesclasses"
+                | "csidrivers"
+                | "csinodes"
+                | "csistoragecapacities"
+                | "resourceclaims"
+                | "resourceclaimtemplates"
+                | "resourceslices"
+                | "deviceclasses"
+        )
+    }
+
+    /// Whether objects live in namespaces.
+    pub fn namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+}
+
+/// A resource by reference: static for a built-in kind, shared for a custom one.
+#[derive(Clone, Debug)]
+pub enum ResourceRef {
+    /// A row of the generated table.
+    Static(&'static Resource),
+    /// Made from a CustomResourceDefinition.
+    Shared(std::sync::Arc<Resource>),
+}
+
+impl std::ops::Deref for ResourceRef {
+    type Target = Resource;
+
+    fn deref(&self) -> &Resource {
+        match self {
+            Self::Static(resource) => resource,
+            Self::Shared(resource) => resource,
+        }
+    }
+}
+
+impl From<&'static Resource> for ResourceRef {
+    fn from(resource: &'static Resource) -> Self {
+        Self::Static(resource)
+    }
+}

@@ -1,0 +1,271 @@
+//! Paths into an object, and the errors that validation finds there, in upstream's words
+//! (`k8s.io/apimachinery/pkg/util/validation/field`).
+
+use std::fmt;
+
+/// Where in an object: `spec.containers[0].name`, `metadata.labels[app]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Path(String);
+
+impl Path {
+    /// A path of one or more names.
+    pub fn new(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// A field below this one.
+    pub fn child(&self, name: &str) -> Self {
+        if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}.{name}", self.0)) }
+    }
+
+    /// An item of the list at this path.
+    pub fn index(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// A value of the map at this path.
+    pub fn key(&self, key: &str) -> Self {
+        Self(format!("{}[{key}]", self.0))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "<nil>" } else { &self.0 })
+    }
+}
+
+/// What is wrong, as it stands in a `StatusCause`'s `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorType {
+    /// `FieldValueNotFound`
+    NotFound,
+    /// `FieldValueRequired`
+    Required,
+    /// `FieldValueDuplicate`
+    Duplicate,
+    /// `FieldValueInvalid`
+    Invalid,
+    /// `FieldValueNotSupported`
+    NotSupported,
+    /// `FieldValueForbidden`
+    Forbidden,
+    /// `FieldValueTooLong`
+    TooLong,
+    /// `FieldValueTooShort`
+    TooShort,
+    /// `FieldValueTooMany`
+    TooMany,
+    /// `FieldValueTooFew`
+    TooFew,
+    /// `InternalError`
+    Internal,
+    /// `FieldValueTypeInvalid`
+    TypeInvalid,
+}
+
+impl ErrorType {
+    /// The machine-readable reason of a cause.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotFound => "FieldValueNotFound",
+            Self::Required => "FieldValueRequired",
+            Self::Duplicate => "FieldValueDuplicate",
+            Self::Invalid => "FieldValueInvalid",
+            Self::NotSupported => "FieldValueNotSupported",
+            Self::Forbidden => "FieldValueForbidden",
+            Self::TooLong => "FieldValueTooLong",
+            Self::TooShort => "FieldValueTooShort",
+            Self::TooMany => "FieldValueTooMany",
+            Self::TooFew => "FieldValueTooFew",
+            Self::Internal => "InternalError",
+            Self::TypeInvalid => "FieldValueTypeInvalid",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::NotFound => "Not found",
+            Self::Required => "Required value",
+            Self::Duplicate => "Duplicate value",
+            Self::Invalid | Self::TypeInvalid => "Invalid value",
+            Self::NotSupported => "Unsupported value",
+            Self::Forbidden => "Forbidden",
+            Self::TooLong => "Too long",
+            Self::TooShort => "Too short",
+            Self::TooMany => "Too many",
+            Self::TooFew => "Too few",
+            Self::Internal => "Internal error",
+        }
+    }
+}
+
+/// One error at one field. `body` is the message without the path, as it stands in a cause's `message`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What is wrong.
+    pub kind: ErrorType,
+    /// Where.
+    pub field: String,
+    /// The words: `Invalid value: "x": must be lower case`.
+    pub body: String,
+}
+
+/// A value as upstream prints it inside a message: strings quoted as Go quotes them, numbers and booleans bare,
+/// anything else as Go's JSON.
+pub fn show(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => go_quote(text),
+        other => go_json(other),
+    }
+}
+
+/// JSON as Go's `encoding/json` writes it: `<`, `>`, `&` and two line separators are escaped.
+pub fn go_json(value: &serde_json::Value) -> String {
+    let plain = value.to_string();
+    if !plain.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return plain;
+    }
+    let mut out = String::with_capacity(plain.len() + 16);
+    for c in plain.chars() {
+        match c {
+            // Outside of strings JSON has none of these.
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Go's `unicode.IsPrint`: letters, marks, numbers, punctuation, symbols, and the ASCII space.
+pub fn is_print(c: char) -> bool {
+    if c.is_ascii() {
+        return (' '..='~').contains(&c);
+    }
+    // Rust prints a string's characters bare where they are printable in the same sense; the letter before it keeps a
+    // combining mark from being escaped for being the first.
+    !format!("{:?}", format!("a{c}")).contains('\\')
+}
+
+/// Go's `%q` of a string.
+pub fn go_quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\u{b}' => out.push_str("\\v"),
+            c if is_print(c) => out.push(c),
+            c if (c as u32) < 0x80 => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c if (c as u32) < 0x10000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push_str(&format!("\\U{:08x}", c as u32)),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// The words of several errors as upstream joins them: repeated ones once, more than one in brackets.
+pub fn aggregate(errors: &[Error]) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for error in errors.iter().map(ToString::to_string) {
+        if !shown.contains(&error) {
+            shown.push(error);
+        }
+    }
+    if shown.len() == 1 { shown.remove(0) } else { format!("[{}]", shown.join(", ")) }
+}
+
+impl Error {
+    fn with(kind: ErrorType, field: &Path, detail: String) -> Self {
+        let words = kind.words();
+        Self { kind, field: field.to_string(), body: if detail.is_empty() { words.to_owned() } else { format!("{words}: {detail}") } }
+    }
+
+    fn of_value(kind: ErrorType, field: &Path, value: &serde_json::Value, detail: &str) -> Self {
+        let shown = show(value);
+        Self::with(kind, field, if detail.is_empty() { shown } else { format!("{shown}: {detail}") })
+    }
+
+    /// The value is not acceptable; `detail` says what would be.
+    pub fn invalid(field: &Path, value: impl Into<serde_json::Value>, detail: &str) -> Self {
+        Self::of_value(ErrorType::Invalid, field, &value.into(), detail)
+    }
+
+    /// The value has the wrong type.
+    pub fn type_invalid(field: &Path, value: impl Into<serde_json::Value>, detail: &str) -> Self {
+        Self::of_value(ErrorType::TypeInvalid, field, &value.into(), detail)
+    }
+
+    /// The value is missing.
+    pub fn required(field: &Path, detail: &str) -> Self {
+        Self::with(ErrorType::Required, field, detail.to_owned())
+    }
+
+    /// The value stands there twice.
+    pub fn duplicate(field: &Path, value: impl Into<serde_json::Value>) -> Self {
+        Self::of_value(ErrorType::Duplicate, field, &value.into(), "")
+    }
+
+    /// The value names something that is not there.
+    pub fn not_found(field: &Path, value: impl Into<serde_json::Value>) -> Self {
+        Self::of_value(ErrorType::NotFound, field, &value.into(), "")
+    }
+
+    /// The field must not be set.
+    pub fn forbidden(field: &Path, detail: &str) -> Self {
+        Self::with(ErrorType::Forbidden, field, detail.to_owned())
+    }
+
+    /// The value is none of the values that are known. They are listed as given: sort them where upstream does.
+    pub fn not_supported(field: &Path, value: impl Into<serde_json::Value>, valid: &[&str]) -> Self {
+        let listed = valid.iter().map(|v| go_quote(v)).collect::<Vec<_>>().join(", ");
+        let detail = if valid.is_empty() { String::new() } else { format!("supported values: {listed}") };
+        Self::of_value(ErrorType::NotSupported, field, &value.into(), &detail)
+    }
+
+    /// The value is longer than `max` bytes; upstream does not repeat it.
+    pub fn too_long(field: &Path, max: usize) -> Self {
+        Self::with(ErrorType::TooLong, field, format!("may not be more than {max} {}", if max == 1 { "byte" } else { "bytes" }))
+    }
+
+    /// The value is longer than `max` characters.
+    pub fn too_long_characters(field: &Path, max: usize) -> Self {
+        Self::with(ErrorType::TooLong, field, format!("may not be more than {max} {}", if max == 1 { "character" } else { "characters" }))
+    }
+
+    /// The value is shorter than `min` characters.
+    pub fn too_short(field: &Path, min: usize) -> Self {
+        Self::with(ErrorType::TooShort, field, format!("must be at least {min} {}", if min == 1 { "character" } else { "characters" }))
+    }
+
+    /// The list has fewer than `min` items.
+    pub fn too_few(field: &Path, actual: usize, min: usize) -> Self {
+        let noun = if min == 1 { "item" } else { "items" };
+        Self::with(ErrorType::TooFew, field, format!("{actual}: must have at least {min} {noun}"))
+    }
+
+    /// The list has more than `max` items.
+    pub fn too_many(field: &Path, actual: usize, max: usize) -> Self {
+        let noun = if max == 1 { "item" } else { "items" };
+        Self::with(ErrorType::TooMany, field, format!("{actual}: must have at most {max} {noun}"))
+    }
+
+    /// A fault of ours while validating.
+    pub fn internal(field: &Path, detail: &str) -> Self {
+        Self::with(ErrorType::Internal, field, detail.to_owned())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.body)
+    }
+}

@@ -1,0 +1,75 @@
+//! Reading and writing `metadata` of an object that is a `serde_json::Value`.
+
+use serde_json::{Map, Value};
+
+/// An object on the write path: a JSON object with `metadata`.
+pub type Object = Map<String, Value>;
+
+/// `metadata` as a map, made if it is missing or null.
+pub fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
+    let object = object.as_object_mut().expect("an API object is a JSON object");
+    let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+    if !metadata.is_object() {
+        *metadata = Value::Object(Map::new());
+    }
+    metadata.as_object_mut().expect("made an object above")
+}
+
+/// `metadata.<field>` as a string; empty where it is missing.
+pub fn meta_str<'a>(object: &'a Value, field: &str) -> &'a str {
+    object.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or("")
+}
+
+/// `metadata.name`.
+pub fn name(object: &Value) -> &str {
+    meta_str(object, "name")
+}
+
+/// `metadata.namespace`.
+pub fn namespace(object: &Value) -> &str {
+    meta_str(object, "namespace")
+}
+
+/// `metadata.uid`.
+pub fn uid(object: &Value) -> &str {
+    meta_str(object, "uid")
+}
+
+/// `metadata.resourceVersion`.
+pub fn resource_version(object: &Value) -> &str {
+    meta_str(object, "resourceVersion")
+}
+
+/// `metadata.deletionTimestamp` is set.
+pub fn is_being_deleted(object: &Value) -> bool {
+    !meta_str(object, "deletionTimestamp").is_empty()
+}
+
+/// `metadata.finalizers`.
+pub fn finalizers(object: &Value) -> Vec<&str> {
+    object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array)
+        .map(|list| list.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default()
+}
+
+/// `metadata.labels` as pairs.
+pub fn labels(object: &Value) -> impl Iterator<Item = (&str, &str)> {
+    object
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+}
+
+/// Sets `metadata.<field>`; an empty string removes it.
+pub fn set_meta_str(object: &mut Value, field: &str, value: &str) {
+    let metadata = metadata_mut(object);
+    if value.is_empty() {
+        metadata.remove(field);
+    } else {
+        metadata.insert(field.to_owned(), value.into());
+    }
+}
