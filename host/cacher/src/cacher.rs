@@ -1,0 +1,376 @@
+//! The cache of one resource: its objects, the window of its changes, and who waits for the next.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use api::ResourceRef;
+use imbl::OrdMap;
+use parking_lot::{Mutex, RwLock};
+use storage::{KeyValue, Revision};
+
+use crate::limits::{PAGE_SNAPSHOT_AGE_MAX, PAGE_SNAPSHOTS_MAX, WINDOW_AGE_MAX, WINDOW_BYTES_MAX, WINDOW_EVENTS_MAX, WINDOW_EVENTS_MIN};
+use crate::object::{Decoder, Object};
+use crate::watcher::{Interest, Predicate, Waiter, Watcher};
+
+/// The type of a watch event that carries an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "upstream's words")]
+pub enum EventType {
+    Added = 0,
+    Modified = 1,
+    Deleted = 2,
+}
+
+impl EventType {
+    /// What the event's line begins with, up to the object.
+    pub(crate) fn frame_start(self) -> &'static [u8] {
+        match self {
+            Self::Added => b"{\"type\":\"ADDED\",\"object\":",
+            Self::Modified => b"{\"type\":\"MODIFIED\",\"object\":",
+            Self::Deleted => b"{\"type\":\"DELETED\",\"object\":",
+        }
+    }
+
+    /// `ADDED`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// One change of one object.
+#[derive(Debug)]
+pub struct Event {
+    /// What happened to the object itself, whatever a selector makes of it.
+    pub kind: EventType,
+    /// As it is now; for a deletion as it was, at the revision of the deletion.
+    pub object: Arc<Object>,
+    /// As it was before; none for a creation.
+    pub previous: Option<Arc<Object>>,
+    /// `previous` at this change's revision: what a watcher sees whose selector the object has left.
+    departed: std::sync::OnceLock<Arc<Object>>,
+    at: Instant,
+}
+
+impl Event {
+    /// When it happened.
+    pub fn revision(&self) -> Revision {
+        self.object.revision()
+    }
+}
+
+/// The window no longer holds what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too old resource version: {requested} ({oldest})")]
+pub struct Lost {
+    /// What was asked for.
+    pub requested: Revision,
+    /// The oldest revision that can be asked for.
+    pub oldest: Revision,
+}
+
+/// All objects of a resource at one revision.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// By key, in the order of bytes: upstream's order.
+    pub objects: OrdMap<Arc<str>, Arc<Object>>,
+    /// The revision that this is the state of.
+    pub revision: Revision,
+}
+
+pub(crate) struct State {
+    objects: OrdMap<Arc<str>, Arc<Object>>,
+    window: VecDeque<Arc<Event>>,
+    window_bytes: usize,
+    /// Sequence number of the window's first event.
+    first: u64,
+    /// A watch may start from this revision or any later one.
+    oldest: Revision,
+    /// Revision of the last change of this resource.
+    revision: Revision,
+    waiters: HashMap<Interest, Vec<Arc<Waiter>>>,
+}
+
+impl State {
+    /// Sequence number of the next event.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.window.len() as u64
+    }
+
+    /// A watch may start from this revision or any later one.
+    pub(crate) fn oldest(&self) -> Revision {
+        self.oldest
+    }
+
+    pub(crate) fn events_from(&self, sequence: u64) -> Option<impl Iterator<Item = &Arc<Event>>> {
+        let skip = sequence.checked_sub(self.first)?;
+        Some(self.window.range((skip as usize).min(self.window.len())..))
+    }
+}
+
+/// The cache of one resource.
+pub struct Cacher {
+    decoder: Decoder,
+    pub(crate) state: RwLock<State>,
+    /// The feed's revision: everything up to it is in `state`.
+    applied: Arc<AtomicU64>,
+    /// Revision of the last change of a batch that every cache has taken in whole; readable without the lock.
+    published: AtomicU64,
+    pages: Mutex<VecDeque<(Instant, Snapshot)>>,
+}
+
+impl Cacher {
+    pub(crate) fn new(resource: ResourceRef, applied: Arc<AtomicU64>) -> Self {
+        Self {
+            decoder: Decoder::new(resource),
+            state: RwLock::new(State {
+                objects: OrdMap::new(),
+                window: VecDeque::new(),
+                window_bytes: 0,
+                first: 0,
+                oldest: 0,
+                revision: 0,
+                waiters: HashMap::new(),
+            }),
+            applied,
+            published: AtomicU64::new(0),
+            pages: Mutex::default(),
+        }
+    }
+
+    /// The resource whose objects these are, in the version that is stored.
+    pub fn resource(&self) -> &ResourceRef {
+        &self.decoder.resource
+    }
+
+    /// Decodes a value that was read from the store past the cache.
+    pub fn decode(&self, key: Arc<str>, kv: &KeyValue) -> Result<Arc<Object>, serde_json::Error> {
+        self.decoder.decode(key, kv, EventType::Added).map(Arc::new)
+    }
+
+    /// One object as it is now.
+    pub fn get(&self, key: &str) -> Option<Arc<Object>> {
+        self.state.read().objects.get(key).cloned()
+    }
+
+    /// Everything as it is now. Costs no copy of the objects.
+    pub fn snapshot(&self) -> Snapshot {
+        let applied = self.applied.load(Ordering::Acquire);
+        let state = self.state.read();
+        Snapshot { objects: state.objects.clone(), revision: state.revision.max(applied) }
+    }
+
+    /// The revision that a read has now.
+    pub fn revision(&self) -> Revision {
+        let applied = self.applied.load(Ordering::Acquire);
+        self.state.read().revision.max(applied)
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.state.read().objects.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the changes of this resource stand: grows with each. All changes of all resources up to it have been taken in.
+    /// One atomic load.
+    pub fn published(&self) -> Revision {
+        self.published.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn publish(&self) {
+        self.published.fetch_max(self.state.read().revision, Ordering::AcqRel);
+    }
+
+    /// The changes after one revision and up to another; an error where the window has left it behind.
+    pub fn changes_between(&self, after: Revision, up_to: Revision) -> Result<Vec<Arc<Event>>, Lost> {
+        let state = self.state.read();
+        if after < state.oldest {
+            return Err(Lost { requested: after, oldest: state.oldest });
+        }
+        let skip = state.window.partition_point(|event| event.revision() <= after);
+        Ok(state.window.range(skip..).take_while(|event| event.revision() <= up_to).cloned().collect())
+    }
+
+    /// All objects, with the sequence number that later changes start from.
+    fn snapshot_for_watch(&self) -> (Snapshot, u64) {
+        let applied = self.applied.load(Ordering::Acquire);
+        let state = self.state.read();
+        (Snapshot { objects: state.objects.clone(), revision: state.revision.max(applied) }, state.next())
+    }
+
+    /// Keeps a snapshot for the next page of a list.
+    pub fn keep_for_pages(&self, snapshot: &Snapshot) {
+        let mut pages = self.pages.lock();
+        while pages.len() >= PAGE_SNAPSHOTS_MAX || pages.front().is_some_and(|(at, _)| at.elapsed() > PAGE_SNAPSHOT_AGE_MAX) {
+            pages.pop_front();
+        }
+        if !pages.iter().any(|(_, kept)| kept.revision == snapshot.revision) {
+            pages.push_back((Instant::now(), snapshot.clone()));
+        }
+    }
+
+    /// The state at exactly this revision, if it is now's or a kept one.
+    pub fn snapshot_at(&self, revision: Revision) -> Option<Snapshot> {
+        let now = self.snapshot();
+        if now.revision == revision {
+            return Some(now);
+        }
+        self.pages.lock().iter().find(|(_, kept)| kept.revision == revision).map(|(_, kept)| kept.clone())
+    }
+
+    /// Watches changes after `revision`.
+    pub fn watch_from(self: &Arc<Self>, revision: Revision, predicate: Predicate) -> Result<Watcher, Lost> {
+        let state = self.state.read();
+        if revision < state.oldest {
+            return Err(Lost { requested: revision, oldest: state.oldest });
+        }
+        let skip = state.window.partition_point(|event| event.revision() <= revision);
+        let from = state.first + skip as u64;
+        drop(state);
+        Ok(Watcher::new(self.clone(), predicate, from, revision, Vec::new()))
+    }
+
+    /// Watches from the next change on.
+    pub fn watch_from_now(self: &Arc<Self>, predicate: Predicate) -> Watcher {
+        let (snapshot, from) = self.snapshot_for_watch();
+        Watcher::new(self.clone(), predicate, from, snapshot.revision, Vec::new())
+    }
+
+    /// Watches from now on, after what is there now as ADDED.
+    pub fn watch_with_state(self: &Arc<Self>, predicate: Predicate) -> Watcher {
+        let (snapshot, from) = self.snapshot_for_watch();
+        let initial = predicate.select(&snapshot).cloned().collect();
+        Watcher::new(self.clone(), predicate, from, snapshot.revision, initial)
+    }
+
+    /// What a watcher sees whose selector the object has left.
+    pub(crate) fn departed(&self, event: &Event) -> Option<Arc<Object>> {
+        let previous = event.previous.as_ref()?;
+        Some(event.departed.get_or_init(|| Arc::new(self.decoder.departed(previous, event.revision()))).clone())
+    }
+
+    pub(crate) fn join(&self, interest: Interest, waiter: Arc<Waiter>) {
+        self.state.write().waiters.entry(interest).or_default().push(waiter);
+    }
+
+    pub(crate) fn leave(&self, interest: &Interest, waiter: &Arc<Waiter>) {
+        let mut state = self.state.write();
+        if let Some(waiters) = state.waiters.get_mut(interest) {
+            waiters.retain(|w| !Arc::ptr_eq(w, waiter));
+            if waiters.is_empty() {
+                state.waiters.remove(interest);
+            }
+        }
+    }
+
+    /// Takes in one change from the store. `key` is relative to the resource's prefix.
+    pub(crate) fn apply(&self, key: &str, change: &storage::Event) {
+        let previous = self.get(key);
+        let event = match &change.value {
+            Some(value) => {
+                let kind = if previous.is_some() { EventType::Modified } else { EventType::Added };
+                let key: Arc<str> = previous.as_ref().map_or_else(|| key.into(), |p| p.key().clone());
+                let kv = KeyValue {
+                    key: change.key.clone(),
+                    value: value.clone(),
+                    create_revision: change.create_revision,
+                    mod_revision: change.revision,
+                };
+                match self.decoder.decode(key, &kv, kind) {
+                    Ok(object) => Event { kind, object: object.into(), previous, departed: Default::default(), at: Instant::now() },
+                    Err(error) => {
+                        tracing::error!(key = &*change.key, %error, "an object in the store cannot be read; it is left out of lists and watches");
+                        return;
+                    }
+                }
+            }
+            None => {
+                let Some(previous) = previous else { return };
+                let object = Arc::new(self.decoder.departed(&previous, change.revision));
+                Event { kind: EventType::Deleted, object, previous: Some(previous), departed: Default::default(), at: Instant::now() }
+            }
+        };
+        self.push(Arc::new(event));
+    }
+
+    fn push(&self, event: Arc<Event>) {
+        let mut state = self.state.write();
+        match event.kind {
+            EventType::Deleted => drop(state.objects.remove(event.object.key())),
+            _ => drop(state.objects.insert(event.object.key().clone(), event.object.clone())),
+        }
+        state.revision = event.revision();
+        state.window_bytes += event.object.bytes();
+        state.window.push_back(event.clone());
+        trim(&mut state);
+        let sequence = state.next();
+        let node_before = event.previous.as_ref().and_then(|p| self.node_name(p));
+        let node_now = self.node_name(&event.object);
+        let interests = [
+            Some(Interest::All),
+            Some(Interest::Namespace(event.object.namespace().into())),
+            Some(Interest::Key(event.object.key().clone())),
+            node_now.map(|n| Interest::Node(n.into())),
+            node_before.filter(|before| Some(*before) != node_now).map(|n| Interest::Node(n.into())),
+        ];
+        for waiters in interests.iter().flatten().filter_map(|interest| state.waiters.get(interest)) {
+            for waiter in waiters {
+                waiter.wake(sequence - 1);
+            }
+        }
+    }
+
+    fn node_name<'a>(&self, object: &'a Object) -> Option<&'a str> {
+        let at = self.decoder.resource.selectable_fields.iter().position(|f| f == "spec.nodeName")?;
+        object.fields().get(at).map(|node| &**node).filter(|node| !node.is_empty())
+    }
+
+    /// Replaces everything: the feed had to start over. Watchers that are behind are told that they lost track.
+    pub(crate) fn replace(&self, objects: Vec<(Arc<str>, KeyValue)>, revision: Revision) {
+        let mut map = OrdMap::new();
+        for (key, kv) in objects {
+            match self.decoder.decode(key.clone(), &kv, EventType::Added) {
+                Ok(object) => drop(map.insert(key, Arc::new(object))),
+                Err(error) => {
+                    tracing::error!(key = &*kv.key, %error, "an object in the store cannot be read; it is left out of lists and watches")
+                }
+            }
+        }
+        let mut state = self.state.write();
+        // One number is skipped, so that a watcher that had read everything is behind too.
+        state.first = state.next() + 1;
+        state.objects = map;
+        state.window.clear();
+        state.window_bytes = 0;
+        state.oldest = revision;
+        state.revision = revision;
+        for waiter in state.waiters.values().flatten() {
+            waiter.wake(0);
+        }
+    }
+}
+
+fn trim(state: &mut State) {
+    loop {
+        let Some(first) = state.window.front() else { return };
+        let full = state.window.len() > WINDOW_EVENTS_MAX
+            || (state.window.len() > WINDOW_EVENTS_MIN && (state.window_bytes > WINDOW_BYTES_MAX || first.at.elapsed() > WINDOW_AGE_MAX));
+        if !full {
+            return;
+        }
+        state.oldest = first.revision();
+        state.window_bytes -= first.object.bytes();
+        state.window.pop_front();
+        state.first += 1;
+    }
+}

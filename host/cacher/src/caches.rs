@@ -1,0 +1,209 @@
+//! The feed: one watch on the store, spread over the caches of all resources.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use api::ResourceRef;
+use storage::{KeyValue, Range, Revision, Storage, WatchBatch};
+use tokio::sync::watch;
+
+use crate::cacher::Cacher;
+use crate::limits::{FEED_RETRY_PAUSE, FILL_PAGE_KEYS, FRESH_WAIT_MAX};
+
+/// How reads get to be as fresh as the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// This process is the only writer, and a write is not acknowledged before the cache has it: the cache is fresh.
+    InWritePath,
+    /// Others write too: the store says where it is, and the read waits for the cache to get there.
+    AskStore,
+}
+
+/// All caches, under one root of keys.
+pub struct Caches {
+    storage: Arc<dyn Storage>,
+    freshness: Freshness,
+    root: String,
+    by_prefix: HashMap<String, Arc<Cacher>>,
+    applied: Arc<AtomicU64>,
+    progress: watch::Sender<Revision>,
+}
+
+impl Caches {
+    /// Fills the caches of `resources` from the keys under `root` (`/registry/`), and keeps them up to date until the last
+    /// reference is gone.
+    pub async fn start(
+        storage: Arc<dyn Storage>,
+        freshness: Freshness,
+        root: &str,
+        resources: impl IntoIterator<Item = ResourceRef>,
+    ) -> Result<Arc<Self>, storage::Error> {
+        let applied = Arc::new(AtomicU64::new(0));
+        let by_prefix = resources
+            .into_iter()
+            .filter(|resource| !resource.storage_prefix.is_empty())
+            .map(|resource| (resource.storage_prefix.to_string(), Arc::new(Cacher::new(resource, applied.clone()))))
+            .collect();
+        let caches = Arc::new(Self { storage, freshness, root: root.to_owned(), by_prefix, applied, progress: watch::Sender::new(0) });
+        let from = caches.fill().await?;
+        let watch = caches.storage.watch(root, from + 1).await?;
+        tokio::spawn(feed(Arc::downgrade(&caches), watch));
+        Ok(caches)
+    }
+
+    /// The cache of the resource that lies under a prefix.
+    pub fn cacher(&self, storage_prefix: &str) -> Option<&Arc<Cacher>> {
+        self.by_prefix.get(storage_prefix)
+    }
+
+    /// All caches.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Cacher>> {
+        self.by_prefix.values()
+    }
+
+    /// The store below.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// What all keys begin with: `/registry/`.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The store's key of an object.
+    pub fn store_key(&self, resource: &api::Resource, key: &str) -> String {
+        format!("{}{}/{key}", self.root, resource.storage_prefix)
+    }
+
+    /// Everything up to this revision is in the caches.
+    pub fn applied(&self) -> Revision {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// Waits until the caches have reached a revision; `false` where that takes too long.
+    pub async fn wait_until(&self, revision: Revision) -> bool {
+        if self.applied() >= revision {
+            return true;
+        }
+        let mut progress = self.progress.subscribe();
+        tokio::time::timeout(FRESH_WAIT_MAX, progress.wait_for(|reached| *reached >= revision)).await.is_ok_and(|r| r.is_ok())
+    }
+
+    /// Makes the caches as fresh as the store is now. `false`: read from the store instead.
+    pub async fn make_fresh(&self) -> Result<bool, storage::Error> {
+        if self.freshness == Freshness::InWritePath {
+            return Ok(true);
+        }
+        let current = self.storage.current_revision().await?;
+        if self.applied() >= current {
+            return Ok(true);
+        }
+        Ok(self.storage.request_progress().await? && self.wait_until(current).await)
+    }
+
+    /// Reads everything under the root at one revision.
+    async fn fill(&self) -> Result<Revision, storage::Error> {
+        let mut by_prefix: HashMap<&str, Vec<(Arc<str>, KeyValue)>> = HashMap::new();
+        let mut range = Range { limit: FILL_PAGE_KEYS, ..Range::prefix(&self.root) };
+        let revision = loop {
+            let page = self.storage.range(range.clone()).await?;
+            range.revision = page.revision;
+            if let Some(last) = page.items.last() {
+                range.start = format!("{}\0", last.key);
+            }
+            for kv in page.items {
+                if let Some((prefix, _, key)) = self.route(&kv.key) {
+                    let key = key.into();
+                    by_prefix.entry(prefix).or_default().push((key, kv));
+                }
+            }
+            if !page.more {
+                break page.revision;
+            }
+        };
+        for (prefix, cacher) in &self.by_prefix {
+            cacher.replace(by_prefix.remove(prefix.as_str()).unwrap_or_default(), revision);
+        }
+        self.by_prefix.values().for_each(|cacher| cacher.publish());
+        self.reach(revision);
+        Ok(revision)
+    }
+
+    /// `/registry/services/specs/default/web` → the cache of services, `default/web`.
+    fn route<'a>(&self, key: &'a str) -> Option<(&str, &Arc<Cacher>, &'a str)> {
+        let path = key.strip_prefix(&self.root)?;
+        path.match_indices('/').take(2).find_map(|(slash, _)| {
+            let (prefix, cacher) = self.by_prefix.get_key_value(&path[..slash])?;
+            Some((prefix.as_str(), cacher, &path[slash + 1..]))
+        })
+    }
+
+    fn reach(&self, revision: Revision) {
+        self.applied.fetch_max(revision, Ordering::AcqRel);
+        self.progress.send_if_modified(|reached| {
+            let further = revision > *reached;
+            *reached = revision.max(*reached);
+            further
+        });
+    }
+
+    fn take_in(&self, batch: WatchBatch) {
+        match batch {
+            WatchBatch::Progress(revision) => self.reach(revision),
+            WatchBatch::Events(events) => {
+                let mut touched: Vec<&Arc<Cacher>> = Vec::new();
+                for event in &events {
+                    if let Some((_, cacher, key)) = self.route(&event.key) {
+                        cacher.apply(key, event);
+                        if !touched.iter().any(|other| Arc::ptr_eq(other, cacher)) {
+                            touched.push(cacher);
+                        }
+                    }
+                }
+                // Only now: a revision may have changed several resources, and whoever sees one of the changes must see all.
+                touched.iter().for_each(|cacher| cacher.publish());
+                if let Some(last) = events.last() {
+                    self.reach(last.revision);
+                }
+            }
+        }
+    }
+
+    async fn watch_again(&self) -> Result<Box<dyn storage::Watch>, storage::Error> {
+        match self.storage.watch(&self.root, self.applied() + 1).await {
+            Err(storage::Error::Compacted { .. }) => {
+                let from = self.fill().await?;
+                self.storage.watch(&self.root, from + 1).await
+            }
+            watch => watch,
+        }
+    }
+}
+
+/// Reads the store's watch until the caches are gone. A watch that ends is begun again where it stopped.
+async fn feed(caches: std::sync::Weak<Caches>, mut watch: Box<dyn storage::Watch>) {
+    loop {
+        let batch = watch.next().await;
+        let Some(caches) = caches.upgrade() else { return };
+        match batch {
+            Ok(batch) => caches.take_in(batch),
+            Err(error) => {
+                tracing::warn!(%error, "the watch on the store ended; beginning again");
+                loop {
+                    match caches.watch_again().await {
+                        Ok(again) => break watch = again,
+                        Err(storage::Error::Compacted { .. }) => {
+                            if let Err(error) = caches.fill().await {
+                                tracing::warn!(%error, "the caches could not be filled again");
+                            }
+                        }
+                        Err(error) => tracing::warn!(%error, "the store cannot be watched; trying again"),
+                    }
+                    tokio::time::sleep(FEED_RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The watch cache: the current state of every resource and a bounded window of its changes, in one order, fed by one
+//! watch on the store.
+//!
+//! The road of a change: store event → [`Caches`] (one reader, one revision) → the [`Cacher`] of the resource → every
+//! [`Watcher`]. An object is kept as the bytes that go over the wire ([`Object`]); reads concatenate or slice them.
+//!
+//! **Architecture invariants:** the reader never waits for a watcher. No lock is held across an await. Everything that
+//! `Caches::applied` covers is visible in every `Cacher`.
+
+mod cacher;
+mod caches;
+mod extract;
+pub mod limits;
+mod object;
+mod watcher;
+pub mod wire;
+
+pub use cacher::{Cacher, Event, EventType, Lost, Snapshot};
+pub use caches::{Caches, Freshness};
+pub use object::Object;
+pub use watcher::{Interest, Predicate, Update, Watcher};

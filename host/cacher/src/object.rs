@@ -1,0 +1,191 @@
+//! An object as the cache holds it: final bytes, and what selectors look at.
+
+use std::sync::Arc;
+
+use api::ResourceRef;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use storage::{KeyValue, Revision};
+
+use crate::cacher::EventType;
+use crate::extract::Paths;
+use crate::wire;
+
+/// Turns stored bytes of one resource into [`Object`]s.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    pub(crate) resource: ResourceRef,
+    head: String,
+    paths: Paths,
+    fields: usize,
+    /// What a field that is not there reads as: `false` for booleans, `0` for numbers.
+    absent: Vec<&'static str>,
+}
+
+impl Decoder {
+    pub(crate) fn new(resource: ResourceRef) -> Self {
+        let row = resource.clone();
+        let selectable: Vec<&str> = row.selectable_fields.iter().map(|field| &**field).collect();
+        Self {
+            head: wire::head(&resource.gvk),
+            paths: Paths::new(selectable.iter().map(|path| api::selectable::stored_path(path))),
+            fields: selectable.len(),
+            absent: selectable.iter().map(|path| api::selectable::absent_value(&resource, path)).collect(),
+            resource,
+        }
+    }
+
+    /// Decodes a value; `key` is relative to the resource's prefix.
+    pub(crate) fn decode(&self, key: Arc<str>, kv: &KeyValue, event: EventType) -> Result<Object, serde_json::Error> {
+        let relaid;
+        let stored: &[u8] = if wire::in_layout(&kv.value, &self.head) {
+            &kv.value
+        } else {
+            relaid = self.relay(&kv.value)?;
+            &relaid
+        };
+        let mut frame = Vec::with_capacity(stored.len() + 80);
+        frame.extend_from_slice(event.frame_start());
+        wire::splice(&mut frame, stored, &self.head, kv.mod_revision);
+        frame.extend_from_slice(FRAME_END);
+        let mut found = self.paths.extract(stored, self.fields)?;
+        for (value, absent) in found.fields.iter_mut().zip(&self.absent) {
+            if value.is_empty() {
+                *value = (*absent).into();
+            }
+        }
+        Ok(Object {
+            key,
+            labels: found.labels.into(),
+            fields: found.fields.into(),
+            revision: kv.mod_revision,
+            frame_event: event,
+            head_len: self.head.len() as u16,
+            frame: frame.into(),
+            encodings: Mutex::default(),
+        })
+    }
+
+    /// Bytes that somebody else wrote in another order of fields.
+    fn relay(&self, value: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+        let object: serde_json::Value = serde_json::from_slice(value)?;
+        if !object.get("metadata").is_some_and(|m| m.get("name").is_some()) {
+            return Err(serde::de::Error::custom("the object has no metadata.name"));
+        }
+        Ok(wire::encode(&object, &self.resource.gvk))
+    }
+
+    /// The object of a deletion, or of one that has left a selector: as it was, at the revision of the change.
+    pub(crate) fn departed(&self, object: &Object, revision: Revision) -> Object {
+        let mut frame = Vec::with_capacity(object.frame.len() + 16);
+        frame.extend_from_slice(EventType::Deleted.frame_start());
+        wire::respell(&mut frame, &object.json(), &self.head, object.revision, revision);
+        frame.extend_from_slice(FRAME_END);
+        Object {
+            key: object.key.clone(),
+            labels: object.labels.clone(),
+            fields: object.fields.clone(),
+            revision,
+            frame_event: EventType::Deleted,
+            head_len: object.head_len,
+            frame: frame.into(),
+            encodings: Mutex::default(),
+        }
+    }
+}
+
+const FRAME_END: &[u8] = b"}\n";
+
+/// An object at one revision.
+#[derive(Debug)]
+pub struct Object {
+    key: Arc<str>,
+    labels: Box<[(Box<str>, Box<str>)]>,
+    fields: Box<[Box<str>]>,
+    revision: Revision,
+    /// The event that `frame` is for.
+    frame_event: EventType,
+    head_len: u16,
+    /// `{"type":"ADDED","object":{…}}\n`; the object's own bytes are a slice of it.
+    frame: Bytes,
+    /// Other encodings that somebody asked for, by a key of the asker's.
+    encodings: Mutex<Vec<(u32, Bytes)>>,
+}
+
+impl Object {
+    /// `namespace/name`, or `name`: the key below the resource's prefix.
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// Empty for cluster-scoped objects.
+    pub fn namespace(&self) -> &str {
+        self.key.rsplit_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        self.key.rsplit_once('/').map_or(&self.key, |(_, name)| name)
+    }
+
+    /// Labels, sorted by key.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|i| &*self.labels[i].1)
+    }
+
+    /// Labels, sorted by key.
+    pub fn labels(&self) -> &[(Box<str>, Box<str>)] {
+        &self.labels
+    }
+
+    /// Values of the resource's selectable fields, in their order.
+    pub fn fields(&self) -> &[Box<str>] {
+        &self.fields
+    }
+
+    /// `metadata.resourceVersion`.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The object, in the version that is stored.
+    pub fn json(&self) -> Bytes {
+        self.frame.slice(self.frame_event.frame_start().len()..self.frame.len() - FRAME_END.len())
+    }
+
+    /// The object without `kind` and `apiVersion` and without its opening brace: what follows `{` in a list.
+    pub fn list_item_tail(&self) -> Bytes {
+        self.frame.slice(self.frame_event.frame_start().len() + self.head_len as usize..self.frame.len() - FRAME_END.len())
+    }
+
+    /// The bytes of a watch event.
+    pub fn frame(&self, event: EventType) -> Bytes {
+        if event == self.frame_event {
+            return self.frame.clone();
+        }
+        self.encoded(event as u32, || {
+            let mut frame = Vec::with_capacity(self.frame.len() + 8);
+            frame.extend_from_slice(event.frame_start());
+            frame.extend_from_slice(&self.frame[self.frame_event.frame_start().len()..]);
+            frame.into()
+        })
+    }
+
+    /// Another encoding, made once. Keys below 16 are the cache's own.
+    pub fn encoded(&self, key: u32, make: impl FnOnce() -> Bytes) -> Bytes {
+        if let Some((_, bytes)) = self.encodings.lock().iter().find(|(k, _)| *k == key) {
+            return bytes.clone();
+        }
+        let bytes = make();
+        let mut encodings = self.encodings.lock();
+        if !encodings.iter().any(|(k, _)| *k == key) {
+            encodings.push((key, bytes.clone()));
+        }
+        bytes
+    }
+
+    /// What it weighs, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.frame.len()
+    }
+}

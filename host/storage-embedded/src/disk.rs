@@ -1,0 +1,251 @@
+//! The file below redb, and the room that is kept beside it.
+//!
+//! redb gives up for good after one failed write, reads included. So a full disk must not reach it: a reserve of real blocks
+//! lies beside the file, and when the disk is full the reserve is given up and the write tried again. The committer sees that
+//! the reserve is gone and refuses writes until it can be laid up again; what was begun ends well, and reads never stop.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+use storage::Error;
+
+use crate::error::is_no_space;
+
+/// What the store lies on. A directory in earnest; in tests, a disk that fails on purpose.
+pub trait Disk: Send + Sync + 'static {
+    /// Whether there is a store.
+    fn exists(&self) -> bool;
+
+    /// Opens the store, which there is; may be called again after a failure.
+    fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// Opens an empty second file beside the first.
+    fn open_other(&self) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// Puts the second file into the first one's place, for certain.
+    fn adopt_other(&self) -> io::Result<()>;
+
+    /// Removes the second file.
+    fn discard_other(&self) -> io::Result<()>;
+
+    /// Lays up the reserve: when it succeeds, [`release`](Self::release) gives that much room.
+    fn reserve(&self) -> io::Result<()>;
+
+    /// Gives the reserve up.
+    fn release(&self) -> io::Result<()>;
+
+    /// How much is used.
+    fn size_bytes(&self) -> io::Result<u64>;
+
+    /// What to call it in an error.
+    fn name(&self) -> String;
+}
+
+/// A data directory, which is ours alone as long as this lives.
+pub(crate) struct Directory {
+    _lock: File,
+    dir: PathBuf,
+    file: PathBuf,
+    other: PathBuf,
+    reserve: PathBuf,
+    reserve_bytes: usize,
+}
+
+impl Directory {
+    /// Makes the directory where there is none, and locks it: redb locks its file, but the files that come and go beside it
+    /// need an owner, too.
+    pub(crate) fn new(dir: &Path, file_name: &str, reserve_bytes: usize) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::Unavailable(format!("{}: {error}", dir.display()));
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        let lock = File::options().write(true).create(true).truncate(false).open(dir.join("store.lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let dir = dir.display();
+                let words = format!("{dir} is in use by another process; stop that one, or take another data directory");
+                return Err(Error::Unavailable(words));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        Ok(Self {
+            _lock: lock,
+            dir: dir.to_owned(),
+            file: dir.join(file_name),
+            other: dir.join("store.copy"),
+            reserve: dir.join("store.reserve"),
+            reserve_bytes,
+        })
+    }
+}
+
+impl Disk for Directory {
+    fn exists(&self) -> bool {
+        self.file.exists()
+    }
+
+    fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
+        let file = File::options().read(true).write(true).open(&self.file)?;
+        // Else the file's name could be lost with the power, and everything acknowledged with it.
+        File::open(&self.dir)?.sync_all()?;
+        Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    }
+
+    fn open_other(&self) -> io::Result<Box<dyn StorageBackend>> {
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&self.other)?;
+        Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    }
+
+    fn adopt_other(&self) -> io::Result<()> {
+        std::fs::rename(&self.other, &self.file)?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    fn discard_other(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.other)
+    }
+
+    fn reserve(&self) -> io::Result<()> {
+        if std::fs::metadata(&self.reserve).is_ok_and(|metadata| metadata.len() == self.reserve_bytes as u64) {
+            return Ok(());
+        }
+        let lay_up = || {
+            let mut file = File::create(&self.reserve)?;
+            // Bytes without a pattern: a file system that compresses or leaves out zeros would keep no room.
+            let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+            let mut block = vec![0; 1 << 16];
+            for _ in 0..self.reserve_bytes / block.len() {
+                for word in block.chunks_exact_mut(8) {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    word.copy_from_slice(&state.to_le_bytes());
+                }
+                file.write_all(&block)?;
+            }
+            file.flush()
+        };
+        lay_up().inspect_err(|_| _ = self.release())
+    }
+
+    fn release(&self) -> io::Result<()> {
+        File::options().write(true).open(&self.reserve)?.set_len(0)
+    }
+
+    fn size_bytes(&self) -> io::Result<u64> {
+        Ok(std::fs::metadata(&self.file)?.len())
+    }
+
+    fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+}
+
+/// Whether the reserve is there.
+pub(crate) struct Reserve {
+    disk: Arc<dyn Disk>,
+    laid_up: AtomicBool,
+}
+
+impl Reserve {
+    pub(crate) fn new(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, laid_up: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_laid_up(&self) -> bool {
+        self.laid_up.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn lay_up(&self) -> io::Result<()> {
+        self.disk.reserve()?;
+        self.laid_up.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Runs what may find the disk full; then the reserve goes, and it runs once more.
+    fn with_room(&self, run: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        match run() {
+            Err(error) if is_no_space(&error) => {
+                self.laid_up.store(false, Ordering::Release);
+                tracing::warn!(%error, "the disk is full; the reserve is used");
+                self.disk.release().map_err(|_| error)?;
+                run()
+            }
+            result => result,
+        }
+    }
+}
+
+/// redb's file, with the reserve behind it.
+pub(crate) struct Guarded {
+    inner: Box<dyn StorageBackend>,
+    reserve: Arc<Reserve>,
+}
+
+impl Guarded {
+    pub(crate) fn new(inner: Box<dyn StorageBackend>, reserve: Arc<Reserve>) -> Self {
+        Self { inner, reserve }
+    }
+}
+
+impl std::fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl StorageBackend for Guarded {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.reserve.with_room(|| self.inner.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        // Not tried again: what a failed sync has dropped stays dropped, and the second one says nothing about it.
+        self.inner.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.reserve.with_room(|| self.inner.write(offset, data))
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}
