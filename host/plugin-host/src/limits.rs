@@ -1,0 +1,69 @@
+//! Every bound of this crate, with its unit in its name.
+
+use std::time::Duration;
+
+/// A component's size.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+/// A manifest's size.
+pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Plugins of a directory.
+pub const DIRECTORY_PLUGINS_MAX: usize = 256;
+/// What a manifest may ask for as an instance's memory.
+pub const MEMORY_BYTES_MAX: usize = 1 << 30;
+/// An instance's memory where the manifest says nothing.
+pub const MEMORY_BYTES_DEFAULT: usize = 128 << 20;
+/// What a manifest may ask for as a call's time.
+pub const TIMEOUT_MILLISECONDS_MAX: u64 = 30_000;
+/// A call's time where the manifest says nothing.
+pub const TIMEOUT_MILLISECONDS_DEFAULT: u64 = 1_000;
+/// What a manifest may ask for as instances of one plugin.
+pub const INSTANCES_MAX: u32 = 64;
+/// Elements of an instance's tables.
+pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Memories, tables and core instances inside one instance: Python's components have the most, about twenty.
+pub const PARTS_PER_INSTANCE_MAX: u32 = 100;
+/// Live instances of all plugins.
+pub const INSTANCES_TOTAL_MAX: u32 = 512;
+/// What the host copies out of a guest in one call: answers and arguments of what it calls.
+pub const COPIED_BYTES_PER_CALL_MAX: usize = 32 << 20;
+/// How long a new instance has to come up: instantiation, `configure`, and its first state.
+pub const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an instance has to be told of changes.
+pub const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The ticker's beat: a guest that loops gives its worker back this often.
+pub const EPOCH_TICK: Duration = Duration::from_millis(5);
+/// Changes told in one call of `changes.apply`.
+pub const CHANGES_PER_CALL_MAX: usize = 1_000;
+/// Objects that `cluster.list` gives at once, in bytes.
+pub const LIST_BYTES_MAX: usize = 64 << 20;
+/// Random bytes of one call.
+pub const RANDOM_BYTES_MAX: u32 = 1_024;
+/// Lines that one call may log.
+pub const LOG_LINES_PER_CALL_MAX: u32 = 64;
+/// Bytes of one logged line.
+pub const LOG_LINE_BYTES_MAX: usize = 4_096;
+/// Bytes of a guest's words that go into an error.
+pub const MESSAGE_BYTES_MAX: usize = 8_192;
+/// Warnings, and audit annotations, of one answer.
+pub const NOTES_MAX: usize = 64;
+/// Names of an object by pointer.
+pub const POINTER_BYTES_MAX: usize = 4_096;
+/// How long a directory must be quiet before it is read.
+pub const DIRECTORY_DEBOUNCE: Duration = Duration::from_millis(200);
+/// How often a directory is read even where nothing told of a change: network file systems do not tell.
+pub const DIRECTORY_RESCAN: Duration = Duration::from_secs(30);
+/// Bytes of a token that is looked at at all.
+pub const TOKEN_BYTES_MAX: usize = 16 << 10;
+/// Tokens whose verified signature is remembered.
+pub const VERIFIED_TOKENS_MAX: usize = 4_096;
+
+const _: () = assert!(MEMORY_BYTES_DEFAULT <= MEMORY_BYTES_MAX);
+const _: () = assert!(TIMEOUT_MILLISECONDS_DEFAULT <= TIMEOUT_MILLISECONDS_MAX);
+const _: () = assert!(INSTANCES_MAX <= INSTANCES_TOTAL_MAX);
+// A pool's slot is reserved at 4 GiB whatever the limit, so that no load or store needs a bounds check.
+const _: () = assert!(MEMORY_BYTES_MAX < 1 << 32);
+
+/// The start of a guest's words, at a character's border.
+pub(crate) fn shorten(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max { text } else { &text[..text.floor_char_boundary(bytes_max)] }
+}

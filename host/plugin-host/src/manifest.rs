@@ -1,0 +1,483 @@
+//! The manifest beside a component: what the plugin is, what it wants to see, and what it may call.
+//!
+//! YAML or JSON, in the shape of an API object, so that the same text can one day be applied with kubectl. Every mistake
+//! is an error that names its place: a field that is misspelt must not silently mean its default.
+
+use std::collections::BTreeSet;
+
+use admission::Operation;
+use admission::chain::FailurePolicy;
+use apimachinery::GroupResource;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::limits;
+
+/// What stands in `apiVersion`.
+pub const API_VERSION: &str = "plugins.wasmgate.dev/v1alpha1";
+/// What stands in `kind`.
+pub const KIND: &str = "Plugin";
+
+/// What is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It is no YAML, has a field that does not exist, or one of another type.
+    #[error("{0}")]
+    Syntax(String),
+    /// A field has a value that it cannot have.
+    #[error("{field}: {problem}")]
+    Field {
+        /// `spec.limits.memoryBytes`.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+fn field_error(field: impl Into<String>, problem: impl Into<String>) -> Error {
+    Error::Field { field: field.into(), problem: problem.into() }
+}
+
+/// What a plugin does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words of wit/")]
+pub enum Role {
+    Authenticator,
+    Authorizer,
+    MutatingAdmission,
+    ValidatingAdmission,
+}
+
+impl Role {
+    /// As in the manifest, and the name of the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authenticator => "authenticator",
+            Self::Authorizer => "authorizer",
+            Self::MutatingAdmission => "mutating-admission",
+            Self::ValidatingAdmission => "validating-admission",
+        }
+    }
+}
+
+/// What a plugin may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the words of wit/capabilities.wit")]
+pub enum Capability {
+    Log,
+    Clock,
+    Random,
+    Jwt,
+    Cluster,
+}
+
+impl Capability {
+    /// All there are.
+    pub const ALL: [Self; 5] = [Self::Log, Self::Clock, Self::Random, Self::Jwt, Self::Cluster];
+
+    /// As in the manifest, and the name of the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Clock => "clock",
+            Self::Random => "random",
+            Self::Jwt => "jwt",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+/// What an authenticator is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the fields of wit/authenticator.wit")]
+pub enum Credential {
+    ClientCertificate,
+    BearerToken,
+}
+
+/// Whether an instance serves one request or many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Instances {
+    /// It keeps its memory from call to call.
+    Reused,
+    /// Every call gets a new one.
+    #[default]
+    Fresh,
+}
+
+/// Whether a mutating plugin is asked again where a later one changed the object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "upstream's words")]
+pub enum Reinvocation {
+    IfNeeded,
+    #[default]
+    Never,
+}
+
+/// Which resources a rule is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "upstream's words")]
+pub enum Scope {
+    Cluster,
+    Namespaced,
+    #[default]
+    #[serde(rename = "*")]
+    Any,
+}
+
+/// A rule of `match`, as in upstream's webhook configurations. An empty list is `["*"]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rule {
+    /// `CREATE`, `UPDATE`, `DELETE`, `CONNECT` or `*`.
+    pub operations: Vec<String>,
+    /// The core group is the empty string.
+    pub api_groups: Vec<String>,
+    /// `v1`.
+    pub api_versions: Vec<String>,
+    /// `pods`, `pods/status`, `pods/*`, `*`, `*/scale`, `*/*`.
+    pub resources: Vec<String>,
+    /// Cluster-scoped or namespaced ones.
+    pub scope: Scope,
+}
+
+impl Rule {
+    /// Whether the rule is about a request; upstream's `rules.Matcher`.
+    pub fn matches(&self, attributes: &admission::Attributes) -> bool {
+        let listed = |list: &[String], word: &str| list.is_empty() || list.iter().any(|item| item == "*" || item == word);
+        let resource = || {
+            self.resources.is_empty()
+                || self.resources.iter().any(|item| {
+                    let (resource, subresource) = item.split_once('/').unwrap_or((item, ""));
+                    (resource == "*" || resource == attributes.resource.resource)
+                        && (subresource == "*" || subresource == attributes.subresource)
+                })
+        };
+        // A request for a namespace carries its own name as namespace, and is cluster-scoped all the same.
+        let namespaced = || {
+            let namespaces = attributes.resource.group.is_empty() && attributes.resource.resource == "namespaces";
+            !namespaces && !attributes.namespace.is_empty()
+        };
+        listed(&self.operations, attributes.operation.as_str())
+            && listed(&self.api_groups, &attributes.resource.group)
+            && listed(&self.api_versions, &attributes.resource.version)
+            && resource()
+            && match self.scope {
+                Scope::Any => true,
+                Scope::Namespaced => namespaced(),
+                Scope::Cluster => !namespaced(),
+            }
+    }
+}
+
+/// A resource of `reads` or `watches`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResourceName {
+    #[serde(default)]
+    group: String,
+    resource: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Metadata {
+    name: String,
+    /// Free for its author's use.
+    #[serde(default)]
+    #[allow(dead_code, reason = "accepted, as on every object")]
+    labels: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    #[allow(dead_code, reason = "accepted, as on every object")]
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Spec {
+    component: Option<String>,
+    roles: Vec<Role>,
+    #[serde(default, rename = "match")]
+    rules: Vec<Rule>,
+    #[serde(default)]
+    failure_policy: FailurePolicyWord,
+    #[serde(default)]
+    capabilities: Vec<Capability>,
+    #[serde(default)]
+    credentials: Vec<Credential>,
+    #[serde(default)]
+    fallback: bool,
+    #[serde(default)]
+    reads: Vec<ResourceName>,
+    #[serde(default)]
+    watches: Vec<ResourceName>,
+    #[serde(default)]
+    instances: Instances,
+    #[serde(default)]
+    order: i32,
+    #[serde(default)]
+    reinvocation: Reinvocation,
+    #[serde(default)]
+    limits: LimitsSpec,
+    #[serde(default)]
+    config: Value,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+enum FailurePolicyWord {
+    #[default]
+    Fail,
+    Ignore,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct LimitsSpec {
+    memory_bytes: Option<u64>,
+    timeout_milliseconds: Option<u64>,
+    instances: Option<u32>,
+}
+
+/// What an instance and a call may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// All memories of one instance together.
+    pub memory_bytes: usize,
+    /// One call.
+    pub timeout_milliseconds: u64,
+    /// How many at once; `None`: the host's choice.
+    pub instances: Option<u32>,
+}
+
+/// A manifest that holds.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// `metadata.name`: the plugin's name in the log, metrics and messages.
+    pub name: String,
+    /// The component's file, in the manifest's own directory; `None`: the manifest's name with `.wasm`.
+    pub component: Option<String>,
+    /// What it does; at least one.
+    pub roles: BTreeSet<Role>,
+    /// Which requests admission shows it; empty: all.
+    pub rules: Vec<Rule>,
+    /// What its fault means at admission.
+    pub failure_policy: FailurePolicy,
+    /// What it may call.
+    pub capabilities: BTreeSet<Capability>,
+    /// What an authenticator is shown.
+    pub credentials: BTreeSet<Credential>,
+    /// An authenticator that is asked only where no other named a user, found anything invalid or failed: anonymous.
+    pub fallback: bool,
+    /// What `cluster` may look up.
+    pub reads: Vec<GroupResource>,
+    /// What `changes` tells of.
+    pub watches: Vec<GroupResource>,
+    /// Whether an instance serves many calls.
+    pub instances: Instances,
+    /// Lower ones are asked first; equal ones by name.
+    pub order: i32,
+    /// Whether a mutating one is asked again.
+    pub reinvocation: Reinvocation,
+    /// What it may use.
+    pub limits: Limits,
+    /// For `configure`; `null` where there is none.
+    pub config: Value,
+}
+
+impl Manifest {
+    /// Reads a manifest, YAML or JSON.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.len() > limits::MANIFEST_BYTES_MAX {
+            return Err(Error::Syntax(format!("the manifest has {} bytes, more than {}", text.len(), limits::MANIFEST_BYTES_MAX)));
+        }
+        // What it is comes first: a ConfigMap in the directory should be told so, and not which of its fields is unknown.
+        let loose: Value = serde_saphyr::from_str(text).map_err(|error| Error::Syntax(plain(&error)))?;
+        for (field, expected) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+            match loose.get(field) {
+                Some(Value::String(found)) if found == expected => {}
+                Some(found) => return Err(field_error(field, format!("is {found}, must be \"{expected}\""))),
+                None => return Err(field_error(field, format!("is missing, must be \"{expected}\""))),
+            }
+        }
+        let document: Document = serde_saphyr::from_str(text).map_err(|error| Error::Syntax(plain(&error)))?;
+        debug_assert!(document.api_version == API_VERSION && document.kind == KIND);
+        Self::check(document)
+    }
+
+    fn check(document: Document) -> Result<Self, Error> {
+        let Document { metadata: Metadata { name, .. }, spec, .. } = document;
+        check_name(&name)?;
+        if let Some(file) = &spec.component {
+            // One directory is what the operator vouches for.
+            if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\', '\0']) {
+                return Err(field_error("spec.component", format!("\"{file}\" must be the name of a file beside the manifest")));
+            }
+        }
+        let roles = unique("spec.roles", &spec.roles)?;
+        if roles.is_empty() {
+            return Err(field_error(
+                "spec.roles",
+                "must name at least one of authenticator, authorizer, mutating-admission, validating-admission",
+            ));
+        }
+        let admits = roles.contains(&Role::MutatingAdmission) || roles.contains(&Role::ValidatingAdmission);
+        if !spec.rules.is_empty() && !admits {
+            return Err(field_error("spec.match", "is for the admission roles only"));
+        }
+        for (index, rule) in spec.rules.iter().enumerate() {
+            check_rule(rule, &format!("spec.match[{index}]"))?;
+        }
+        let capabilities = unique("spec.capabilities", &spec.capabilities)?;
+        let credentials = unique("spec.credentials", &spec.credentials)?;
+        if !roles.contains(&Role::Authenticator) {
+            if !credentials.is_empty() {
+                return Err(field_error("spec.credentials", "is for the role authenticator only"));
+            }
+            if spec.fallback {
+                return Err(field_error("spec.fallback", "is for the role authenticator only"));
+            }
+        }
+        if !spec.reads.is_empty() && !capabilities.contains(&Capability::Cluster) {
+            return Err(field_error("spec.reads", "needs the capability cluster"));
+        }
+        if matches!(spec.reinvocation, Reinvocation::IfNeeded) && !roles.contains(&Role::MutatingAdmission) {
+            return Err(field_error("spec.reinvocation", "is for the role mutating-admission only"));
+        }
+        if !spec.watches.is_empty() && spec.instances == Instances::Fresh {
+            return Err(field_error(
+                "spec.watches",
+                "needs `instances: Reused`: a fresh instance would be told of everything at every call",
+            ));
+        }
+        Ok(Self {
+            name,
+            component: spec.component,
+            roles,
+            rules: spec.rules,
+            failure_policy: match spec.failure_policy {
+                FailurePolicyWord::Fail => FailurePolicy::Fail,
+                FailurePolicyWord::Ignore => FailurePolicy::Ignore,
+            },
+            capabilities,
+            credentials,
+            fallback: spec.fallback,
+            reads: resources("spec.reads", spec.reads)?,
+            watches: resources("spec.watches", spec.watches)?,
+            instances: spec.instances,
+            order: spec.order,
+            reinvocation: spec.reinvocation,
+            limits: check_limits(&spec.limits)?,
+            config: spec.config,
+        })
+    }
+
+    /// Whether admission shows it a request.
+    pub fn matches(&self, attributes: &admission::Attributes) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(attributes))
+    }
+}
+
+/// The words of a YAML error without the picture of the place; line and column stay.
+fn plain(error: &serde_saphyr::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// Upstream's plugins are named like `NamespaceLifecycle`, so upper case is allowed; else it is a DNS subdomain.
+fn check_name(name: &str) -> Result<(), Error> {
+    let fine = !name.is_empty()
+        && name.len() <= 253
+        && name.split('.').all(|label| {
+            let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+            label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && edge(label.chars().next()) && edge(label.chars().last())
+        });
+    if fine {
+        Ok(())
+    } else {
+        Err(field_error(
+            "metadata.name",
+            format!("\"{name}\" must consist of letters, digits, '-' and '.', and begin and end with a letter or digit"),
+        ))
+    }
+}
+
+fn unique<T: Copy + Ord + std::fmt::Debug>(field: &str, list: &[T]) -> Result<BTreeSet<T>, Error> {
+    let mut set = BTreeSet::new();
+    for (index, item) in list.iter().enumerate() {
+        if !set.insert(*item) {
+            return Err(field_error(format!("{field}[{index}]"), format!("{item:?} is there twice")));
+        }
+    }
+    Ok(set)
+}
+
+fn resources(field: &str, names: Vec<ResourceName>) -> Result<Vec<GroupResource>, Error> {
+    let mut list: Vec<GroupResource> = Vec::with_capacity(names.len());
+    for (index, ResourceName { group, resource }) in names.into_iter().enumerate() {
+        if resource.is_empty() || resource.contains(['/', '*']) {
+            return Err(field_error(
+                format!("{field}[{index}].resource"),
+                format!("\"{resource}\" must be one resource, such as \"pods\""),
+            ));
+        }
+        let resource = GroupResource::new(group, resource);
+        if list.contains(&resource) {
+            return Err(field_error(format!("{field}[{index}]"), format!("{resource} is there twice")));
+        }
+        list.push(resource);
+    }
+    Ok(list)
+}
+
+fn check_rule(rule: &Rule, path: &str) -> Result<(), Error> {
+    let known = [Operation::Create, Operation::Update, Operation::Delete, Operation::Connect].map(Operation::as_str);
+    for (index, word) in rule.operations.iter().enumerate() {
+        if word != "*" && !known.contains(&word.as_str()) {
+            return Err(field_error(
+                format!("{path}.operations[{index}]"),
+                format!("\"{word}\" is none of CREATE, UPDATE, DELETE, CONNECT, *"),
+            ));
+        }
+    }
+    for (index, word) in rule.resources.iter().enumerate() {
+        let mut parts = word.split('/');
+        if word.matches('/').count() > 1 || parts.any(str::is_empty) {
+            return Err(field_error(
+                format!("{path}.resources[{index}]"),
+                format!("\"{word}\" must be like pods, pods/status, pods/*, *, */scale or */*"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_limits(spec: &LimitsSpec) -> Result<Limits, Error> {
+    let within = |field: &str, value: u64, max: u64| {
+        if (1..=max).contains(&value) {
+            Ok(value)
+        } else {
+            Err(field_error(format!("spec.limits.{field}"), format!("{value} must be between 1 and {max}")))
+        }
+    };
+    let memory = within("memoryBytes", spec.memory_bytes.unwrap_or(limits::MEMORY_BYTES_DEFAULT as u64), limits::MEMORY_BYTES_MAX as u64)?;
+    let timeout = spec.timeout_milliseconds.unwrap_or(limits::TIMEOUT_MILLISECONDS_DEFAULT);
+    Ok(Limits {
+        memory_bytes: memory as usize,
+        timeout_milliseconds: within("timeoutMilliseconds", timeout, limits::TIMEOUT_MILLISECONDS_MAX)?,
+        instances: match spec.instances {
+            Some(count) => Some(within("instances", count.into(), limits::INSTANCES_MAX.into())? as u32),
+            None => None,
+        },
+    })
+}

@@ -1,0 +1,155 @@
+//! What is counted of plugins. Labels are plugins and roles, never anything that a request says.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// A plugin and what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    plugin: String,
+    call: &'static str,
+}
+
+/// A plugin and what went wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FaultLabels {
+    plugin: String,
+    kind: &'static str,
+}
+
+/// A plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PluginLabels {
+    plugin: String,
+}
+
+/// Where a plugin comes from, and whether its newest version serves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StateLabels {
+    plugin: String,
+    origin: &'static str,
+    status: &'static str,
+}
+
+/// Upstream's labels of an admission plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AdmissionLabels {
+    name: String,
+    operation: &'static str,
+    rejected: &'static str,
+    r#type: &'static str,
+}
+
+type CallHistogram = Family<CallLabels, Histogram, fn() -> Histogram>;
+type AdmissionHistogram = Family<AdmissionLabels, Histogram, fn() -> Histogram>;
+
+/// All of them.
+#[derive(Clone)]
+pub struct Metrics {
+    duration: CallHistogram,
+    faults: Family<FaultLabels, Counter>,
+    ignored: Family<PluginLabels, Counter>,
+    instances: Family<PluginLabels, Gauge>,
+    states: Family<StateLabels, Gauge>,
+    swaps: Counter,
+    admission: AdmissionHistogram,
+}
+
+impl Metrics {
+    /// Registers them. Once for each server.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::unregistered();
+        registry.register(
+            "wasmgate_plugin_call_duration_seconds",
+            "Time of a plugin's call, waiting for an instance included",
+            metrics.duration.clone(),
+        );
+        registry.register("wasmgate_plugin_faults", "Calls that a plugin did not answer, by what went wrong", metrics.faults.clone());
+        registry.register("wasmgate_plugin_faults_ignored", "Faults passed over because of failurePolicy Ignore", metrics.ignored.clone());
+        registry.register("wasmgate_plugin_instances", "Live instances", metrics.instances.clone());
+        registry.register("wasmgate_plugin_status", "1 for the state that each plugin is in", metrics.states.clone());
+        registry.register("wasmgate_plugin_swaps", "Times the chain was replaced", metrics.swaps.clone());
+        registry.register(
+            "apiserver_admission_controller_admission_duration_seconds",
+            "Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type \
+             (validate or admit).",
+            metrics.admission.clone(),
+        );
+        metrics
+    }
+
+    /// Counted, and shown nowhere.
+    pub fn unregistered() -> Self {
+        Self {
+            duration: Family::new_with_constructor(|| {
+                Histogram::new([
+                    0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 10.0,
+                ])
+            }),
+            faults: Family::default(),
+            ignored: Family::default(),
+            instances: Family::default(),
+            states: Family::default(),
+            swaps: Counter::default(),
+            admission: Family::new_with_constructor(|| Histogram::new([0.005, 0.025, 0.1, 0.5, 1.0, 2.5])),
+        }
+    }
+
+    /// A plugin's own, looked up once.
+    pub(crate) fn of(&self, plugin: &str) -> PluginMetrics {
+        PluginMetrics {
+            all: self.clone(),
+            plugin: plugin.to_owned(),
+            instances: self.instances.get_or_create_owned(&PluginLabels { plugin: plugin.to_owned() }),
+        }
+    }
+
+    /// The chain was replaced, and the plugins are in these states.
+    pub(crate) fn swapped(&self, states: &[crate::set::PluginState]) {
+        self.swaps.inc();
+        self.show(states);
+    }
+
+    /// The plugins are in these states.
+    pub(crate) fn show(&self, states: &[crate::set::PluginState]) {
+        self.states.clear();
+        for state in states {
+            let labels = StateLabels { plugin: state.name.clone(), origin: state.origin.as_str(), status: state.status.as_str() };
+            self.states.get_or_create(&labels).set(1);
+        }
+    }
+}
+
+/// The metrics of one plugin.
+pub(crate) struct PluginMetrics {
+    all: Metrics,
+    plugin: String,
+    pub(crate) instances: Gauge,
+}
+
+impl PluginMetrics {
+    /// The histogram of one of its calls.
+    pub(crate) fn call(&self, call: &'static str) -> Histogram {
+        self.all.duration.get_or_create_owned(&CallLabels { plugin: self.plugin.clone(), call })
+    }
+
+    /// Counts a fault.
+    pub(crate) fn fault(&self, kind: &'static str) {
+        self.all.faults.get_or_create(&FaultLabels { plugin: self.plugin.clone(), kind }).inc();
+    }
+
+    /// Counts a fault that was passed over.
+    pub(crate) fn ignored(&self) {
+        self.all.ignored.get_or_create(&PluginLabels { plugin: self.plugin.clone() }).inc();
+    }
+
+    /// Upstream's histogram of an admission step.
+    pub(crate) fn admission(&self, operation: &'static str, rejected: bool, r#type: &'static str) -> Histogram {
+        let rejected = if rejected { "true" } else { "false" };
+        self.all.admission.get_or_create_owned(&AdmissionLabels { name: self.plugin.clone(), operation, rejected, r#type })
+    }
+}

@@ -1,0 +1,238 @@
+//! What the tests share: a cluster in memory, plugins from text, requests.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use admission::{Admission, Attributes, Notes, Operation};
+use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource, Status};
+use async_trait::async_trait;
+use auth::{Authorization, Authorizer, UserInfo};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use wasmgate_plugin_host::*;
+
+/// A component that `cargo xtask` made.
+pub fn component(folder: &str, name: &str) -> Vec<u8> {
+    let path = format!("{}/../../target/{folder}/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}; run cargo xtask guests and cargo xtask plugins first"))
+}
+
+pub fn scripted() -> Vec<u8> {
+    component("test-guests", "scripted")
+}
+
+/// A manifest of the scripted guest with all its roles but for what `change` says.
+pub fn manifest(name: &str, change: Value) -> String {
+    let mut manifest = json!({
+        "apiVersion": "plugins.wasmgate.dev/v1alpha1",
+        "kind": "Plugin",
+        "metadata": {"name": name},
+        "spec": {
+            "component": "scripted.wasm",
+            "roles": ["authenticator", "authorizer", "mutating-admission", "validating-admission"],
+            "capabilities": ["log", "clock", "random", "jwt", "cluster"],
+            "credentials": ["client-certificate", "bearer-token"],
+            "instances": "Reused",
+        },
+    });
+    merge(&mut manifest["spec"], change);
+    manifest.to_string()
+}
+
+fn merge(target: &mut Value, change: Value) {
+    for (key, value) in change.as_object().cloned().unwrap_or_default() {
+        target[key] = value;
+    }
+}
+
+/// A cluster in memory: pods of `default`, and their changes.
+#[derive(Default)]
+pub struct Memory {
+    state: Mutex<Pods>,
+}
+
+#[derive(Default)]
+struct Pods {
+    now: Vec<String>,
+    /// A name, and whether it came or went.
+    log: Vec<(String, bool)>,
+    /// How much of the log is forgotten.
+    compacted: u64,
+}
+
+pub fn pod(name: &str) -> Bytes {
+    json!({"metadata": {"namespace": "default", "name": name}}).to_string().into()
+}
+
+impl Memory {
+    pub fn add(&self, name: &str) {
+        let mut pods = self.state.lock();
+        pods.now.push(name.to_owned());
+        pods.log.push((name.to_owned(), true));
+    }
+
+    pub fn remove(&self, name: &str) {
+        let mut pods = self.state.lock();
+        pods.now.retain(|pod| pod != name);
+        pods.log.push((name.to_owned(), false));
+    }
+
+    /// Forgets the changes so far.
+    pub fn compact(&self) {
+        let mut pods = self.state.lock();
+        pods.compacted = pods.log.len() as u64;
+    }
+}
+
+pub struct MemoryFeed(Arc<Memory>);
+
+fn pods() -> GroupResource {
+    GroupResource::of("", "pods")
+}
+
+impl Feed for MemoryFeed {
+    fn cursor(&self) -> u64 {
+        self.0.state.lock().log.len() as u64
+    }
+
+    fn snapshot(&self) -> FeedSnapshot {
+        let state = self.0.state.lock();
+        FeedSnapshot { cursor: state.log.len() as u64, objects: vec![(pods(), state.now.iter().map(|name| pod(name)).collect())] }
+    }
+
+    fn changes_since(&self, cursor: u64) -> Changes {
+        let state = self.0.state.lock();
+        if cursor < state.compacted {
+            return Changes::Lost;
+        }
+        let change = |(name, there): &(String, bool)| Change {
+            resource: pods(),
+            namespace: "default".into(),
+            name: name.as_str().into(),
+            object: there.then(|| pod(name)),
+        };
+        Changes::Since { cursor: state.log.len() as u64, list: state.log[cursor as usize..].iter().map(change).collect() }
+    }
+}
+
+pub struct MemoryView(pub Arc<Memory>);
+
+#[async_trait]
+impl ClusterView for MemoryView {
+    fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<Bytes> {
+        let there = *resource == pods() && namespace == "default" && self.0.state.lock().now.iter().any(|pod| pod == name);
+        there.then(|| pod(name))
+    }
+
+    async fn get_live(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<Option<Bytes>, String> {
+        tokio::task::yield_now().await;
+        Ok(self.get(resource, namespace, name))
+    }
+
+    fn list(&self, _: &GroupResource, _: &str) -> Vec<Bytes> {
+        self.0.state.lock().now.iter().map(|name| pod(name)).collect()
+    }
+
+    fn serves(&self, resource: &GroupResource) -> bool {
+        resource.resource != "unicorns"
+    }
+
+    fn subscribe(&self, _: &[GroupResource]) -> Arc<dyn Feed> {
+        Arc::new(MemoryFeed(self.0.clone()))
+    }
+}
+
+/// A set with nothing in it yet.
+pub struct Bench {
+    pub set: Arc<PluginSet>,
+    pub cluster: Arc<Memory>,
+}
+
+pub fn services(cluster: &Arc<Memory>) -> Services {
+    Services {
+        cluster: Arc::new(MemoryView(cluster.clone())),
+        tokens: Arc::new(NoTokens),
+        now: || UNIX_EPOCH + Duration::from_millis(1234),
+    }
+}
+
+pub fn loader(cluster: &Arc<Memory>) -> Loader {
+    Loader {
+        engine: PluginEngine::new().expect("an engine"),
+        services: services(cluster),
+        allowed: BTreeSet::from(Capability::ALL),
+        cache: None,
+        metrics: Metrics::unregistered(),
+    }
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Loader)) -> Self {
+        let cluster = Arc::new(Memory::default());
+        let mut loader = loader(&cluster);
+        change(&mut loader);
+        let set = PluginSet::new(loader, Vec::new()).await.expect("an empty set");
+        Self { set, cluster }
+    }
+
+    /// Puts scripted plugins into force: manifests, in order.
+    pub async fn load(&self, manifests: &[String]) {
+        let bytes: Arc<[u8]> = scripted().into();
+        self.load_components(manifests.iter().map(|manifest| (manifest.clone(), bytes.clone())).collect()).await;
+    }
+
+    pub async fn load_components(&self, plugins: Vec<(String, Arc<[u8]>)>) {
+        let candidate = |(index, (manifest, component)): (usize, (String, Arc<[u8]>))| Candidate {
+            file: format!("{index}.yaml"),
+            fingerprint: format!("{manifest} {}", component.len()),
+            content: Ok((manifest.into(), component)),
+        };
+        self.set.replace_directory(plugins.into_iter().enumerate().map(candidate).collect()).await;
+    }
+
+    /// The reason of the only plugin's failure.
+    pub fn failure(&self) -> String {
+        match &self.set.states()[..] {
+            [PluginState { status: PluginStatus::Failed { reason, .. }, .. }] => reason.clone(),
+            other => panic!("one failed plugin is expected: {other:?}"),
+        }
+    }
+
+    pub async fn authorize(&self) -> Authorization {
+        self.set.authorize(&auth::Attributes { verb: "get".into(), ..Default::default() }).await
+    }
+
+    /// A create of `pods "web"`: the object, or the refusal; and the notes.
+    pub async fn create(&self) -> (Result<Value, Status>, Notes) {
+        let mut object =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {"number": 7}});
+        let mut notes = Notes::default();
+        let attributes = create();
+        let result = async {
+            self.set.mutate(&attributes, Some(&mut object), None, &mut notes).await?;
+            self.set.validate(&attributes, admission::Objects { object: Some(&object), old: None }, &mut notes).await
+        };
+        let result = self.set.pinned(result).await;
+        (result.map(|()| object), notes)
+    }
+}
+
+pub fn create() -> Attributes {
+    Attributes {
+        operation: Operation::Create,
+        kind: GroupVersionKind::of("", "v1", "Pod"),
+        resource: GroupVersionResource::of("", "v1", "pods"),
+        subresource: String::new(),
+        namespace: "default".into(),
+        name: "web".into(),
+        user: Arc::new(UserInfo { name: "jane".into(), ..Default::default() }),
+        dry_run: false,
+        options: None,
+    }
+}

@@ -1,0 +1,154 @@
+//! What a warm call costs. Prints; asserts nothing about time: `cargo test --release -- --ignored --nocapture cost`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use apimachinery::GroupResource;
+use async_trait::async_trait;
+use auth::{Authenticator, Authorizer, Credentials, Decision, UserInfo};
+use bytes::Bytes;
+use serde_json::json;
+use wasmgate_plugin_host::*;
+
+use crate::bench::*;
+
+/// 1,000 role bindings in ten namespaces, each for one user, to one of ten roles.
+struct Bindings;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+fn objects(resource: &GroupResource) -> Vec<Bytes> {
+    match &*resource.resource {
+        "clusterroles" => (0..10)
+            .map(|i| {
+                json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": format!("role-{i}")},
+                "rules": [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]},
+                          {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["*"]}]})
+                .to_string()
+                .into()
+            })
+            .collect(),
+        "rolebindings" => (0..1000)
+            .map(|i| {
+                json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": format!("binding-{i}"), "namespace": format!("ns-{}", i % 10)},
+                "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": format!("role-{}", i % 10)},
+                "subjects": [{"apiGroup": RBAC, "kind": "User", "name": format!("user-{i}")}]})
+                .to_string()
+                .into()
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+struct Still(Vec<GroupResource>);
+
+impl Feed for Still {
+    fn cursor(&self) -> u64 {
+        1
+    }
+    fn snapshot(&self) -> FeedSnapshot {
+        FeedSnapshot { cursor: 1, objects: self.0.iter().map(|resource| (resource.clone(), objects(resource))).collect() }
+    }
+    fn changes_since(&self, cursor: u64) -> Changes {
+        Changes::Since { cursor, list: Vec::new() }
+    }
+}
+
+#[async_trait]
+impl ClusterView for Bindings {
+    fn get(&self, resource: &GroupResource, _: &str, name: &str) -> Option<Bytes> {
+        let namespace = json!({"metadata": {"name": name}, "status": {"phase": "Active"}});
+        (resource.resource == "namespaces").then(|| namespace.to_string().into())
+    }
+    async fn get_live(&self, _: &GroupResource, _: &str, _: &str) -> Result<Option<Bytes>, String> {
+        Ok(None)
+    }
+    fn list(&self, _: &GroupResource, _: &str) -> Vec<Bytes> {
+        Vec::new()
+    }
+    fn serves(&self, _: &GroupResource) -> bool {
+        true
+    }
+    fn subscribe(&self, resources: &[GroupResource]) -> Arc<dyn Feed> {
+        Arc::new(Still(resources.to_vec()))
+    }
+}
+
+async fn set_of(plugin: &str) -> Arc<PluginSet> {
+    let mut loader = loader(&Arc::default());
+    loader.services.cluster = Arc::new(Bindings);
+    let code = loader.engine.precompile(&component("plugins", plugin)).expect("compiles");
+    let path = format!("{}/../../plugins/{plugin}/plugin.yaml", env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(path).expect("a manifest");
+    let started = Instant::now();
+    let set = PluginSet::new(loader, vec![Standard { manifest: manifest.into(), code: code.into(), order: None, config: None }])
+        .await
+        .expect(plugin);
+    println!("{plugin:<24} ready in {:?}", started.elapsed());
+    set
+}
+
+async fn measure<F: Future>(name: &str, mut call: impl FnMut() -> F) {
+    for _ in 0..2_000 {
+        call().await;
+    }
+    let mut times = Vec::with_capacity(20_000);
+    for _ in 0..20_000 {
+        let started = Instant::now();
+        call().await;
+        times.push(started.elapsed());
+    }
+    times.sort();
+    println!("{name:<24} median {:?}  p99 {:?}", times[times.len() / 2], times[times.len() * 99 / 100]);
+}
+
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn cost_of_a_warm_call() {
+    let (started, before) = (Instant::now(), resident());
+    let engine = PluginEngine::new().expect("an engine");
+    println!("{:<24} ready in {:?}, {} kB more resident", "engine", started.elapsed(), resident() - before);
+    drop(engine);
+    let rbac = set_of("rbac").await;
+    let attributes = auth::Attributes {
+        user: Arc::new(UserInfo { name: "user-777".into(), groups: vec!["system:authenticated".into()], ..Default::default() }),
+        verb: "list".into(),
+        namespace: "ns-7".into(),
+        api_group: "apps".into(),
+        api_version: "v1".into(),
+        resource: "deployments".into(),
+        resource_request: true,
+        path: "/apis/apps/v1/namespaces/ns-7/deployments".into(),
+        ..Default::default()
+    };
+    assert_eq!(rbac.authorize(&attributes).await.decision, Decision::Allow);
+    measure("RBAC, 1000 bindings", || rbac.authorize(&attributes)).await;
+    let other = auth::Attributes { verb: "delete".into(), ..attributes.clone() };
+    assert_eq!(rbac.authorize(&other).await.decision, Decision::NoOpinion);
+    measure("RBAC, not allowed", || rbac.authorize(&other)).await;
+    let allow = set_of("always-allow").await;
+    measure("AlwaysAllow", || allow.authorize(&attributes)).await;
+    let anonymous = set_of("anonymous").await;
+    let credentials = Credentials::default();
+    measure("anonymous", || anonymous.authenticate(&credentials)).await;
+    let lifecycle = set_of("namespace-lifecycle").await;
+    let request = create();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {"containers": []}});
+    measure("NamespaceLifecycle", || {
+        let (lifecycle, request, mut pod) = (&lifecycle, &request, pod.clone());
+        async move {
+            admission::Admission::mutate(&**lifecycle, request, Some(&mut pod), None, &mut Default::default()).await.expect("admitted")
+        }
+    })
+    .await;
+    println!("{} kB resident", resident());
+}
+
+/// Kilobytes of this process in memory; 0 where there is no /proc.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+}

@@ -1,0 +1,113 @@
+//! `--plugin-dir`, with real files.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use wasmgate_plugin_host::*;
+
+use crate::bench::*;
+
+fn version(version: &str) -> String {
+    manifest("a", json!({"roles": ["mutating-admission"], "credentials": [], "config": {"do": "label", "version": version}}))
+}
+
+/// Waits until the states are as `expected` says; with a bound, for a test that fails.
+async fn until(set: &PluginSet, expected: impl Fn(&[PluginState]) -> bool) {
+    for _ in 0..600 {
+        if expected(&set.states()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the states stay {:?}", set.states());
+}
+
+fn ready(states: &[PluginState]) -> bool {
+    states.len() == 1 && states[0].status == PluginStatus::Ready
+}
+
+fn still_serving(states: &[PluginState]) -> bool {
+    states.len() == 1 && matches!(states[0].status, PluginStatus::Failed { still_serving: true, .. })
+}
+
+async fn label(bench: &Bench) -> serde_json::Value {
+    bench.create().await.0.expect("admitted")["metadata"]["labels"]["version"].clone()
+}
+
+fn write(directory: &Path, file: &str, bytes: &[u8]) {
+    std::fs::write(directory.join(file), bytes).expect("a file");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_is_added_replaced_broken_repaired_and_removed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let bench = Bench::new().await;
+    write(directory.path(), "scripted.wasm", &scripted());
+    write(directory.path(), "a.yaml", version("1").as_bytes());
+    write(directory.path(), "README.md", b"not a plugin");
+    write(directory.path(), ".hidden.yaml", b"not a plugin either");
+    let _watched = PluginDirectory::open(bench.set.clone(), directory.path().to_owned()).await.expect("opens");
+    // What is there at the start is in force at the start.
+    assert!(ready(&bench.set.states()), "{:?}", bench.set.states());
+    assert_eq!(label(&bench).await, "1");
+
+    write(directory.path(), "a.yaml", version("2").as_bytes());
+    for _ in 0..600 {
+        if label(&bench).await == "2" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(label(&bench).await, "2");
+
+    write(directory.path(), "scripted.wasm", &scripted()[..1000]);
+    until(&bench.set, still_serving).await;
+    assert_eq!(label(&bench).await, "2");
+
+    write(directory.path(), "scripted.wasm", &scripted());
+    until(&bench.set, ready).await;
+
+    std::fs::remove_file(directory.path().join("scripted.wasm")).expect("removed");
+    until(&bench.set, still_serving).await;
+    assert_eq!(label(&bench).await, "2");
+
+    std::fs::remove_file(directory.path().join("a.yaml")).expect("removed");
+    until(&bench.set, <[PluginState]>::is_empty).await;
+    assert!(label(&bench).await.is_null());
+}
+
+#[tokio::test]
+async fn a_directory_cannot_take_the_name_of_a_standard_plugin() {
+    let cluster = std::sync::Arc::default();
+    let loader = loader(&cluster);
+    let code = loader.engine.precompile(&component("plugins", "always-allow")).expect("compiles");
+    let text = manifest("AlwaysAllow", json!({"roles": ["authorizer"], "credentials": [], "capabilities": []}));
+    let standard = Standard { manifest: text.clone().into(), code: code.into(), order: None, config: None };
+    let set = PluginSet::new(loader, vec![standard]).await.expect("a set");
+    let bench = Bench { set, cluster };
+    bench.load(&[text.replace("\"capabilities\":[]", "\"capabilities\":[\"log\",\"clock\",\"random\",\"jwt\",\"cluster\"]")]).await;
+    let states = bench.set.states();
+    assert_eq!((states[0].origin, &states[0].status), (Origin::Embedded, &PluginStatus::Ready));
+    let reason = "the name AlwaysAllow belongs to a standard plugin".to_owned();
+    assert_eq!(states[1].status, PluginStatus::Failed { reason, still_serving: false });
+}
+
+#[tokio::test]
+async fn compiled_code_is_kept_by_digest_and_found_again() {
+    let cache = tempfile::tempdir().expect("a directory");
+    let path = cache.path().join("cache");
+    for _ in 0..2 {
+        let bench = Bench::with(|loader| loader.cache = Some(path.clone())).await;
+        bench.load(&[version("1")]).await;
+        assert_eq!(label(&bench).await, "1");
+        assert_eq!(std::fs::read_dir(&path).expect("a cache").count(), 1);
+    }
+    // What does not load is made again.
+    for entry in std::fs::read_dir(&path).expect("a cache") {
+        std::fs::write(entry.expect("an entry").path(), b"noise").expect("written");
+    }
+    let bench = Bench::with(|loader| loader.cache = Some(path.clone())).await;
+    bench.load(&[version("1")]).await;
+    assert_eq!(label(&bench).await, "1");
+}

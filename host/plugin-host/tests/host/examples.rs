@@ -1,0 +1,81 @@
+//! The examples, as an operator installs them. `cargo xtask examples` builds them.
+
+use std::sync::Arc;
+
+use admission::{Admission, Notes, Objects};
+use apimachinery::{GroupResource, Status};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use wasmgate_plugin_host::*;
+
+use crate::bench::*;
+
+/// Every namespace belongs to team red.
+struct RedTeam;
+
+#[async_trait]
+impl ClusterView for RedTeam {
+    fn get(&self, resource: &GroupResource, _: &str, name: &str) -> Option<Bytes> {
+        let namespace = json!({"metadata": {"name": name, "labels": {"team": "red"}}});
+        (resource.resource == "namespaces").then(|| namespace.to_string().into())
+    }
+    async fn get_live(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<Option<Bytes>, String> {
+        Ok(self.get(resource, namespace, name))
+    }
+    fn list(&self, _: &GroupResource, _: &str) -> Vec<Bytes> {
+        Vec::new()
+    }
+    fn serves(&self, _: &GroupResource) -> bool {
+        true
+    }
+    fn subscribe(&self, resources: &[GroupResource]) -> Arc<dyn Feed> {
+        EmptyCluster.subscribe(resources)
+    }
+}
+
+async fn installed(name: &str) -> Bench {
+    let bench = Bench::with(|loader| {
+        loader.services.cluster = Arc::new(RedTeam);
+        // Compiling Python takes half a minute; the next run finds it here.
+        loader.cache = Some(format!("{}/../../target/test-cache", env!("CARGO_MANIFEST_DIR")).into());
+    })
+    .await;
+    let path = format!("{}/../../target/examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}; run cargo xtask examples first"));
+    bench.load_components(vec![(manifest, component("examples", name).into())]).await;
+    let states = bench.set.states();
+    assert_eq!(states[0].status, PluginStatus::Ready, "{name}");
+    bench
+}
+
+async fn admit(bench: &Bench, mut pod: Value) -> Result<Value, Status> {
+    let (attributes, mut notes) = (create(), Notes::default());
+    bench.set.mutate(&attributes, Some(&mut pod), None, &mut notes).await?;
+    bench.set.validate(&attributes, Objects { object: Some(&pod), old: None }, &mut notes).await?;
+    Ok(pod)
+}
+
+fn pod(metadata: Value, image: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "c", "image": image}]}})
+}
+
+#[tokio::test]
+async fn no_latest_tag_in_rust() {
+    let bench = installed("no-latest-tag").await;
+    let metadata = json!({"name": "web", "namespace": "default"});
+    admit(&bench, pod(metadata.clone(), "nginx:1.27")).await.expect("admitted");
+    let status = admit(&bench, pod(metadata, "nginx")).await.expect_err("refused");
+    assert_eq!(status.message, "pods \"web\" is forbidden: image \"nginx\" of container \"c\" needs a tag other than latest");
+}
+
+#[tokio::test]
+async fn team_label_in_python() {
+    let bench = installed("team-label").await;
+    let cases = [json!({"name": "web"}), json!({"name": "web", "labels": {"a": "b"}}), json!({"name": "web", "labels": {"team": "blue"}})];
+    // The interpreter lives from call to call.
+    for metadata in cases.iter().cycle().take(300) {
+        let pod = admit(&bench, pod(metadata.clone(), "nginx")).await.unwrap_or_else(|status| panic!("{metadata}: {status}"));
+        assert_eq!(pod["metadata"]["labels"]["team"], "red", "{metadata}");
+    }
+}

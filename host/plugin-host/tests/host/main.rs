@@ -1,0 +1,12 @@
+//! The plugin host with real components. `cargo xtask guests` and `cargo xtask plugins` build them.
+
+mod bad_guests;
+mod bench;
+mod calls;
+mod capabilities;
+mod cost;
+mod directory;
+mod examples;
+mod hot_swap;
+mod manifests;
+mod tokens;

@@ -1,0 +1,137 @@
+//! What a manifest may say, and the words for every mistake.
+
+use admission::Operation;
+use apimachinery::GroupVersionResource;
+use wasmgate_plugin_host::Manifest;
+
+use crate::bench::create;
+
+const HEAD: &str = "apiVersion: plugins.wasmgate.dev/v1alpha1\nkind: Plugin\nmetadata: {name: a}\n";
+
+fn error(text: &str) -> String {
+    match Manifest::parse(text) {
+        Ok(manifest) => format!("fine: {manifest:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_mistake_is_named() {
+    let cases = [
+        ("", "apiVersion: is missing, must be \"plugins.wasmgate.dev/v1alpha1\""),
+        ("apiVersion: v1\nkind: ConfigMap\n", "apiVersion: is \"v1\", must be"),
+        ("apiVersion: plugins.wasmgate.dev/v1alpha1\nkind: Pluggin\n", "kind: is \"Pluggin\", must be \"Plugin\""),
+        ("a: [", ""),
+    ];
+    let mut wrong = Vec::new();
+    for (text, expected) in cases {
+        if !error(text).starts_with(expected) || error(text).starts_with("fine") {
+            wrong.push(format!("{text:?}: {}", error(text)));
+        }
+    }
+    let cases = [
+        ("", "spec"),
+        ("spec: {}", "roles"),
+        ("spec: {roles: []}", "spec.roles: must name at least one of"),
+        ("spec: {roles: [king]}", "king"),
+        ("spec: {roles: [authorizer, authorizer]}", "spec.roles[1]: Authorizer is there twice"),
+        ("spec: {roles: [authorizer], colour: red}", "colour"),
+        ("spec: {roles: [authorizer], roles: [authorizer]}", "duplicate"),
+        ("spec: {roles: [authorizer], component: ../x.wasm}", "spec.component: \"../x.wasm\" must be the name of a file"),
+        ("spec: {roles: [authorizer], match: [{}]}", "spec.match: is for the admission roles only"),
+        ("spec: {roles: [authorizer], credentials: [bearer-token]}", "spec.credentials: is for the role authenticator only"),
+        ("spec: {roles: [authorizer], fallback: true}", "spec.fallback: is for the role authenticator only"),
+        ("spec: {roles: [authorizer], reads: [{resource: pods}]}", "spec.reads: needs the capability cluster"),
+        ("spec: {roles: [authorizer], reinvocation: IfNeeded}", "spec.reinvocation: is for the role mutating-admission only"),
+        ("spec: {roles: [authorizer], watches: [{resource: pods}]}", "spec.watches: needs `instances: Reused`"),
+        (
+            "spec: {roles: [authorizer], instances: Reused, watches: [{resource: pods/status}]}",
+            "spec.watches[0].resource: \"pods/status\" must be one",
+        ),
+        ("spec: {roles: [authorizer], instances: Reused, watches: [{resource: a}, {resource: a}]}", "spec.watches[1]: a is there twice"),
+        ("spec: {roles: [authorizer], limits: {memoryBytes: 0}}", "spec.limits.memoryBytes: 0 must be between 1 and 1073741824"),
+        (
+            "spec: {roles: [authorizer], limits: {timeoutMilliseconds: 60000}}",
+            "spec.limits.timeoutMilliseconds: 60000 must be between 1 and 30000",
+        ),
+        ("spec: {roles: [authorizer], limits: {instances: 1000}}", "spec.limits.instances: 1000 must be between 1 and 64"),
+        ("spec: {roles: [authorizer], limits: {memory: 5}}", "memory"),
+        ("spec: {roles: [authorizer], failurePolicy: Perhaps}", "Perhaps"),
+        (
+            "spec: {roles: [validating-admission], match: [{operations: [create]}]}",
+            "spec.match[0].operations[0]: \"create\" is none of CREATE",
+        ),
+        ("spec: {roles: [validating-admission], match: [{resources: [a/b/c]}]}", "spec.match[0].resources[0]: \"a/b/c\" must be like pods"),
+        ("spec: {roles: [validating-admission], match: [{scope: Global}]}", "Global"),
+    ];
+    for (spec, expected) in cases {
+        let text = format!("{HEAD}{spec}");
+        let found = error(&text);
+        if !found.contains(expected) || found.starts_with("fine") {
+            wrong.push(format!("{spec:?}: {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for name in ["", "-a", "a_b", "a/b", &"a".repeat(300)] {
+        let text = format!("{}spec: {{roles: [authorizer]}}", HEAD.replace("name: a", &format!("name: \"{name}\"")));
+        assert!(error(&text).starts_with("metadata.name: "), "{name:?}: {}", error(&text));
+    }
+}
+
+#[test]
+fn yaml_and_json_say_the_same() {
+    let yaml = format!("{HEAD}spec:\n  roles: [mutating-admission]\n  order: -5\n  config: {{number: 1, list: [a, null]}}\n");
+    let json = r#"{"apiVersion": "plugins.wasmgate.dev/v1alpha1", "kind": "Plugin", "metadata": {"name": "a"},
+        "spec": {"roles": ["mutating-admission"], "order": -5, "config": {"number": 1, "list": ["a", null]}}}"#;
+    let (yaml, json) = (Manifest::parse(&yaml).expect("YAML"), Manifest::parse(json).expect("JSON"));
+    assert_eq!(format!("{yaml:?}"), format!("{json:?}"));
+    assert_eq!(yaml.config, serde_json::json!({"number": 1, "list": ["a", null]}));
+}
+
+#[test]
+fn rules_match_as_upstreams_do() {
+    let pods = ("", "v1", "pods", "");
+    let cases = [
+        ("{}", pods, true),
+        ("{operations: [UPDATE]}", pods, false),
+        ("{operations: [UPDATE, CREATE]}", pods, true),
+        ("{operations: ['*']}", pods, true),
+        ("{apiGroups: ['']}", pods, true),
+        ("{apiGroups: [apps]}", pods, false),
+        ("{apiVersions: [v2]}", pods, false),
+        ("{resources: [pods]}", pods, true),
+        ("{resources: [pods]}", ("", "v1", "pods", "status"), false),
+        ("{resources: ['*']}", ("", "v1", "pods", "status"), false),
+        ("{resources: ['*/*']}", ("", "v1", "pods", "status"), true),
+        ("{resources: ['*/*']}", pods, true),
+        ("{resources: [pods/*]}", pods, true),
+        ("{resources: ['*/status']}", ("", "v1", "pods", "status"), true),
+        ("{resources: ['*/status']}", pods, false),
+        ("{scope: Namespaced}", pods, true),
+        ("{scope: Cluster}", pods, false),
+        ("{scope: Cluster}", ("", "v1", "namespaces", ""), true),
+        ("{scope: Namespaced}", ("", "v1", "namespaces", ""), false),
+    ];
+    for (rule, (group, version, resource, subresource), expected) in cases {
+        let manifest = Manifest::parse(&format!("{HEAD}spec: {{roles: [validating-admission], match: [{rule}]}}")).expect(rule);
+        let mut attributes = create();
+        attributes.operation = Operation::Create;
+        attributes.resource = GroupVersionResource::of(group, version, resource);
+        attributes.subresource = subresource.into();
+        assert_eq!(manifest.matches(&attributes), expected, "{rule} {resource}/{subresource}");
+    }
+}
+
+#[test]
+fn the_standard_manifests_hold() {
+    let folder = format!("{}/../../plugins", env!("CARGO_MANIFEST_DIR"));
+    let mut found = 0;
+    for entry in std::fs::read_dir(&folder).expect(&folder) {
+        let path = entry.expect("an entry").path().join("plugin.yaml");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            Manifest::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+}

@@ -1,0 +1,103 @@
+//! Stands in for the host in a plugin's own tests: the test says what the capabilities answer. Each test thread has its own.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::capabilities::jwt::Verification;
+use crate::capabilities::log::Level;
+use crate::json::Json;
+
+/// Group, resource, namespace, name.
+type Key = (String, String, String, String);
+
+#[derive(Default)]
+struct Host {
+    now_milliseconds: u64,
+    objects: BTreeMap<Key, Value>,
+    live: BTreeMap<Key, Value>,
+    tokens: BTreeMap<String, Verification>,
+    audiences: Vec<String>,
+    lines: Vec<(Level, String)>,
+    random: u8,
+}
+
+thread_local! {
+    static HOST: RefCell<Host> = RefCell::default();
+}
+
+/// Sets the clock.
+pub fn set_now_milliseconds(now: u64) {
+    HOST.with_borrow_mut(|host| host.now_milliseconds = now);
+}
+
+/// Puts an object into the cluster. Its namespace and name are those of its metadata.
+pub fn put(group: &str, resource: &str, object: Value) {
+    let key = key_of(group, resource, &object);
+    HOST.with_borrow_mut(|host| {
+        host.live.insert(key.clone(), object.clone());
+        host.objects.insert(key, object)
+    });
+}
+
+/// Puts an object where only a live read finds it: the cache has not seen it yet.
+pub fn put_live(group: &str, resource: &str, object: Value) {
+    HOST.with_borrow_mut(|host| host.live.insert(key_of(group, resource, &object), object));
+}
+
+/// What the host says of this token.
+pub fn set_token(token: &str, verification: Verification) {
+    HOST.with_borrow_mut(|host| host.tokens.insert(token.to_owned(), verification));
+}
+
+/// Audiences that the server answers to.
+pub fn set_audiences(audiences: &[&str]) {
+    HOST.with_borrow_mut(|host| host.audiences = audiences.iter().map(|&audience| audience.to_owned()).collect());
+}
+
+/// What the plugin logged.
+pub fn lines() -> Vec<(Level, String)> {
+    HOST.with_borrow(|host| host.lines.clone())
+}
+
+fn key_of(group: &str, resource: &str, object: &Value) -> Key {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    (group.to_owned(), resource.to_owned(), text("/metadata/namespace"), text("/metadata/name"))
+}
+
+pub(crate) fn logged(level: Level, message: &str) {
+    HOST.with_borrow_mut(|host| host.lines.push((level, message.to_owned())));
+}
+
+pub(crate) fn now_milliseconds() -> u64 {
+    HOST.with_borrow(|host| host.now_milliseconds)
+}
+
+pub(crate) fn random_bytes(count: u32) -> Vec<u8> {
+    HOST.with_borrow_mut(|host| {
+        let next = |_| {
+            host.random = host.random.wrapping_mul(29).wrapping_add(17);
+            host.random
+        };
+        (0..count).map(next).collect()
+    })
+}
+
+pub(crate) fn verify(token: &str) -> Verification {
+    HOST.with_borrow(|host| host.tokens.get(token).cloned().unwrap_or(Verification::Unknown))
+}
+
+pub(crate) fn audiences() -> Vec<String> {
+    HOST.with_borrow(|host| host.audiences.clone())
+}
+
+pub(crate) fn cluster_get(group: &str, resource: &str, namespace: &str, name: &str, live: bool) -> Result<Option<Json>, String> {
+    let key = (group.to_owned(), resource.to_owned(), namespace.to_owned(), name.to_owned());
+    Ok(HOST.with_borrow(|host| if live { &host.live } else { &host.objects }.get(&key).map(Json::from)))
+}
+
+pub(crate) fn cluster_list(group: &str, resource: &str, namespace: &str) -> Result<Vec<Json>, String> {
+    let wanted = |key: &Key| key.0 == group && key.1 == resource && (namespace.is_empty() || key.2 == namespace);
+    Ok(HOST.with_borrow(|host| host.objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| Json::from(object)).collect()))
+}
