@@ -1,0 +1,89 @@
+//! Whether an object is admitted: the nouns, the trait, and the chain over it.
+
+pub mod chain;
+
+use std::sync::Arc;
+
+use apimachinery::{GroupVersionKind, GroupVersionResource, Status};
+use async_trait::async_trait;
+use auth::UserInfo;
+use serde_json::Value;
+
+/// What is done to the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "upstream's words")]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    Connect,
+}
+
+impl Operation {
+    /// `CREATE`, as in an AdmissionReview.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
+/// What a plugin is told of a request, but for the objects.
+#[derive(Clone, Debug)]
+pub struct Attributes {
+    /// What.
+    pub operation: Operation,
+    /// The kind that the request sends.
+    pub kind: GroupVersionKind,
+    /// Where it sends it.
+    pub resource: GroupVersionResource,
+    /// `status`; empty for the resource itself.
+    pub subresource: String,
+    /// Empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Empty on a create with `generateName`.
+    pub name: String,
+    /// Who.
+    pub user: Arc<UserInfo>,
+    /// Nothing will be stored.
+    pub dry_run: bool,
+    /// `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`.
+    pub options: Option<Arc<Value>>,
+}
+
+/// The object of a request and the one it replaces.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Objects<'a> {
+    /// As it would be stored; none on delete.
+    pub object: Option<&'a Value>,
+    /// As it is stored; none on create.
+    pub old: Option<&'a Value>,
+}
+
+/// What the chain adds to the answer, whatever it decides.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// Sent as `Warning` headers.
+    pub warnings: Vec<String>,
+    /// Into the audit event.
+    pub audit_annotations: Vec<(String, String)>,
+}
+
+/// The admission chain, as the registry sees it.
+#[async_trait]
+pub trait Admission: Send + Sync {
+    /// Runs the mutating plugins in order, and those that ask for it again where a later one changed the object.
+    async fn mutate(
+        &self,
+        attributes: &Attributes,
+        object: Option<&mut Value>,
+        old: Option<&Value>,
+        notes: &mut Notes,
+    ) -> Result<(), Status>;
+
+    /// Runs the validating plugins; the first refusal is the answer.
+    async fn validate(&self, attributes: &Attributes, objects: Objects<'_>, notes: &mut Notes) -> Result<(), Status>;
+}

@@ -1,0 +1,146 @@
+//! A controller's way to the registry: under its own name, with watches that begin again by themselves.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use api::{Resource, tables};
+use apimachinery::Status;
+use apimachinery::options::DeleteOptions;
+use auth::UserInfo;
+use cacher::{Cacher, EventType, Object, Predicate, Update, Watcher};
+use registry::{Registry, Request};
+use serde_json::Value;
+
+/// First and longest pause before something that failed is tried again.
+pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The next pause.
+pub(crate) fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(RETRY_PAUSE_MAX)
+}
+
+/// The registry, as one controller uses it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) registry: Arc<Registry>,
+    user: Arc<UserInfo>,
+}
+
+/// A built-in resource in the version that is stored.
+pub(crate) fn resource(group: &str, version: &str, plural: &str) -> &'static Resource {
+    tables::find(group, version, plural).expect("the controllers work on built-in resources")
+}
+
+impl Client {
+    /// `account` is the service account that upstream's controller runs as.
+    pub(crate) fn new(registry: Arc<Registry>, account: &str) -> Self {
+        let user = UserInfo {
+            name: format!("system:serviceaccount:kube-system:{account}"),
+            groups: ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"].map(Into::into).into(),
+            ..UserInfo::default()
+        };
+        Self { registry, user: Arc::new(user) }
+    }
+
+    pub(crate) fn cacher(&self, resource: &Resource) -> &Arc<Cacher> {
+        self.registry.caches().cacher(&resource.storage_prefix).expect("every stored resource has a cache")
+    }
+
+    fn request(&self, resource: api::ResourceRef, verb: &str, namespace: &str, name: &str) -> Request {
+        Request {
+            requested: resource.clone(),
+            resource,
+            subresource: String::new(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            verb: verb.to_owned(),
+            user: self.user.clone(),
+            dry_run: false,
+            options: None,
+            now_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64),
+        }
+    }
+
+    pub(crate) async fn create(&self, resource: &'static Resource, namespace: &str, object: Value) -> Result<(), Status> {
+        self.registry.create(&self.request(resource.into(), "create", namespace, ""), object).await.map(drop)
+    }
+
+    pub(crate) async fn get(&self, resource: api::ResourceRef, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
+        self.registry.get(&self.request(resource, "get", namespace, name), None).await
+    }
+
+    /// Changes an object in place; an object that is gone is no error.
+    pub(crate) async fn modify(
+        &self,
+        resource: api::ResourceRef,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+        change: impl Fn(&mut Value) + Send + Sync,
+    ) -> Result<(), Status> {
+        let request = Request { subresource: subresource.to_owned(), ..self.request(resource, "patch", namespace, name) };
+        let changed = |old: Option<&Value>| {
+            let mut object = old.cloned().ok_or_else(Status::path_not_found)?;
+            change(&mut object);
+            Ok(object)
+        };
+        ignore_gone(self.registry.update(&request, &changed, false).await.map(drop))
+    }
+
+    /// Deletes an object; one that is gone is no error.
+    pub(crate) async fn delete(
+        &self,
+        resource: api::ResourceRef,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<(), Status> {
+        let request = self.request(resource, "delete", namespace, name);
+        ignore_gone(self.registry.delete(&request, options).await.map(drop))
+    }
+}
+
+pub(crate) fn ignore_gone(result: Result<(), Status>) -> Result<(), Status> {
+    match result {
+        Err(status) if status.code == 404 => Ok(()),
+        other => other,
+    }
+}
+
+/// All changes of a resource, after its state; begins again with the state where it lost track.
+pub(crate) struct Changes {
+    cacher: Arc<Cacher>,
+    watcher: Watcher,
+}
+
+impl Changes {
+    pub(crate) fn of(cacher: &Arc<Cacher>) -> Self {
+        Self { cacher: cacher.clone(), watcher: with_state(cacher) }
+    }
+
+    /// The next changes; [`Update::InitialEventsEnd`] follows the state.
+    pub(crate) async fn next(&mut self) -> Vec<Update> {
+        loop {
+            match self.watcher.take() {
+                Ok(updates) if updates.is_empty() => self.watcher.ready().await,
+                Ok(updates) => return updates,
+                Err(_) => self.watcher = with_state(&self.cacher),
+            }
+        }
+    }
+}
+
+fn with_state(cacher: &Arc<Cacher>) -> Watcher {
+    let mut watcher = cacher.watch_with_state(Predicate::default());
+    watcher.mark_initial_end();
+    watcher
+}
+
+/// The objects that an update speaks of.
+pub(crate) fn event(update: Update) -> Option<(EventType, Arc<Object>)> {
+    match update {
+        Update::Event(kind, object) => Some((kind, object)),
+        Update::InitialEventsEnd(_) => None,
+    }
+}

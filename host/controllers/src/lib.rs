@@ -1,0 +1,62 @@
+//! The five controllers that a server alone needs, so that a newcomer can create a pod and delete a namespace: default service
+//! accounts, the root CA config map, namespace deletion, garbage collection, aggregation of cluster roles.
+//!
+//! They are ordinary clients of the registry and the watch cache: everything they do passes admission, and running them beside
+//! upstream's controller manager does no harm, because both only ever bring about the same state.
+//!
+//! **Architecture invariant:** this is not the start of a controller manager; what a cluster needs beyond these five is run beside it.
+
+mod aggregation;
+mod client;
+mod garbage;
+mod namespace;
+mod per_namespace;
+
+use std::sync::Arc;
+
+use registry::Registry;
+use tokio::task::JoinSet;
+
+/// A controller, under the name that `--controllers` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "upstream's names, below")]
+pub enum Controller {
+    ServiceAccount,
+    RootCaCertificatePublisher,
+    Namespace,
+    GarbageCollector,
+    ClusterRoleAggregation,
+}
+
+impl Controller {
+    /// In the order in which they are started.
+    pub const ALL: [Self; 5] =
+        [Self::ServiceAccount, Self::RootCaCertificatePublisher, Self::Namespace, Self::GarbageCollector, Self::ClusterRoleAggregation];
+
+    /// kube-controller-manager's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ServiceAccount => "serviceaccount-controller",
+            Self::RootCaCertificatePublisher => "root-ca-certificate-publisher-controller",
+            Self::Namespace => "namespace-controller",
+            Self::GarbageCollector => "garbage-collector-controller",
+            Self::ClusterRoleAggregation => "clusterrole-aggregation-controller",
+        }
+    }
+}
+
+/// Starts controllers; they run until the set is dropped. `root_ca_pem` is what pods trust this server by.
+pub fn start(registry: &Arc<Registry>, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
+    let mut running = JoinSet::new();
+    for controller in controllers {
+        let registry = registry.clone();
+        match controller {
+            Controller::ServiceAccount => running.spawn(per_namespace::run(registry, per_namespace::default_service_account())),
+            Controller::RootCaCertificatePublisher => running.spawn(per_namespace::run(registry, per_namespace::root_ca(root_ca_pem))),
+            Controller::Namespace => running.spawn(namespace::run(registry)),
+            Controller::GarbageCollector => running.spawn(garbage::run(registry)),
+            Controller::ClusterRoleAggregation => running.spawn(aggregation::run(registry)),
+        };
+    }
+    running
+}

@@ -1,0 +1,170 @@
+//! Create, and the commit that all writes share.
+
+use std::time::Duration;
+
+use admission::{Notes, Objects, Operation};
+use api::kinds::strategy;
+use apimachinery::{Status, object};
+use bytes::Bytes;
+use cacher::wire;
+use serde_json::Value;
+use storage::Error;
+
+use crate::meta;
+use crate::{Registry, Request, Written, error};
+
+/// How often a generated name is drawn again when it is taken.
+const GENERATE_NAME_TRIES_MAX: usize = 8;
+/// How often a create is tried again because another request was given the same address or port.
+const TAKEN_TRIES_MAX: usize = 32;
+/// How long an Event is kept; kube-apiserver's `--event-ttl`.
+const EVENT_TIME_TO_LIVE: Duration = Duration::from_secs(3600);
+
+/// Why a commit did not happen.
+pub(crate) enum CommitError {
+    /// Somebody else was faster with the object itself.
+    Conflict,
+    /// Somebody else was faster with what belongs to it: an address, a port.
+    Taken,
+    Failed(Status),
+}
+
+/// What one try of a create came to.
+enum Tried {
+    Created(Bytes),
+    /// The object's name is somebody else's.
+    NameTaken(String),
+    /// Something else that it was given is.
+    Again,
+}
+
+impl Registry {
+    /// Creates an object.
+    pub async fn create(&self, request: &Request, object: Value) -> Result<Written, Status> {
+        if !matches!(object::resource_version(&object), "" | "0") {
+            return Err(error::unclassified("resourceVersion should not be set on objects to be created"));
+        }
+        let mut notes = Notes::default();
+        let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
+        let tries = if generated { GENERATE_NAME_TRIES_MAX } else { 1 };
+        let mut taken = String::new();
+        for _ in 0..tries {
+            match self.try_with_taken(request, &object, &mut notes).await? {
+                Ok(json) => return Ok(Written { json, created: true, notes }),
+                Err(name) => taken = name,
+            }
+        }
+        Err(self.already_exists(request, &taken, generated))
+    }
+
+    /// Tries until nothing that the object was given is somebody else's; the inner error is the object's name, which is taken.
+    async fn try_with_taken(&self, request: &Request, object: &Value, notes: &mut Notes) -> Result<Result<Bytes, String>, Status> {
+        for _ in 0..TAKEN_TRIES_MAX {
+            match self.try_create(request, object.clone(), notes).await? {
+                Tried::Created(json) => return Ok(Ok(json)),
+                Tried::NameTaken(name) => return Ok(Err(name)),
+                Tried::Again => notes.warnings.clear(),
+            }
+        }
+        Err(Status::internal("what the object needs besides its name is being taken by others too fast"))
+    }
+
+    async fn try_create(&self, request: &Request, mut object: Value, notes: &mut Notes) -> Result<Tried, Status> {
+        let resource = &*request.resource;
+        let strategy = strategy(resource);
+        let mut attributes = request.attributes(Operation::Create);
+        attributes.name = object::name(&object).to_owned();
+        self.admission.mutate(&attributes, Some(&mut object), None, notes).await?;
+        notes.warnings.extend(meta::fill_for_create(request, &mut object));
+        if object::name(&object).is_empty() {
+            let prefix = object::meta_str(&object, "generateName").to_owned();
+            if !prefix.is_empty() {
+                object::set_meta_str(&mut object, "name", &meta::generate_name(&prefix));
+            }
+        }
+        strategy.prepare_for_create(resource, &mut object);
+        request.stamp(strategy, &mut object, None);
+        let name = object::name(&object).to_owned();
+        // Before validation: upstream's words about an address come before those about the rest.
+        let also = self.hooks.before_write(self, request, &mut object, None).await?;
+        let errors = strategy.validate(resource, &object);
+        if !errors.is_empty() {
+            return Err(Status::invalid(&group_kind(request), &name, &errors));
+        }
+        notes.warnings.extend(strategy.warnings(resource, &object, None));
+        attributes.name.clone_from(&name);
+        self.admission.validate(&attributes, Objects { object: Some(&object), old: None }, notes).await?;
+        let key = request.key_of(&name);
+        if request.dry_run {
+            let there = self.cacher(request)?.get(&key).is_some();
+            return Ok(if there { Tried::NameTaken(name) } else { Tried::Created(wire::encode(&object, &resource.gvk).into()) });
+        }
+        match self.commit(request, &key, 0, Some(&object), also).await {
+            Ok(json) => Ok(Tried::Created(json)),
+            Err(CommitError::Conflict) => Ok(Tried::NameTaken(name)),
+            Err(CommitError::Taken) => Ok(Tried::Again),
+            Err(CommitError::Failed(status)) => Err(status),
+        }
+    }
+
+    fn already_exists(&self, request: &Request, name: &str, generated: bool) -> Status {
+        let resource = request.group_resource();
+        let mut status = Status::already_exists(&resource, name);
+        let existing = self.cacher(request).ok().and_then(|cacher| cacher.get(&request.key_of(name)));
+        let deleting = existing
+            .and_then(|existing| serde_json::from_slice::<Value>(&existing.json()).ok())
+            .is_some_and(|existing| object::is_being_deleted(&existing));
+        if generated {
+            status.message =
+                format!("{resource} \"{name}\" already exists, the server was not able to generate a unique name for the object");
+        } else if deleting {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        status
+    }
+
+    /// Writes an object (none: removes it) if it is still at `expected`, together with `also`. Returns the bytes as served;
+    /// for a removal nothing.
+    pub(crate) async fn commit(
+        &self,
+        request: &Request,
+        key: &str,
+        expected: u64,
+        object: Option<&Value>,
+        also: Vec<storage::Operation>,
+    ) -> Result<Bytes, CommitError> {
+        let resource = &*request.resource;
+        let gvk = &resource.gvk;
+        let stored: Option<Bytes> = object.map(|object| wire::encode(object, gvk).into());
+        let own_key = self.caches.store_key(resource, key);
+        let mut operations = vec![storage::Operation {
+            key: own_key.clone(),
+            expected,
+            value: stored.clone(),
+            time_to_live: (stored.is_some() && resource.storage_prefix == "events").then_some(EVENT_TIME_TO_LIVE),
+        }];
+        operations.extend(also);
+        let revision = match self.caches.storage().commit(operations).await {
+            Ok(revision) => revision,
+            Err(Error::Conflict { key, .. }) if key == own_key => return Err(CommitError::Conflict),
+            Err(Error::Conflict { current, .. }) => {
+                // The next choice must know of it.
+                if let Some(current) = current {
+                    self.caches.wait_until(current.mod_revision).await;
+                }
+                return Err(CommitError::Taken);
+            }
+            Err(other) => return Err(CommitError::Failed(error::write(other))),
+        };
+        // Whoever is told of the write finds it: plugins decide on what the cache holds.
+        self.caches.wait_until(revision).await;
+        let Some(stored) = stored else { return Ok(Bytes::new()) };
+        let mut served = Vec::with_capacity(stored.len() + 32);
+        wire::splice(&mut served, &stored, &wire::head(gvk), revision);
+        Ok(served.into())
+    }
+}
+
+pub(crate) fn group_kind(request: &Request) -> apimachinery::GroupKind {
+    apimachinery::GroupKind { group: request.requested.gvk.group.clone(), kind: request.requested.gvk.kind.clone() }
+}

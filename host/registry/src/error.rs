@@ -1,0 +1,68 @@
+//! What goes wrong in the store, in the API's words.
+
+use apimachinery::Status;
+use storage::Error;
+
+/// A failure of the store below a request.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed: {source}")]
+pub struct StoreFailure {
+    /// What the store says.
+    #[from]
+    pub source: Error,
+}
+
+/// A read that failed.
+pub(crate) fn read(error: Error) -> Status {
+    match error {
+        Error::Compacted { requested, oldest } => too_old_resource_version(requested, oldest),
+        Error::Future { requested, current } => too_large_resource_version(requested, current),
+        other => unavailable(other),
+    }
+}
+
+/// A write that failed for another reason than its guard.
+pub(crate) fn write(error: Error) -> Status {
+    match error {
+        Error::TooLarge(why) => Status::too_large(format!("etcdserver: request is too large: {why}")),
+        other => unavailable(other),
+    }
+}
+
+fn unavailable(error: Error) -> Status {
+    tracing::error!(%error, "the store failed");
+    match error {
+        Error::Unavailable(_) | Error::NoSpace(_) => Status::service_unavailable(error.to_string()),
+        other => Status::internal(other),
+    }
+}
+
+/// An object in the store that is none.
+pub(crate) fn corrupt(error: serde_json::Error) -> Status {
+    Status::internal(format!("the stored object cannot be read: {error}"))
+}
+
+/// 500 without a reason: what upstream's handlers make of an error that is no `Status`.
+pub(crate) fn unclassified(message: &str) -> Status {
+    let mut status = Status::internal("");
+    (status.message, status.reason, status.details) = (message.to_owned(), None, None);
+    status
+}
+
+/// 410: the history has been compacted away.
+pub(crate) fn too_old_resource_version(requested: u64, oldest: u64) -> Status {
+    Status::expired(format!("too old resource version: {requested} ({oldest})"))
+}
+
+/// 504: nothing has that revision yet.
+pub(crate) fn too_large_resource_version(requested: u64, current: u64) -> Status {
+    let mut status = Status::timeout(format!("Timeout: Too large resource version: {requested}, current: {current}"), 1);
+    if let Some(details) = &mut status.details {
+        details.causes = vec![apimachinery::status::StatusCause {
+            reason: "ResourceVersionTooLarge".into(),
+            message: "Too large resource version".into(),
+            field: String::new(),
+        }];
+    }
+    status
+}

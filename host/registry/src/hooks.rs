@@ -1,0 +1,40 @@
+//! What a few kinds need beyond a pure strategy: something of the cluster's must be taken or given back with the object.
+
+use apimachinery::Status;
+use async_trait::async_trait;
+use serde_json::Value;
+use storage::Operation;
+
+use crate::{Registry, Request};
+
+/// Called between preparation and validation, as upstream's `BeginCreate` and `BeginUpdate`: the object may still be invalid. What is
+/// returned is committed with the object, or not at all; a guard that does not hold there leads to another call.
+#[async_trait]
+pub trait Hooks: Send + Sync {
+    /// Before an object is created (`old` is none) or changed: may set fields that only the cluster knows (`spec.clusterIP`),
+    /// and take what they stand for.
+    async fn before_write(
+        &self,
+        registry: &Registry,
+        request: &Request,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<Vec<Operation>, Status>;
+
+    /// Before an object goes: gives back what it held.
+    async fn before_remove(&self, registry: &Registry, request: &Request, object: &Value) -> Result<Vec<Operation>, Status>;
+}
+
+/// No kind needs anything.
+pub struct NoHooks;
+
+#[async_trait]
+impl Hooks for NoHooks {
+    async fn before_write(&self, _: &Registry, _: &Request, _: &mut Value, _: Option<&Value>) -> Result<Vec<Operation>, Status> {
+        Ok(Vec::new())
+    }
+
+    async fn before_remove(&self, _: &Registry, _: &Request, _: &Value) -> Result<Vec<Operation>, Status> {
+        Ok(Vec::new())
+    }
+}

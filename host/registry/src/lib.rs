@@ -1,0 +1,105 @@
+//! Generic create, get, list, watch, update, patch and delete over a resource's strategy.
+//!
+//! Stages 10 to 13 of a request's road: mutating admission, strategy, validating admission, compare-and-swap. On a conflict
+//! they run again on what is stored now. Reads come from the watch cache as bytes.
+//!
+//! **Architecture invariant:** knows nothing of HTTP or of encodings; a body arrives decoded and defaulted, in the version that is stored.
+
+mod bootstrap;
+mod continue_token;
+mod create;
+mod delete;
+mod error;
+mod hooks;
+mod list;
+mod meta;
+mod request;
+pub mod services;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use admission::{Admission, Notes, Objects, Operation};
+use auth::Authorizer;
+use cacher::{Cacher, Caches, Object};
+
+pub use delete::Deleted;
+pub use error::StoreFailure;
+pub use hooks::{Hooks, NoHooks};
+pub use list::{ListRequest, ListResult, ListRevision};
+pub use meta::timestamp;
+pub use request::{Request, Written};
+pub use update::{Change, Facet};
+pub use watch::{WatchRequest, WatchStart};
+
+use apimachinery::Status;
+use serde_json::Value;
+
+/// The store of all resources, as the endpoints see it.
+pub struct Registry {
+    caches: Arc<Caches>,
+    admission: Arc<dyn Admission>,
+    authorizer: Arc<dyn Authorizer>,
+    hooks: Arc<dyn Hooks>,
+}
+
+impl Registry {
+    /// Over caches that are filled. `hooks` is what kinds need beyond their strategy (addresses of Services).
+    pub fn new(caches: Arc<Caches>, admission: Arc<dyn Admission>, authorizer: Arc<dyn Authorizer>, hooks: Arc<dyn Hooks>) -> Self {
+        Self { caches, admission, authorizer, hooks }
+    }
+
+    /// The caches below.
+    pub fn caches(&self) -> &Arc<Caches> {
+        &self.caches
+    }
+
+    pub(crate) fn cacher(&self, request: &Request) -> Result<&Arc<Cacher>, Status> {
+        self.caches
+            .cacher(&request.resource.storage_prefix)
+            .ok_or_else(|| Status::method_not_allowed(&request.group_resource(), &request.verb))
+    }
+
+    /// One object. `minimum` is the request's `resourceVersion`: none reads what is most recent, 0 anything.
+    pub async fn get(&self, request: &Request, minimum: Option<u64>) -> Result<Arc<Object>, Status> {
+        let cacher = self.cacher(request)?;
+        let key = request.key();
+        let found = match minimum {
+            Some(minimum) => {
+                self.wait_for(minimum).await?;
+                cacher.get(&key)
+            }
+            None => self.get_fresh(cacher, request, &key).await?,
+        };
+        found.ok_or_else(|| request.not_found())
+    }
+
+    /// As fresh as the store.
+    pub(crate) async fn get_fresh(&self, cacher: &Arc<Cacher>, request: &Request, key: &str) -> Result<Option<Arc<Object>>, Status> {
+        if self.caches.make_fresh().await.map_err(error::read)? {
+            return Ok(cacher.get(key));
+        }
+        let (kv, _) = self.caches.storage().get(&self.caches.store_key(&request.resource, key)).await.map_err(error::read)?;
+        kv.map(|kv| cacher.decode(key.into(), &kv)).transpose().map_err(error::corrupt)
+    }
+
+    /// Asks admission about an object that is answered and not stored (`Binding`, `TokenRequest`): lets it change the object.
+    pub async fn mutate(&self, request: &Request, object: &mut Value, notes: &mut Notes) -> Result<(), Status> {
+        self.admission.mutate(&request.attributes(Operation::Create), Some(object), None, notes).await
+    }
+
+    /// Asks admission about an object that is answered and not stored, as it is now.
+    pub async fn validate(&self, request: &Request, object: &Value, notes: &mut Notes) -> Result<(), Status> {
+        let objects = Objects { object: Some(object), old: None };
+        self.admission.validate(&request.attributes(Operation::Create), objects, notes).await
+    }
+
+    /// Waits until reads are at least as new as a revision.
+    pub(crate) async fn wait_for(&self, revision: u64) -> Result<(), Status> {
+        if revision == 0 || self.caches.wait_until(revision).await {
+            return Ok(());
+        }
+        Err(error::too_large_resource_version(revision, self.caches.applied()))
+    }
+}

@@ -1,0 +1,115 @@
+//! The fields of `metadata` that are the server's.
+
+use apimachinery::object;
+use serde_json::Value;
+
+use crate::Request;
+
+/// RFC 3339 in UTC, whole seconds: `metav1.Time`.
+pub fn timestamp(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// Characters of generated names; no vowels, so that no words come out.
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const SUFFIX_LENGTH: usize = 5;
+const GENERATED_NAME_MAX: usize = 63;
+
+/// `prefix` with five random characters, cut as upstream cuts it.
+pub(crate) fn generate_name(prefix: &str) -> String {
+    let mut cut = prefix.len().min(GENERATED_NAME_MAX - SUFFIX_LENGTH);
+    while !prefix.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let random = uuid::Uuid::new_v4().into_bytes();
+    let suffix: String = random[..SUFFIX_LENGTH].iter().map(|b| ALPHABET[*b as usize % ALPHABET.len()] as char).collect();
+    format!("{}{suffix}", &prefix[..cut])
+}
+
+/// Before a create: identity and time are the server's to give.
+///
+/// Returns warnings for the client.
+pub(crate) fn fill_for_create(request: &Request, object: &mut Value) -> Vec<String> {
+    let metadata = object::metadata_mut(object);
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "managedFields"] {
+        metadata.remove(field);
+    }
+    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("creationTimestamp".into(), timestamp(request.now_seconds).into());
+    if request.resource.namespaced() {
+        metadata.insert("namespace".into(), request.namespace.clone().into());
+    } else {
+        metadata.remove("namespace");
+    }
+    drop_repeated_owners(object)
+}
+
+/// Upstream keeps the first of equal owner references, and says so.
+fn drop_repeated_owners(object: &mut Value) -> Vec<String> {
+    let metadata = object::metadata_mut(object);
+    let Some(owners) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) else { return Vec::new() };
+    let (mut kept, mut repeated) = (Vec::<Value>::new(), Vec::new());
+    for owner in std::mem::take(owners) {
+        if kept.contains(&owner) {
+            repeated.push(owner.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned());
+        } else {
+            kept.push(owner);
+        }
+    }
+    *owners = kept;
+    if repeated.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as \
+         early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.join(",")
+    )]
+}
+
+/// Before an update: what a client leaves out or may not set stays as it is.
+///
+/// Returns warnings for the client.
+pub(crate) fn fill_for_update(object: &mut Value, old: &Value) -> Vec<String> {
+    let old = old.get("metadata").and_then(Value::as_object);
+    let metadata = object::metadata_mut(object);
+    let mut keep = |field: &str, only_if_missing: bool| {
+        if only_if_missing && metadata.get(field).is_some_and(|v| !v.is_null() && v != "") {
+            return;
+        }
+        match old.and_then(|old| old.get(field)) {
+            Some(value) => drop(metadata.insert(field.to_owned(), value.clone())),
+            None => drop(metadata.remove(field)),
+        }
+    };
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace"] {
+        keep(field, true);
+    }
+    keep("creationTimestamp", false);
+    keep("generation", false);
+    keep("selfLink", false);
+    metadata.remove("managedFields");
+    drop_repeated_owners(object)
+}
+
+/// Adds one to `metadata.generation` where the kind has one.
+pub(crate) fn bump_generation(object: &mut Value) {
+    let metadata = object::metadata_mut(object);
+    if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|generation| *generation > 0) {
+        metadata.insert("generation".into(), (generation + 1).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_fit() {
+        for prefix in ["", "a-", &"x".repeat(80), &"é".repeat(40)] {
+            let name = generate_name(prefix);
+            assert!(name.len() <= GENERATED_NAME_MAX, "{name}");
+            assert!(prefix.starts_with(&name[..name.len() - SUFFIX_LENGTH]));
+        }
+    }
+}

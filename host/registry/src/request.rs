@@ -1,0 +1,103 @@
+//! What the registry is told of a request, and what it answers to a write.
+
+use std::sync::Arc;
+
+use admission::{Attributes, Notes, Operation};
+use api::ResourceRef;
+use api::strategy::{Context, Strategy};
+use apimachinery::{GroupResource, Status};
+use auth::UserInfo;
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::meta;
+
+/// A request, decoded. Constructed by the endpoints from what was authorized.
+#[derive(Clone)]
+pub struct Request {
+    /// The resource in the version that is stored.
+    pub resource: ResourceRef,
+    /// The resource in the version asked for: differs from `resource` for kinds served in several versions.
+    pub requested: ResourceRef,
+    /// `status`; empty for the resource itself.
+    pub subresource: String,
+    /// Empty for cluster-scoped resources and all namespaces.
+    pub namespace: String,
+    /// Empty for collections.
+    pub name: String,
+    /// Upstream's verb: `create`, `update`, ….
+    pub verb: String,
+    /// Who.
+    pub user: Arc<UserInfo>,
+    /// Do everything but store it.
+    pub dry_run: bool,
+    /// The options, as admission sees them.
+    pub options: Option<Arc<Value>>,
+    /// Now, in seconds since 1970.
+    pub now_seconds: i64,
+}
+
+impl Request {
+    /// The resource as messages name it.
+    pub fn group_resource(&self) -> GroupResource {
+        self.requested.gvr.group_resource()
+    }
+
+    /// The key of the object that the path names, below the resource's prefix.
+    pub fn key(&self) -> String {
+        self.key_of(&self.name)
+    }
+
+    pub(crate) fn key_of(&self, name: &str) -> String {
+        if self.resource.namespaced() { format!("{}/{name}", self.namespace) } else { name.to_owned() }
+    }
+
+    pub(crate) fn not_found(&self) -> Status {
+        Status::not_found(&self.group_resource(), &self.name)
+    }
+
+    /// What admission is told.
+    pub(crate) fn attributes(&self, operation: Operation) -> Attributes {
+        Attributes {
+            operation,
+            kind: self.kind().clone(),
+            resource: self.requested.gvr.clone(),
+            subresource: self.subresource.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            user: self.user.clone(),
+            dry_run: self.dry_run,
+            options: self.options.clone(),
+        }
+    }
+
+    /// Fills in what only the request knows.
+    pub(crate) fn stamp(&self, strategy: &dyn Strategy, object: &mut Value, old: Option<&Value>) {
+        let now = meta::timestamp(self.now_seconds);
+        let extra: Vec<_> = self.user.extra.iter().map(|(name, values)| (name.clone(), values.clone())).collect();
+        let context = Context {
+            now: &now,
+            subresource: Some(self.subresource.as_str()).filter(|subresource| !subresource.is_empty()),
+            username: &self.user.name,
+            uid: &self.user.uid,
+            groups: &self.user.groups,
+            extra: &extra,
+        };
+        strategy.stamp(&self.resource, object, old, &context);
+    }
+
+    fn kind(&self) -> &apimachinery::GroupVersionKind {
+        self.requested.subresource(&self.subresource).map_or(&self.requested.gvk, |sub| &sub.gvk)
+    }
+}
+
+/// What a write answers.
+#[derive(Debug)]
+pub struct Written {
+    /// The object's bytes, in the version that is stored, with its resource version.
+    pub json: Bytes,
+    /// It was not there before.
+    pub created: bool,
+    /// Warnings and audit annotations of the plugins.
+    pub notes: Notes,
+}

@@ -1,0 +1,203 @@
+//! Services: cluster addresses and node ports, given out and taken back in the transaction that writes the Service.
+//!
+//! Uniqueness is the store's: an address is an IPAddress object (upstream's layout), a port a key of its own, each created
+//! under the guard that it is not there. Two servers that choose the same lose one of the commits, and choose again. What is
+//! in use is known beforehand from the watch cache ([`in_use`]), so that a choice seldom fails.
+//!
+//! **Architecture invariant:** no state that outlives a restart but the store's; the index only saves tries.
+
+mod addresses;
+mod bootstrap;
+mod families;
+mod in_use;
+mod masters;
+mod node_ports;
+mod range;
+mod spec;
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Mutex;
+
+use apimachinery::validation::ip::{Cidr, parse_cidr_sloppy};
+use apimachinery::{GroupKind, Status, field, object};
+use async_trait::async_trait;
+use cacher::Cacher;
+use serde_json::Value;
+use storage::Operation;
+
+use crate::{Hooks, Registry, Request, error};
+use in_use::InUse;
+use range::AddressRange;
+
+pub use bootstrap::service_bootstrap;
+pub use masters::Masters;
+
+/// `IPv4` or `IPv6`, as `spec.ipFamilies` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::V4, Self::V6].into_iter().find(|family| family.as_str() == text)
+    }
+
+    pub(crate) fn other(self) -> Self {
+        if self == Self::V4 { Self::V6 } else { Self::V4 }
+    }
+}
+
+/// What the operator lets services have: networks, the first of which says the default family, and ports of nodes.
+#[derive(Clone, Debug)]
+pub struct ServiceRanges {
+    networks: Vec<Cidr>,
+    node_ports: RangeInclusive<u16>,
+}
+
+impl ServiceRanges {
+    /// `networks` as `10.0.0.0/16`, one or one of each family. None: one of them is no network.
+    pub fn new<'a>(networks: impl IntoIterator<Item = &'a str>, node_ports: RangeInclusive<u16>) -> Option<Self> {
+        let networks: Option<Vec<Cidr>> = networks.into_iter().map(parse_cidr_sloppy).collect();
+        networks.filter(|networks| !networks.is_empty()).map(|networks| Self { networks, node_ports })
+    }
+
+    pub(crate) fn families(&self) -> Vec<Family> {
+        self.networks.iter().map(|network| Family::of(network.ip)).collect()
+    }
+}
+
+/// Gives Services their addresses and ports.
+pub struct ServiceHooks {
+    ranges: ServiceRanges,
+    in_use: Mutex<InUse>,
+}
+
+/// What a write of a Service takes and gives back.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) addresses_taken: Vec<IpAddr>,
+    pub(crate) addresses_released: Vec<String>,
+    pub(crate) ports_taken: Vec<node_ports::Taken>,
+    pub(crate) ports_released: Vec<u16>,
+}
+
+impl ServiceHooks {
+    /// Over the operator's ranges.
+    pub fn new(ranges: ServiceRanges) -> Self {
+        Self { ranges, in_use: Mutex::default() }
+    }
+
+    /// Networks that addresses come from: those of all ServiceCIDRs, and before there is one the operator's.
+    fn networks(&self, registry: &Registry) -> Vec<Cidr> {
+        let objects = registry.caches().cacher("servicecidrs").map(|cacher| cacher.snapshot().objects).unwrap_or_default();
+        let found: Vec<Cidr> = objects
+            .values()
+            .filter_map(|object| serde_json::from_slice::<Value>(&object.json()).ok())
+            .filter(is_ready)
+            .flat_map(|object| spec::texts(&object["spec"], "cidrs"))
+            .filter_map(|text| parse_cidr_sloppy(&text))
+            .collect();
+        if found.is_empty() { self.ranges.networks.clone() } else { found }
+    }
+
+    /// Decides everything at once, under the lock of the index; nothing is stored yet.
+    fn plan(&self, registry: &Registry, service: &mut Value, old: Option<&Value>) -> Result<Plan, Status> {
+        families::fill(&self.ranges.families(), service, old).map_err(|errors| invalid(service, &errors))?;
+        let addresses = registry.caches().cacher("ipaddresses");
+        let mut in_use = self.in_use.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(services) = registry.caches().cacher("services/specs") {
+            in_use.follow(services);
+        }
+        let ranges: Vec<AddressRange> = self.networks(registry).into_iter().filter_map(AddressRange::of).collect();
+        let mut plan = Plan::default();
+        let pool = addresses::Pool {
+            ranges: &ranges,
+            is_taken: &|ip: IpAddr| in_use.has_address(ip) || addresses.is_some_and(|known| known.get(&ip.to_string()).is_some()),
+            taken_count: in_use.address_count() + addresses.map_or(0, |known| Cacher::len(known)),
+        };
+        addresses::plan(&pool, service, old, &mut plan).map_err(|refusal| refusal.into_status(service))?;
+        let pool = node_ports::Pool { range: self.ranges.node_ports.clone(), in_use: &in_use };
+        node_ports::plan(&pool, service, old, &mut plan)?;
+        Ok(plan)
+    }
+
+    async fn operations(&self, registry: &Registry, request: &Request, service: &Value, plan: Plan) -> Result<Vec<Operation>, Status> {
+        let mut operations = Vec::new();
+        for ip in &plan.addresses_taken {
+            operations.extend(addresses::creation(registry, request, service, *ip));
+        }
+        for ip in &plan.addresses_released {
+            operations.extend(addresses::release(registry, service, ip).await?);
+        }
+        for taken in &plan.ports_taken {
+            operations.push(node_ports::creation(registry, service, taken, &self.ranges.node_ports, &self.in_use).await?);
+        }
+        for port in &plan.ports_released {
+            operations.extend(node_ports::release(registry, service, *port).await?);
+        }
+        Ok(operations)
+    }
+}
+
+#[async_trait]
+impl Hooks for ServiceHooks {
+    async fn before_write(
+        &self,
+        registry: &Registry,
+        request: &Request,
+        service: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<Vec<Operation>, Status> {
+        if !is_service(request) || !request.subresource.is_empty() {
+            return Ok(Vec::new());
+        }
+        registry.caches().make_fresh().await.map_err(error::read)?;
+        let plan = self.plan(registry, service, old)?;
+        if request.dry_run {
+            return Ok(Vec::new());
+        }
+        self.operations(registry, request, service, plan).await
+    }
+
+    async fn before_remove(&self, registry: &Registry, request: &Request, service: &Value) -> Result<Vec<Operation>, Status> {
+        if !is_service(request) {
+            return Ok(Vec::new());
+        }
+        let plan = Plan { addresses_released: addresses::held(service), ports_released: node_ports::held(service), ..Plan::default() };
+        self.operations(registry, request, service, plan).await
+    }
+}
+
+fn is_service(request: &Request) -> bool {
+    &*request.resource.storage_prefix == "services/specs"
+}
+
+/// A network that nobody has judged is taken as it is, so that a server works alone.
+fn is_ready(service_cidr: &Value) -> bool {
+    let ready = spec::list(&service_cidr["status"], "conditions").iter().find(|condition| condition["type"] == "Ready");
+    !object::is_being_deleted(service_cidr) && ready.is_none_or(|condition| condition["status"] == "True")
+}
+
+/// 422 about a Service.
+pub(crate) fn invalid(service: &Value, errors: &[field::Error]) -> Status {
+    Status::invalid(&GroupKind::of("", "Service"), object::name(service), errors)
+}
+
+/// `default/web`: who holds an address or a port.
+pub(crate) fn owner_of(service: &Value) -> String {
+    format!("{}/{}", object::namespace(service), object::name(service))
+}

@@ -1,0 +1,303 @@
+//! Bodies: what a client sends, read once and bounded; what we answer, in chunks that are never copied.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apimachinery::{Status, StatusReason};
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::limits;
+
+/// What a client sent. Nothing is read from the connection before [`RequestBody::read`].
+#[derive(Debug, Default)]
+pub struct RequestBody(Source);
+
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Connection(hyper::body::Incoming),
+}
+
+impl RequestBody {
+    /// A body that is already here: tests, and requests that the server makes to itself.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self(Source::Bytes(bytes.into()))
+    }
+
+    pub(crate) fn from_connection(incoming: hyper::body::Incoming) -> Self {
+        if incoming.is_end_stream() { Self(Source::Empty) } else { Self(Source::Connection(incoming)) }
+    }
+
+    /// Whether there is certainly nothing in it.
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Source::Empty => true,
+            Source::Bytes(bytes) => bytes.is_empty(),
+            Source::Connection(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    /// Reads all of it, once: 413 where it is larger than [`limits::BODY_BYTES_MAX`], 408-like `Timeout` where it takes too long,
+    /// 400 where the client breaks off.
+    pub async fn read(&mut self) -> Result<Bytes, Status> {
+        self.read_within(limits::BODY_BYTES_MAX, limits::BODY_READ_DURATION_MAX).await
+    }
+
+    /// The same with other bounds.
+    pub async fn read_within(&mut self, bytes_max: usize, duration_max: Duration) -> Result<Bytes, Status> {
+        match std::mem::take(&mut self.0) {
+            Source::Empty => Ok(Bytes::new()),
+            Source::Bytes(bytes) if bytes.len() > bytes_max => Err(too_large(bytes_max)),
+            Source::Bytes(bytes) => Ok(bytes),
+            Source::Connection(incoming) => tokio::time::timeout(duration_max, collect(incoming, bytes_max))
+                .await
+                .unwrap_or_else(|_| Err(Status::timeout("timed out reading the request body", 1))),
+        }
+    }
+}
+
+/// A request that is refused unread leaves its body behind. HTTP/1 has to close its connection on that, and a client that sends its next
+/// request meanwhile sees it break: what is left is thrown away beside the answer, where it is little.
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let Source::Connection(incoming) = std::mem::take(&mut self.0) else { return };
+        if incoming.size_hint().lower() > limits::UNREAD_BODY_BYTES_MAX as u64 {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(limits::UNREAD_BODY_DURATION_MAX, drain(incoming, limits::UNREAD_BODY_BYTES_MAX)));
+        }
+    }
+}
+
+fn too_large(bytes_max: usize) -> Status {
+    // `details` is absent here, as upstream has it.
+    Status::failure(413, StatusReason::RequestEntityTooLarge, format!("Request entity too large: limit is {bytes_max}"))
+}
+
+/// Takes in and throws away what is left of a body, up to a bound: a client that is still sending would otherwise see
+/// its connection break, and not the answer.
+async fn drain(mut incoming: hyper::body::Incoming, bytes_max: usize) {
+    let mut left = bytes_max;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        match frame.data_ref().map_or(Some(left), |chunk| left.checked_sub(chunk.len())) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// 413, once the client has sent the rest or has had the time to.
+async fn refused(incoming: hyper::body::Incoming, bytes_max: usize) -> Status {
+    let rest = drain(incoming, limits::REFUSED_BODY_BYTES_MAX);
+    // A client that sends no more and does not end its body is answered all the same.
+    let _ = tokio::time::timeout(limits::UNREAD_BODY_DURATION_MAX, rest).await;
+    too_large(bytes_max)
+}
+
+async fn collect(mut incoming: hyper::body::Incoming, bytes_max: usize) -> Result<Bytes, Status> {
+    if incoming.size_hint().lower() > bytes_max as u64 {
+        return Err(refused(incoming, bytes_max).await);
+    }
+    let mut first = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|e| Status::bad_request(format!("the request body could not be read: {e}")))?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
+        if so_far + chunk.len() > bytes_max {
+            return Err(refused(incoming, bytes_max).await);
+        }
+        match &mut rest {
+            Some(rest) => rest.extend_from_slice(&chunk),
+            None if first.is_empty() => first = chunk,
+            None => {
+                let hint = usize::try_from(incoming.size_hint().lower()).unwrap_or(0);
+                let mut joined = BytesMut::with_capacity(first.len() + chunk.len() + hint);
+                joined.extend_from_slice(&first);
+                joined.extend_from_slice(&chunk);
+                rest = Some(joined);
+            }
+        }
+    }
+    Ok(rest.map_or(first, BytesMut::freeze))
+}
+
+/// A stream of chunks. An error breaks the response off: the client sees that it is not whole.
+pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
+
+/// Why a response ended before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the response was broken off: {0}")]
+pub struct BodyError(pub String);
+
+/// What we answer.
+#[derive(Default)]
+pub struct Body {
+    kind: Kind,
+    /// Dropped with the body: a seat, the request's metrics.
+    held: Option<Box<dyn Held>>,
+}
+
+/// Lives as long as a response's body, and is told what was sent.
+pub(crate) trait Held: Send {
+    /// Bytes that were handed to the connection.
+    fn sent(&mut self, bytes: usize);
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Full(Bytes),
+    Chunks {
+        chunks: VecDeque<Bytes>,
+        bytes_left: u64,
+    },
+    Stream(ChunkStream),
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Empty => "Body::Empty",
+            Kind::Full(_) => "Body::Full",
+            Kind::Chunks { .. } => "Body::Chunks",
+            Kind::Stream(_) => "Body::Stream",
+        })
+    }
+}
+
+impl Body {
+    /// Nothing.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// One piece; its length is announced.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Kind::Full(bytes.into()).into()
+    }
+
+    /// Several pieces, whose total length is announced. Small ones are joined as they are sent.
+    pub fn chunks(chunks: impl Into<VecDeque<Bytes>>) -> Self {
+        let chunks = chunks.into();
+        let bytes_left = chunks.iter().map(|c| c.len() as u64).sum();
+        Kind::Chunks { chunks, bytes_left }.into()
+    }
+
+    /// A stream. Every chunk is sent as soon as it is there.
+    pub fn stream(stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
+        Kind::Stream(Box::pin(stream)).into()
+    }
+
+    /// Whether its length is known now.
+    pub fn len(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Empty => Some(0),
+            Kind::Full(bytes) => Some(bytes.len() as u64),
+            Kind::Chunks { bytes_left, .. } => Some(*bytes_left),
+            Kind::Stream(_) => None,
+        }
+    }
+
+    /// Whether it is certainly empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Whether it has an end that is known: a watch has not.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_))
+    }
+
+    /// Ties something's life to the body's.
+    pub(crate) fn holding(mut self, held: Box<dyn Held>) -> Self {
+        self.held = Some(held);
+        self
+    }
+
+    /// Replaces a stream by what `wrap` makes of it; other bodies stay as they are.
+    pub(crate) fn map_stream(mut self, wrap: impl FnOnce(ChunkStream) -> ChunkStream) -> Self {
+        self.kind = match self.kind {
+            Kind::Stream(stream) => Kind::Stream(wrap(stream)),
+            other => other,
+        };
+        self
+    }
+
+    /// All of it, for tests and for writers that must see the whole.
+    pub async fn collect(self) -> Result<Bytes, BodyError> {
+        BodyExt::collect(self).await.map(http_body_util::Collected::to_bytes)
+    }
+}
+
+impl From<Kind> for Body {
+    fn from(kind: Kind) -> Self {
+        Self { kind, held: None }
+    }
+}
+
+/// The next piece to send: small pieces are joined up to a frame's size, because each frame costs the connection more than the copy does.
+fn next_joined(chunks: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    let first = chunks.pop_front()?;
+    if first.len() >= limits::JOINED_FRAME_BYTES || chunks.is_empty() {
+        return Some(first);
+    }
+    let mut joined = BytesMut::with_capacity(limits::JOINED_FRAME_BYTES);
+    joined.extend_from_slice(&first);
+    while let Some(next) = chunks.pop_front_if(|next| joined.len() + next.len() <= limits::JOINED_FRAME_BYTES) {
+        joined.extend_from_slice(&next);
+    }
+    Some(joined.freeze())
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let chunk = match &mut this.kind {
+            Kind::Empty => None,
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.kind = Kind::Empty;
+                (!bytes.is_empty()).then_some(bytes)
+            }
+            Kind::Chunks { chunks, bytes_left } => {
+                let chunk = next_joined(chunks);
+                *bytes_left -= chunk.as_ref().map_or(0, |c| c.len() as u64);
+                chunk
+            }
+            Kind::Stream(stream) => match futures::ready!(stream.as_mut().poll_next(context)) {
+                None => {
+                    // Frees what the stream holds before the connection gets round to dropping the response.
+                    this.kind = Kind::Empty;
+                    None
+                }
+                Some(Ok(chunk)) => Some(chunk),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            },
+        };
+        if let (Some(held), Some(chunk)) = (&mut this.held, &chunk) {
+            held.sent(chunk.len());
+        }
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.len().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

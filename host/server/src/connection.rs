@@ -1,0 +1,246 @@
+//! One connection: TLS, HTTP/1.1 or HTTP/2 by ALPN, and its end: idle, overdue, or with the server.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::body::RequestBody;
+use crate::limits;
+use crate::listener::Limits;
+use crate::response::{self, Response};
+use crate::road::Road;
+use crate::tls::{Peer, Tls};
+
+/// How often a connection looks whether it is idle or overdue.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a connection that was asked to end may take to say goodbye.
+const GOODBYE_DURATION_MAX: Duration = Duration::from_secs(10);
+/// What requests of one connection share.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other end.
+    pub remote: SocketAddr,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) http2: bool,
+    /// Asked for by the road: no further requests on this one.
+    pub(crate) close: Notify,
+    under_way: Mutex<UnderWay>,
+    next_id: AtomicU64,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    /// By number; when the client stops waiting, where there is such a time.
+    requests: BTreeMap<u64, Option<Instant>>,
+    idle_since: Instant,
+}
+
+/// A request under way on its connection, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    connection: Arc<Connection>,
+    id: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(remote: SocketAddr, peer: Option<Peer>, http2: bool) -> Arc<Self> {
+        let under_way = Mutex::new(UnderWay { requests: BTreeMap::new(), idle_since: Instant::now() });
+        Arc::new(Self { remote, peer, http2, close: Notify::new(), under_way, next_id: AtomicU64::new(0) })
+    }
+
+    /// A connection that is none, for requests that the server makes to itself and for tests.
+    pub fn internal() -> Arc<Self> {
+        Self::new(SocketAddr::from(([127, 0, 0, 1], 0)), None, false)
+    }
+
+    /// Notes a request, and when its client stops waiting.
+    pub(crate) fn begin(self: &Arc<Self>, deadline: Option<Instant>) -> Ticket {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.under_way.lock().requests.insert(id, deadline);
+        Ticket { connection: self.clone(), id }
+    }
+
+    fn look(&self, now: Instant, limits: &Limits) -> Look {
+        let under_way = self.under_way.lock();
+        if under_way.requests.values().flatten().any(|deadline| *deadline + limits.send_overtime_max < now) {
+            Look::Overdue
+        } else if under_way.requests.is_empty() && now.duration_since(under_way.idle_since) > limits.idle_duration_max {
+            Look::Idle
+        } else {
+            Look::Busy
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut under_way = self.connection.under_way.lock();
+        under_way.requests.remove(&self.id);
+        if under_way.requests.is_empty() {
+            under_way.idle_since = Instant::now();
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Busy,
+    Idle,
+    Overdue,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road: Arc<Road>, limits: Limits) {
+    // Small answers and events must not wait for the client's acknowledgement of the ones before.
+    let _ = stream.set_nodelay(true);
+    let handshake = tls.acceptor().accept(stream);
+    let stream = match tokio::time::timeout(limits.handshake_duration_max, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            road.metrics().handshake_failed();
+            tracing::debug!(%remote, %error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            road.metrics().handshake_failed();
+            tracing::debug!(%remote, "TLS handshake took too long");
+            return;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let connection = Connection::new(remote, tls.peer(session.peer_certificates()), http2);
+
+    let service = {
+        let (road, connection) = (road.clone(), connection.clone());
+        service_fn(move |request| {
+            let (road, connection) = (road.clone(), connection.clone());
+            async move { Ok::<_, Infallible>(answer(&road, request, &connection).await) }
+        })
+    };
+    let io = TokioIo::new(stream);
+    let result = if http2 {
+        let hyper = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams_per_connection_max)
+            .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+            .max_frame_size(limits::STREAM_WINDOW_BYTES)
+            .max_send_buf_size(limits::STREAM_SEND_BUFFER_BYTES_MAX)
+            .max_header_list_size(limits::HEADER_BYTES_MAX)
+            .keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
+            .serve_connection(io, service);
+        drive(hyper, &connection, &road, &limits).await
+    } else {
+        let hyper = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_read_duration_max)
+            .max_headers(limits::HEADER_COUNT_MAX)
+            .max_buf_size(limits::HTTP1_BUFFER_BYTES_MAX)
+            .serve_connection(io, service)
+            .with_upgrades();
+        drive(hyper, &connection, &road, &limits).await
+    };
+    if let Err(error) = result {
+        tracing::debug!(%remote, %error, "connection ended");
+    }
+}
+
+/// Both of hyper's connections, as far as their end is concerned.
+trait Ending: Future<Output = hyper::Result<()>> {
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<I, S> Ending for hyper::server::conn::http1::UpgradeableConnection<I, S>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: hyper::service::HttpService<Incoming, ResBody = crate::body::Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S> Ending for hyper::server::conn::http2::Connection<I, S, TokioExecutor>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = crate::body::Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+    TokioExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, crate::body::Body>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn drive(hyper: impl Ending, connection: &Connection, road: &Road, limits: &Limits) -> hyper::Result<()> {
+    let mut hyper = pin!(hyper);
+    let mut look = tokio::time::interval(LOOK_INTERVAL.min(limits.idle_duration_max).min(limits.send_overtime_max));
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut draining = pin!(road.shutdown().draining());
+    let mut over = pin!(road.shutdown().over());
+    let mut close = pin!(connection.close.notified());
+    // Whether it was asked to end, and since when nothing has been under way.
+    let (mut ending, mut goodbye_since): (bool, Option<Instant>) = (false, None);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut hyper => return result,
+            () = &mut draining, if !ending => {
+                ending = true;
+                hyper.as_mut().end();
+            }
+            () = &mut close, if !ending => {
+                ending = true;
+                hyper.as_mut().end();
+            }
+            // Dropping it cuts the connection and all that is under way on it.
+            () = &mut over => return Ok(()),
+            _ = look.tick() => match connection.look(Instant::now(), limits) {
+                Look::Overdue => {
+                    tracing::info!(remote = %connection.remote, "client does not read its answer, connection cut");
+                    return Ok(());
+                }
+                Look::Busy => goodbye_since = None,
+                Look::Idle if !ending => {
+                    ending = true;
+                    hyper.as_mut().end();
+                }
+                Look::Idle if goodbye_since.get_or_insert_with(Instant::now).elapsed() > GOODBYE_DURATION_MAX => return Ok(()),
+                Look::Idle => {}
+            },
+        }
+    }
+}
+
+async fn answer(road: &Arc<Road>, mut request: http::Request<Incoming>, connection: &Arc<Connection>) -> Response {
+    // RFC 9112, 3.2: without it a request is malformed, and with two of them somebody is being fooled.
+    let hosts = request.headers().get_all(http::header::HOST).iter().count();
+    if request.version() == http::Version::HTTP_11 && (hosts > 1 || (hosts == 0 && request.uri().host().is_none())) {
+        let why = if hosts > 1 { "too many Host headers" } else { "missing required Host header" };
+        let mut response = response::text(400, format!("400 Bad Request: {why}"));
+        response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        return response;
+    }
+    if request.uri().scheme().is_some() {
+        // HTTP/2 and proxies name the whole address; behind here it is the path and the query.
+        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+        *request.uri_mut() = http::Uri::from(path);
+    }
+    road.serve(request.map(RequestBody::from_connection), connection).await
+}

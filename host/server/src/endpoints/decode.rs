@@ -1,0 +1,118 @@
+//! From a request's body to an object in the version that is stored: decoded, checked against its schema, defaulted, converted.
+
+use api::{kinds, tables};
+use apimachinery::codec::{self, Decoded, MediaType};
+use apimachinery::options::{DeleteOptions, FieldValidation, WriteOptions};
+use apimachinery::{GroupVersion, GroupVersionKind, Status};
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::scope::{Scope, Target};
+use crate::negotiate;
+use crate::request::Authorized;
+
+/// What the body is written in; 415 where we cannot read that.
+pub(crate) fn media_type(request: &Authorized) -> Result<MediaType, Status> {
+    Ok(match negotiate::content_type(request.header("content-type"))? {
+        negotiate::MediaType::Json => MediaType::Json,
+        negotiate::MediaType::Yaml => MediaType::Yaml,
+        negotiate::MediaType::Protobuf => MediaType::Protobuf,
+    })
+}
+
+/// A create's or update's body: whole, of the kind that the path takes, with defaults, in the version asked for.
+pub(crate) fn object(
+    scope: &Scope,
+    request: &Authorized,
+    body: &[u8],
+    media_type: MediaType,
+    options: &WriteOptions,
+) -> Result<Value, Status> {
+    let expected = scope.kind();
+    let schema = tables::schema_of(expected).ok_or_else(|| not_served_yet(scope))?;
+    let decoded =
+        codec::decode(body, media_type, expected, &schema, &tables::schema_of).map_err(|error| error.into_status(expected, body))?;
+    let wording =
+        |error: &str| format!("{} in version \"{}\" cannot be handled as a {}: {error}", expected.kind, expected.version, expected.kind);
+    let mut object = judged(request, decoded, options.field_validation_directive(), |error| Status::bad_request(wording(error)))?;
+    let found = object.get("apiVersion").and_then(Value::as_str).and_then(GroupVersion::parse).unwrap_or_else(|| expected.group_version());
+    if found != expected.group_version() {
+        return Err(codec::version_mismatch(&found, &expected.group_version()));
+    }
+    default(scope, &mut object);
+    Ok(object)
+}
+
+/// What a strict reader objects to refuses the request, or is a warning, or nothing, as the client wants it.
+pub(crate) fn judged(
+    request: &Authorized,
+    decoded: Decoded,
+    directive: FieldValidation,
+    refuse: impl FnOnce(&str) -> Status,
+) -> Result<Value, Status> {
+    match directive {
+        FieldValidation::Strict => {
+            if let Some(error) = decoded.strict_error() {
+                return Err(refuse(&error));
+            }
+        }
+        FieldValidation::Warn => decoded.warnings().iter().for_each(|warning| request.warnings.add(warning)),
+        FieldValidation::Ignore => {}
+    }
+    Ok(decoded.value)
+}
+
+/// Fills in the kind's defaults; only where the body is the resource's own kind.
+pub(crate) fn default(scope: &Scope, object: &mut Value) {
+    if *scope.kind() == scope.requested.gvk {
+        kinds::strategy(scope.requested).default(scope.requested, object);
+    }
+}
+
+/// The object in the version that is stored, with that version's defaults.
+pub(crate) fn stored(scope: &Scope, object: Value) -> Value {
+    if !scope.converts() {
+        return object;
+    }
+    let mut stored = api::convert::convert(object, &scope.resource.gvk);
+    kinds::strategy(scope.resource).default(scope.resource, &mut stored);
+    stored
+}
+
+/// The body of a deletion.
+pub(crate) fn delete_options(request: &Authorized, body: &Bytes) -> Result<DeleteOptions, Status> {
+    codec::decode_delete_options(body, media_type(request)?)
+}
+
+/// A subresource that takes the object's own kind (`status`, `finalize`, `approval`, …) is an update of the object.
+pub(crate) fn check_subresource(scope: &Scope) -> Result<(), Status> {
+    if scope.target == Target::Subresource && !same_kind(scope.kind(), &scope.requested.gvk) {
+        return Err(not_served_yet(scope));
+    }
+    Ok(())
+}
+
+fn same_kind(a: &GroupVersionKind, b: &GroupVersionKind) -> bool {
+    a.kind == b.kind && a.group == b.group
+}
+
+/// Discovery lists what upstream serves; what we do not serve yet says so.
+pub(crate) fn not_served_yet(scope: &Scope) -> Status {
+    let what = match scope.subresource.as_str() {
+        "" => scope.requested.gvr.resource.to_string(),
+        subresource => format!("{}/{subresource}", scope.requested.gvr.resource),
+    };
+    unserved(&what)
+}
+
+/// 501, with what is not there.
+pub(crate) fn unserved(what: &str) -> Status {
+    unclassified(501, format!("{what} is not served by wasmgate yet"))
+}
+
+/// A failure without a reason: what upstream's handlers make of an error that is no `Status`.
+pub(crate) fn unclassified(code: u16, message: String) -> Status {
+    let mut status = Status::internal("");
+    (status.code, status.message, status.reason, status.details) = (code, message, None, None);
+    status
+}

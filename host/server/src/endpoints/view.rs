@@ -1,0 +1,311 @@
+//! How objects are shown to a client: in the version asked for, whole, as metadata or as a table; as JSON, YAML or protobuf.
+//!
+//! Stored bytes in the version asked for go out as they are. Every other form is made once per object and kept with it.
+
+use std::collections::VecDeque;
+
+use api::printers::{self, IncludeObject};
+use apimachinery::codec::protobuf::{self as messages, EncodeError};
+use apimachinery::query::Query;
+use apimachinery::{GroupVersionKind, Status, StatusReason, field};
+use bytes::Bytes;
+use cacher::{EventType, Object, wire};
+use registry::ListResult;
+use serde_json::{Value, json};
+
+use super::scope::Scope;
+use crate::negotiate::{self, Endpoint, MediaType};
+use crate::protobuf;
+use crate::request::Authorized;
+use crate::response::{self, Output, Response};
+
+/// Keys under which an object keeps its other encodings; those below 16 are the cache's.
+const ENCODING_CONVERTED: u32 = 16;
+const ENCODING_METADATA: u32 = 17;
+const ENCODING_METADATA_BETA: u32 = 18;
+const ENCODING_MESSAGE: u32 = 19;
+const ENCODING_CONVERTED_MESSAGE: u32 = 20;
+const ENCODING_METADATA_MESSAGE: u32 = 21;
+
+/// What go-restful's check lets through for collections: they may be streams.
+const LIST_PRODUCES: [&str; 5] =
+    [MediaType::NAMES[0], MediaType::NAMES[1], MediaType::NAMES[2], MediaType::STREAM_NAMES[0], MediaType::STREAM_NAMES[1]];
+
+/// What an object is shown as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The object itself.
+    Whole,
+    /// `PartialObjectMetadata`, in `v1` or `v1beta1`.
+    Metadata { beta: bool },
+    /// `Table`.
+    Table { beta: bool, include: IncludeObject },
+}
+
+/// A client's view of a resource.
+pub(crate) struct View {
+    pub(crate) output: Output,
+    pub(crate) form: Form,
+    gvk: &'static GroupVersionKind,
+    resource: &'static api::Resource,
+    converts: bool,
+    now_seconds: i64,
+}
+
+impl View {
+    /// Negotiates the view of one object.
+    pub(crate) fn of_object(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
+        negotiate::route_produces(request.header("accept"), &MediaType::NAMES)?;
+        let view = Self::new(scope, request, Output::of(request, Endpoint::Resource)?)?;
+        let asked = view.output.accepted.convert.as_ref().map(|convert| convert.kind.as_str());
+        if asked == Some("PartialObjectMetadataList") {
+            return Err(not_a_list(asked.unwrap_or_default(), scope));
+        }
+        Ok(view)
+    }
+
+    /// Negotiates the view of a list.
+    pub(crate) fn of_list(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
+        negotiate::route_produces(request.header("accept"), &LIST_PRODUCES)?;
+        Self::new(scope, request, Output::of(request, Endpoint::Resource)?)
+    }
+
+    /// Negotiates the view of a stream.
+    pub(crate) fn of_stream(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
+        Self::new(scope, request, Output::stream_of(request, Endpoint::Resource)?)
+    }
+
+    fn new(scope: &Scope, request: &Authorized, output: Output) -> Result<Self, Status> {
+        let form = match &output.accepted.convert {
+            None => Form::Whole,
+            Some(convert) => {
+                let beta = convert.version == "v1beta1";
+                match convert.kind.as_str() {
+                    "Table" => Form::Table { beta, include: include_object(request.query())? },
+                    _ => Form::Metadata { beta },
+                }
+            }
+        };
+        Ok(Self { output, form, gvk: scope.kind(), resource: scope.requested, converts: scope.converts(), now_seconds: scope.now_seconds })
+    }
+
+    /// Stored bytes in the version asked for.
+    pub(crate) fn whole(&self, json: Bytes) -> Bytes {
+        if !self.converts {
+            return json;
+        }
+        match serde_json::from_slice::<Value>(&json) {
+            Ok(object) => served(&api::convert::convert(object, self.gvk), self.gvk).into(),
+            Err(_) => json,
+        }
+    }
+
+    fn metadata(&self, json: &[u8], beta: bool) -> Bytes {
+        let object: Value = serde_json::from_slice(json).unwrap_or_default();
+        let mut shown = printers::partial_object_metadata(&object);
+        if beta {
+            printers::to_v1beta1(&mut shown);
+        }
+        shown.to_string().into()
+    }
+
+    /// Stored bytes are this view's bytes.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        self.form == Form::Whole && !self.converts
+    }
+
+    /// A cached object in this view; not for tables.
+    pub(crate) fn object(&self, object: &Object) -> Bytes {
+        match self.form {
+            Form::Metadata { beta } => {
+                let key = if beta { ENCODING_METADATA_BETA } else { ENCODING_METADATA };
+                object.encoded(key, || self.metadata(&object.json(), beta))
+            }
+            _ if self.converts => object.encoded(ENCODING_CONVERTED, || self.whole(object.json())),
+            _ => object.json(),
+        }
+    }
+
+    /// Whether this view is of messages.
+    pub(crate) fn is_protobuf(&self) -> bool {
+        self.output.accepted.media_type == MediaType::Protobuf
+    }
+
+    /// The message of a cached object in this view, without an envelope; not for tables.
+    fn message(&self, object: &Object) -> Result<Bytes, EncodeError> {
+        let key = match self.form {
+            Form::Metadata { .. } => ENCODING_METADATA_MESSAGE,
+            _ if self.converts => ENCODING_CONVERTED_MESSAGE,
+            _ => ENCODING_MESSAGE,
+        };
+        let mut failed = None;
+        let message = object.encoded(key, || {
+            let json = match self.form {
+                Form::Metadata { beta } => self.metadata(&object.json(), beta),
+                _ => self.whole(object.json()),
+            };
+            let document: Value = serde_json::from_slice(&json).unwrap_or_default();
+            protobuf::message(&document)
+                .unwrap_or_else(|error| {
+                    failed = Some(error);
+                    Vec::new()
+                })
+                .into()
+        });
+        // Every kind has metadata, and metadata are never without a byte.
+        match failed {
+            Some(error) => Err(error),
+            None if message.is_empty() => Err(EncodeError::Unfit(self.gvk.kind.to_string())),
+            None => Ok(message),
+        }
+    }
+
+    /// A cached object in its envelope.
+    fn protobuf_body(&self, object: &Object) -> Result<Bytes, EncodeError> {
+        let (kind, api_version) = self.shown_kind();
+        self.message(object).map(|message| messages::enveloped(&api_version, &kind, &message).into())
+    }
+
+    /// A cached object as an event of a stream of messages.
+    pub(crate) fn protobuf_event(&self, kind: EventType, object: &Object) -> Bytes {
+        match self.protobuf_body(object) {
+            Ok(body) => messages::watch_frame(kind.as_str(), &body).into(),
+            Err(error) => Self::protobuf_document("ERROR", &Status::internal(error.to_string()).to_json()),
+        }
+    }
+
+    /// A document as an event of a stream of messages.
+    pub(crate) fn protobuf_document(kind: &str, document: &Value) -> Bytes {
+        let body = protobuf::body(document).or_else(|error| protobuf::body(&Status::internal(error.to_string()).to_json()));
+        messages::watch_frame(kind, &body.unwrap_or_default()).into()
+    }
+
+    /// The answer with one object of the cache.
+    pub(crate) fn cached(&self, code: u16, object: &Object) -> Response {
+        match self.form {
+            Form::Table { .. } => self.single(code, object.json()),
+            _ if self.is_protobuf() => {
+                response::protobuf_chunks(&self.output, code, self.protobuf_body(object).map(|body| VecDeque::from([body])))
+            }
+            _ => response::json_bytes(&self.output, code, self.object(object)),
+        }
+    }
+
+    /// The answer with one object.
+    pub(crate) fn single(&self, code: u16, json: Bytes) -> Response {
+        match self.form {
+            Form::Whole => response::json_bytes(&self.output, code, self.whole(json)),
+            Form::Metadata { beta } => response::json_bytes(&self.output, code, self.metadata(&json, beta)),
+            Form::Table { .. } => {
+                let object: Value = serde_json::from_slice(&self.whole(json)).unwrap_or_default();
+                let revision = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+                let metadata = if revision.is_empty() { json!({}) } else { json!({ "resourceVersion": revision }) };
+                response::json(&self.output, code, &self.table(&[object], metadata, true))
+            }
+        }
+    }
+
+    /// The answer with a list.
+    pub(crate) fn list(&self, code: u16, list: &ListResult) -> Response {
+        let mut metadata = json!({ "resourceVersion": list.revision.to_string() });
+        if let Some(token) = &list.continue_token {
+            metadata["continue"] = token.as_str().into();
+        }
+        if let Some(remaining) = list.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        if let Form::Table { .. } = self.form {
+            let objects: Vec<Value> = list.objects.iter().filter_map(|o| serde_json::from_slice(&self.whole(o.json())).ok()).collect();
+            return response::json(&self.output, code, &self.table(&objects, metadata, true));
+        }
+        let (kind, api_version) = match self.form {
+            Form::Metadata { beta: true } => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1beta1".to_owned()),
+            Form::Metadata { .. } => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+            _ => (format!("{}List", self.gvk.kind), self.gvk.api_version()),
+        };
+        if self.is_protobuf() {
+            let items: Result<Vec<Bytes>, EncodeError> = list.objects.iter().map(|object| self.message(object)).collect();
+            let written = items.and_then(|items| protobuf::list(&api_version, &kind, &metadata, items));
+            return response::protobuf_chunks(&self.output, code, written);
+        }
+        let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
+        let mut chunks = VecDeque::with_capacity(list.objects.len() * 2 + 2);
+        chunks.push_back(head.into());
+        let converted_head = wire::head(self.gvk).len();
+        for (i, object) in list.objects.iter().enumerate() {
+            match self.form {
+                Form::Metadata { .. } => {
+                    if i > 0 {
+                        chunks.push_back(Bytes::from_static(b","));
+                    }
+                    chunks.push_back(self.object(object));
+                }
+                _ => {
+                    // Items of a list carry no kind and version: a slice of the object's bytes.
+                    chunks.push_back(Bytes::from_static(if i > 0 { b",{" } else { b"{" }));
+                    chunks.push_back(if self.converts { self.object(object).slice(converted_head..) } else { object.list_item_tail() });
+                }
+            }
+        }
+        chunks.push_back(Bytes::from_static(b"]}\n"));
+        response::json_chunks(&self.output, code, chunks)
+    }
+
+    /// A table over whole objects.
+    pub(crate) fn table(&self, objects: &[Value], metadata: Value, with_columns: bool) -> Value {
+        let Form::Table { beta, include } = self.form else { return Value::Null };
+        let mut table = printers::table(self.resource, objects, metadata, include, self.now_seconds);
+        if beta {
+            printers::to_v1beta1(&mut table);
+        }
+        if !with_columns {
+            table["columnDefinitions"] = Value::Null;
+        }
+        table
+    }
+
+    /// The kind of an object in this view, and its version; not for tables.
+    pub(crate) fn shown_kind(&self) -> (String, String) {
+        match self.form {
+            Form::Metadata { beta: true } => ("PartialObjectMetadata".into(), "meta.k8s.io/v1beta1".into()),
+            Form::Metadata { .. } => ("PartialObjectMetadata".into(), "meta.k8s.io/v1".into()),
+            _ => (self.gvk.kind.to_string(), self.gvk.api_version()),
+        }
+    }
+}
+
+/// An object as it is served, in layout, with its resource version where it stands.
+pub(crate) fn served(object: &Value, gvk: &GroupVersionKind) -> Vec<u8> {
+    let stored = wire::encode(object, gvk);
+    match apimachinery::object::resource_version(object).parse() {
+        Ok(revision) => {
+            let mut out = Vec::with_capacity(stored.len() + 32);
+            wire::splice(&mut out, &stored, &wire::head(gvk), revision);
+            out
+        }
+        Err(_) => stored,
+    }
+}
+
+fn include_object(query: &str) -> Result<IncludeObject, Status> {
+    match Query::parse(query).get("includeObject").unwrap_or_default() {
+        "" | "Metadata" => Ok(IncludeObject::Metadata),
+        "None" => Ok(IncludeObject::None),
+        "Object" => Ok(IncludeObject::Object),
+        other => {
+            let given = field::go_quote(other);
+            Err(Status::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {given}: must be 'Metadata', 'Object', 'None', or empty"
+            )))
+        }
+    }
+}
+
+fn not_a_list(asked: &str, scope: &Scope) -> Status {
+    let group = match &*scope.requested.gvk.group {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    };
+    let message = format!("you requested {asked}, but the requested object is not a list (*{group}.{})", scope.requested.gvk.kind);
+    Status::failure(406, StatusReason::NotAcceptable, message)
+}

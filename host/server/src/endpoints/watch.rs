@@ -1,0 +1,172 @@
+//! Watches: events of a resource as a stream of JSON lines, or of messages.
+
+use std::time::{Duration, Instant};
+
+use apimachinery::Status;
+use apimachinery::options::{ListOptions, parse_resource_version};
+use apimachinery::query::Query;
+use bytes::{Bytes, BytesMut};
+use cacher::{EventType, Object, Update, Watcher};
+use futures::Stream;
+use registry::{Registry, WatchRequest, WatchStart};
+use serde_json::{Value, json};
+
+use super::read;
+use super::scope::Scope;
+use super::view::{Form, View};
+use crate::body::{Body, BodyError};
+use crate::request::Authorized;
+use crate::response::{self, Response};
+
+/// How often a quiet watcher that understands bookmarks is sent one; upstream's is about a minute.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// A watch that names no timeout ends after this, and at most twice this; upstream's `--min-request-timeout`.
+const WATCH_DURATION_MIN: Duration = Duration::from_secs(1800);
+/// Events are joined into one write up to this size.
+const WRITE_BYTES_MAX: usize = 64 * 1024;
+
+/// `GET` with `watch=true`.
+pub(crate) async fn watch(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+    let view = View::of_stream(scope, request)?;
+    let options = ListOptions::from_query(&Query::parse(request.query()))?;
+    let predicate = read::predicate(scope, &options)?;
+    let start = start(&options)?;
+    let bookmarks = options.allow_watch_bookmarks;
+    let mut watcher = registry.watch(&scope.request(request, false, None), WatchRequest { predicate, start }).await?;
+    if matches!(start, WatchStart::InitialEvents(_)) && bookmarks {
+        watcher.mark_initial_end();
+    }
+    let duration = match options.timeout_seconds {
+        Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+        None => WATCH_DURATION_MIN + WATCH_DURATION_MIN.mul_f64(fraction(&request.audit_id)),
+    };
+    let stream = Events { view, watcher, bookmarks, until: Instant::now() + duration, columns_sent: false, over: false };
+    let output = stream.view.output.clone();
+    Ok(response::events(&output, Body::stream(stream.into_stream())))
+}
+
+fn start(options: &ListOptions) -> Result<WatchStart, Status> {
+    let version = parse_resource_version(&options.resource_version)
+        .map_err(|error| Status::bad_request(format!("invalid resource version: {error}")))?;
+    Ok(match (options.send_initial_events, version) {
+        (Some(true), version) => WatchStart::InitialEvents(version.unwrap_or(0)),
+        (Some(false), None | Some(0)) => WatchStart::Now,
+        (_, None) => WatchStart::MostRecent,
+        (_, Some(0)) => WatchStart::Any,
+        (_, Some(version)) => WatchStart::After(version),
+    })
+}
+
+/// Between 0 and 1, so that watches that began together do not end together.
+fn fraction(seed: &str) -> f64 {
+    let sum = seed.bytes().fold(0u32, |hash, b| hash.wrapping_mul(31).wrapping_add(u32::from(b)));
+    f64::from(sum % 1000) / 1000.0
+}
+
+struct Events {
+    view: View,
+    watcher: Watcher,
+    bookmarks: bool,
+    until: Instant,
+    columns_sent: bool,
+    over: bool,
+}
+
+impl Events {
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+        futures::stream::unfold(self, |mut stream| async move {
+            let bytes = stream.next().await?;
+            Some((Ok(bytes), stream))
+        })
+    }
+
+    /// The next bytes to send; none: the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        let mut bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
+        while !self.over {
+            match self.watcher.take() {
+                Err(lost) => {
+                    self.over = true;
+                    let status = Status::expired(lost.to_string());
+                    return Some(self.document("ERROR", &status.to_json()));
+                }
+                Ok(updates) if !updates.is_empty() => return Some(self.join(updates)),
+                Ok(_) => {}
+            }
+            let wake_at = if self.bookmarks { bookmark_at.min(self.until) } else { self.until };
+            let woken = tokio::time::timeout_at(wake_at.into(), self.watcher.ready()).await.is_ok();
+            if woken {
+                continue;
+            }
+            if Instant::now() >= self.until {
+                return None;
+            }
+            bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
+            return Some(self.bookmark(self.watcher.revision(), false));
+        }
+        None
+    }
+
+    /// One event goes out as the bytes that all watchers share; several are joined.
+    fn join(&mut self, updates: Vec<Update>) -> Bytes {
+        let mut frames = updates.into_iter().map(|update| self.frame(update)).collect::<Vec<_>>();
+        if frames.len() == 1 {
+            return frames.remove(0);
+        }
+        let mut joined = BytesMut::with_capacity(frames.iter().map(Bytes::len).sum::<usize>().min(WRITE_BYTES_MAX));
+        frames.iter().for_each(|frame| joined.extend_from_slice(frame));
+        joined.freeze()
+    }
+
+    fn frame(&mut self, update: Update) -> Bytes {
+        match update {
+            Update::InitialEventsEnd(revision) => self.bookmark(revision, true),
+            Update::Event(kind, object) => match self.view.form {
+                _ if self.view.is_protobuf() => self.view.protobuf_event(kind, &object),
+                Form::Whole if self.view.is_verbatim() => object.frame(kind),
+                Form::Table { .. } => self.table(kind, &object),
+                _ => enveloped(kind, &self.view.object(&object)),
+            },
+        }
+    }
+
+    fn table(&mut self, kind: EventType, object: &Object) -> Bytes {
+        let whole: Value = serde_json::from_slice(&self.view.whole(object.json())).unwrap_or_default();
+        let metadata = json!({ "resourceVersion": object.revision().to_string() });
+        let with_columns = !std::mem::replace(&mut self.columns_sent, true);
+        line(kind.as_str(), &self.view.table(&[whole], metadata, with_columns))
+    }
+
+    fn bookmark(&mut self, revision: u64, initial_end: bool) -> Bytes {
+        let (kind, api_version) = self.view.shown_kind();
+        let mut metadata = json!({ "resourceVersion": revision.to_string() });
+        if initial_end {
+            metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        let mut object = json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata });
+        if let Form::Table { .. } = self.view.form {
+            let with_columns = !std::mem::replace(&mut self.columns_sent, true);
+            object = self.view.table(&[object], json!({ "resourceVersion": revision.to_string() }), with_columns);
+        }
+        self.document("BOOKMARK", &object)
+    }
+
+    /// An event whose object nobody else gets.
+    fn document(&self, kind: &str, object: &Value) -> Bytes {
+        if self.view.is_protobuf() { View::protobuf_document(kind, object) } else { line(kind, object) }
+    }
+}
+
+fn line(kind: &str, object: &Value) -> Bytes {
+    format!("{}\n", json!({ "type": kind, "object": object })).into()
+}
+
+fn enveloped(kind: EventType, object: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(object.len() + 40);
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+    out.extend_from_slice(object);
+    out.extend_from_slice(b"}\n");
+    out.freeze()
+}

@@ -1,0 +1,26 @@
+//! The request road: from the socket to an authorized request, and from an answer back to bytes.
+//!
+//! [`road`] is the map: every stage in arrival order. Handlers implement [`request::Handler`] and see nothing of connections.
+//!
+//! **Architecture invariant:** this crate alone knows hyper and rustls; it sees authentication, authorization, admission and storage only
+//! through their traits.
+
+pub mod body;
+mod connection;
+pub mod endpoints;
+pub mod filters;
+pub mod health;
+pub mod index;
+pub mod limits;
+pub mod listener;
+pub mod metrics;
+pub mod negotiate;
+pub mod openid;
+mod pretty;
+mod protobuf;
+pub mod request;
+pub mod response;
+pub mod road;
+pub mod shutdown;
+pub mod tls;
+mod yaml;

@@ -1,0 +1,57 @@
+//! Every bound of the request road, in one place. What is not bounded here is bounded by what it calls.
+
+use std::time::Duration;
+
+/// Connections that are open at once; further ones wait in the kernel's backlog.
+pub const CONNECTIONS_COUNT_MAX: usize = 20_000;
+/// A TLS handshake that takes longer is given up.
+pub const HANDSHAKE_DURATION_MAX: Duration = Duration::from_secs(10);
+/// An HTTP/1 request's head, and a keep-alive connection's next one, must be there by then (upstream's `ReadHeaderTimeout`).
+pub const HEADER_READ_DURATION_MAX: Duration = Duration::from_secs(32);
+/// An idle connection without any request under way is closed (upstream's `IdleTimeout` is 90 s, for HTTP/1 and HTTP/2).
+pub const IDLE_DURATION_MAX: Duration = Duration::from_secs(90);
+/// Bytes of a request's head. Upstream leaves Go's default of 1 MiB; no client that we know sends a tenth of it.
+pub const HEADER_BYTES_MAX: u32 = 256 * 1024;
+/// Header fields in a request.
+pub const HEADER_COUNT_MAX: usize = 256;
+/// Bytes of a request's body (upstream's `MaxRequestBodyBytes`).
+pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Bytes of a refused body that are still taken in, so that the client gets to read the answer.
+pub const REFUSED_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a body that nobody wanted and that are taken in all the same, so that its HTTP/1 connection lives on (Go's bound).
+pub const UNREAD_BODY_BYTES_MAX: usize = 256 * 1024;
+/// Time for them to arrive.
+pub const UNREAD_BODY_DURATION_MAX: Duration = Duration::from_secs(5);
+/// Time for a body to arrive, whatever the request's own deadline.
+pub const BODY_READ_DURATION_MAX: Duration = Duration::from_secs(60);
+/// Requests in flight on one HTTP/2 connection. Upstream's default is 100, against clients that open and reset streams; hyper counts resets
+/// by itself, and a watch holds a stream for as long as it lives, so that an informer-heavy client needs fewer connections here.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 250;
+/// What a client may send on one stream before it is read: a body fits without a round trip per 64 KiB.
+pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// The same over all streams of a connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Response bytes that one HTTP/2 stream may hold in the connection's buffer.
+pub const STREAM_SEND_BUFFER_BYTES_MAX: usize = 512 * 1024;
+/// HTTP/1 read and write buffers; a head must fit.
+pub const HTTP1_BUFFER_BYTES_MAX: usize = 512 * 1024;
+/// HTTP/2 pings on an idle connection, so that a dead peer's watches end (upstream's `ReadIdleTimeout`).
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a ping may stay unanswered.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Characters of all of a response's warnings together (upstream's).
+pub const WARNINGS_CHARS_MAX: usize = 4 * 1024;
+/// Characters of one warning where the total is exceeded (upstream's).
+pub const WARNING_CHARS_TRUNCATED: usize = 256;
+/// Responses smaller than this are not compressed (upstream's `defaultGzipThresholdBytes`).
+pub const GZIP_BYTES_MIN: usize = 128 * 1024;
+/// How long an answer may still be on its way after the request's deadline: a client that does not read holds a seat.
+pub const SEND_OVERTIME_MAX: Duration = Duration::from_secs(30);
+
+const _: () = {
+    assert!(STREAM_WINDOW_BYTES <= CONNECTION_WINDOW_BYTES);
+    assert!(HEADER_BYTES_MAX as usize <= HTTP1_BUFFER_BYTES_MAX);
+    assert!(WARNING_CHARS_TRUNCATED < WARNINGS_CHARS_MAX);
+};
+/// Pieces of a response are joined into frames of up to this size: some TLS records, and little enough to stay in the cache.
+pub const JOINED_FRAME_BYTES: usize = 64 * 1024;

@@ -1,0 +1,138 @@
+//! The socket: binds, accepts with a bound, and drains.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
+
+use crate::road::Road;
+use crate::shutdown::Phase;
+use crate::tls::Tls;
+use crate::{connection, limits};
+
+/// Connections that wait to be accepted.
+const BACKLOG_COUNT_MAX: u32 = 4096;
+/// A pause where the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bounds of connections that an operator or a test may want otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// See [`limits::CONNECTIONS_COUNT_MAX`].
+    pub connections_count_max: usize,
+    /// See [`limits::HANDSHAKE_DURATION_MAX`].
+    pub handshake_duration_max: Duration,
+    /// See [`limits::HEADER_READ_DURATION_MAX`].
+    pub header_read_duration_max: Duration,
+    /// See [`limits::IDLE_DURATION_MAX`].
+    pub idle_duration_max: Duration,
+    /// See [`limits::SEND_OVERTIME_MAX`].
+    pub send_overtime_max: Duration,
+    /// `--http2-max-streams-per-connection`; see [`limits::STREAMS_PER_CONNECTION_MAX`].
+    pub streams_per_connection_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_count_max: limits::CONNECTIONS_COUNT_MAX,
+            handshake_duration_max: limits::HANDSHAKE_DURATION_MAX,
+            header_read_duration_max: limits::HEADER_READ_DURATION_MAX,
+            idle_duration_max: limits::IDLE_DURATION_MAX,
+            send_overtime_max: limits::SEND_OVERTIME_MAX,
+            streams_per_connection_max: limits::STREAMS_PER_CONNECTION_MAX,
+        }
+    }
+}
+
+/// The port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen on {address}: {source}")]
+pub struct BindError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every connection ended by itself.
+    Clean,
+    /// So many had to be cut.
+    Cut(usize),
+}
+
+/// A server that listens. Nothing is accepted before [`Server::serve`].
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    tls: Tls,
+    limits: Limits,
+}
+
+impl Server {
+    /// Opens the port; port 0 takes a free one.
+    pub fn bind(address: SocketAddr, tls: Tls, limits: Limits) -> Result<Self, BindError> {
+        let listener = listen(address).map_err(|source| BindError { address, source })?;
+        Ok(Self { listener, tls, limits })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr().expect("a bound socket has an address")
+    }
+
+    /// Serves until the road's shutdown drains, then waits for what is under way, and cuts what takes longer than `drain_duration_max`.
+    pub async fn serve(self, road: Arc<Road>, drain_duration_max: Duration) -> Drained {
+        let Self { listener, tls, limits } = self;
+        let places = Arc::new(Semaphore::new(limits.connections_count_max));
+        let shutdown = road.shutdown().clone();
+        let accepting = async {
+            loop {
+                // Never closed, so that there is always a permit to wait for.
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                match listener.accept().await {
+                    Ok((stream, remote)) => {
+                        let (tls, road) = (tls.clone(), road.clone());
+                        tokio::spawn(async move {
+                            connection::serve(stream, remote, tls, road, limits).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = shutdown.draining() => {}
+        }
+        drop(listener);
+
+        let all = u32::try_from(limits.connections_count_max).unwrap_or(u32::MAX);
+        let drained = tokio::time::timeout(drain_duration_max, places.acquire_many(all)).await;
+        let cut = limits.connections_count_max - places.available_permits();
+        match drained {
+            Ok(_) => Drained::Clean,
+            Err(_) => {
+                shutdown.advance(Phase::Over);
+                Drained::Cut(cut)
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG_COUNT_MAX)
+}

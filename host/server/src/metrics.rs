@@ -1,0 +1,453 @@
+//! `/metrics`, under upstream's names, and what the road itself measures.
+//!
+//! A request finds its series by one string that is built in a buffer that is kept, so that counting costs no allocation.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use apimachinery::query::Query;
+use apimachinery::request_info::RequestInfo;
+use flowcontrol::{FlowControl, RequestKind};
+use parking_lot::{Mutex, RwLock};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::body::Body;
+use crate::response::{self, Response};
+
+/// Distinct requests (verb, resource, scope, …) that are told apart; further ones are counted together. A client can make up resources.
+const SERIES_COUNT_MAX: usize = 4096;
+
+const DURATION_BUCKETS: [f64; 23] =
+    [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0];
+const SIZE_BUCKETS: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+
+type Labels = Vec<(&'static str, String)>;
+
+/// Counts what happens. Others register theirs with [`Metrics::register`].
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    series: RwLock<HashMap<Box<str>, Arc<Series>>>,
+    requests: Family<Labels, Counter>,
+    durations: Family<Labels, Histogram, fn() -> Histogram>,
+    sizes: Family<Labels, Histogram, fn() -> Histogram>,
+    long_running: Family<Labels, Gauge>,
+    aborts: Family<Labels, Counter>,
+    authentications: Family<Labels, Counter>,
+    authorizations: Family<Labels, Counter>,
+    handshake_errors: Counter,
+    started: SystemTime,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// All that is counted of one sort of request.
+struct Series {
+    labels: Labels,
+    dry_run: String,
+    duration: Histogram,
+    size: Histogram,
+    long_running: Option<Gauge>,
+    by_code: RwLock<Vec<(u16, Counter)>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// With the road's own metrics.
+    pub fn new() -> Self {
+        let durations: Family<Labels, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        let sizes: Family<Labels, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(SIZE_BUCKETS));
+        let metrics = Self {
+            registry: Mutex::new(Registry::default()),
+            series: RwLock::default(),
+            requests: Family::default(),
+            durations,
+            sizes,
+            long_running: Family::default(),
+            aborts: Family::default(),
+            authentications: Family::default(),
+            authorizations: Family::default(),
+            handshake_errors: Counter::default(),
+            started: SystemTime::now(),
+        };
+        metrics.register(|registry| {
+            let all = &metrics;
+            registry.register("apiserver_request", "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code", all.requests.clone());
+            registry.register("apiserver_request_duration_seconds", "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component", all.durations.clone());
+            registry.register("apiserver_response_sizes", "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component", all.sizes.clone());
+            registry.register("apiserver_longrunning_requests", "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component", all.long_running.clone());
+            registry.register("apiserver_request_aborts", "[ALPHA] Number of requests which apiserver aborted possibly due to a timeout, for each group, version, verb, resource, subresource and scope", all.aborts.clone());
+            registry.register("authentication_attempts", "[ALPHA] Counter of authenticated attempts", all.authentications.clone());
+            registry.register("authorization_attempts", "[ALPHA] Counter of authorization attempts broken down by result", all.authorizations.clone());
+            registry.register("apiserver_tls_handshake_errors", "[ALPHA] Number of requests dropped with 'TLS handshake error from' error", all.handshake_errors.clone());
+        });
+        metrics
+    }
+
+    /// Registers more: counters without the `_total` of their name.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry.lock());
+    }
+
+    /// Adds the gauges of requests in flight.
+    pub fn watch_flow_control(&self, flow: &FlowControl) {
+        self.register(|registry| registry.register_collector(Box::new(InFlight(flow.clone()))));
+    }
+
+    /// A request whose handshake failed.
+    pub(crate) fn handshake_failed(&self) {
+        self.handshake_errors.inc();
+    }
+
+    /// An answer of the authenticators.
+    pub(crate) fn authenticated(&self, success: bool) {
+        static RESULTS: [&str; 2] = ["failure", "success"];
+        count_result(&self.authentications, RESULTS[usize::from(success)]);
+    }
+
+    /// An answer of the authorizers.
+    pub(crate) fn authorized(&self, result: &'static str) {
+        count_result(&self.authorizations, result);
+    }
+
+    /// Begins to measure a request. What it gives is dropped when the answer is sent, or when nobody waits for it any more.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        method: &http::Method,
+        info: &RequestInfo,
+        raw_query: &str,
+        apply: bool,
+        received: Instant,
+    ) -> Measured {
+        let series = self.series_of(method, info, raw_query, apply);
+        let long_running = series.long_running.clone();
+        if let Some(gauge) = &long_running {
+            gauge.inc();
+        }
+        Measured { metrics: self.clone(), series, received, code: None, bytes: 0 }
+    }
+
+    fn series_of(&self, method: &http::Method, info: &RequestInfo, raw_query: &str, apply: bool) -> Arc<Series> {
+        thread_local!(static KEY: RefCell<String> = const { RefCell::new(String::new()) });
+        KEY.with_borrow_mut(|key| {
+            key.clear();
+            let (verb, dry_run) = (verb_of(method, info, apply), dry_run_of(raw_query));
+            let scope = scope_of(info);
+            let subresource = subresource_of(info);
+            let long_running = if info.is_long_running() { "1" } else { "" };
+            for part in [verb, &info.api_group, &info.api_version, &info.resource, subresource, scope, dry_run, long_running] {
+                key.push_str(part);
+                key.push('\0');
+            }
+            if let Some(series) = self.series.read().get(key.as_str()) {
+                return series.clone();
+            }
+            let mut all = self.series.write();
+            let full = all.len() >= SERIES_COUNT_MAX;
+            if full {
+                key.clear();
+            }
+            let text = |text: &str| if full { "other".to_owned() } else { text.to_owned() };
+            all.entry(key.as_str().into())
+                .or_insert_with(|| {
+                    let labels = vec![
+                        ("component", "apiserver".to_owned()),
+                        ("group", text(&info.api_group)),
+                        ("resource", text(&info.resource)),
+                        ("scope", scope.to_owned()),
+                        ("subresource", text(subresource)),
+                        ("verb", verb.to_owned()),
+                        ("version", text(&info.api_version)),
+                    ];
+                    let with_dry_run: Labels = labels.iter().cloned().chain([("dry_run", dry_run.to_owned())]).collect();
+                    Arc::new(Series {
+                        duration: self.durations.get_or_create_owned(&with_dry_run),
+                        size: self.sizes.get_or_create_owned(&labels),
+                        long_running: info.is_long_running().then(|| self.long_running.get_or_create_owned(&labels)),
+                        by_code: RwLock::default(),
+                        dry_run: dry_run.to_owned(),
+                        labels,
+                    })
+                })
+                .clone()
+        })
+    }
+
+    /// Answers `/metrics`, in Prometheus's text format.
+    pub fn answer(&self) -> Response {
+        let mut text = String::new();
+        // Writing to a string fails for nothing but a metric's own error; what was written till then is still an answer.
+        let _ = prometheus_client::encoding::text::encode_registry(&mut text, &self.registry.lock());
+        let mut text = to_prometheus_text(&text);
+        let _ = self.write_process(&mut text);
+        response::with_type(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(text))
+    }
+
+    fn write_process(&self, out: &mut String) -> std::fmt::Result {
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        gauge(out, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", "gauge", started)?;
+        writeln!(out, "# HELP kubernetes_build_info [BETA] A metric with a constant '1' value labeled by major, minor and git version.")?;
+        writeln!(out, "# TYPE kubernetes_build_info gauge")?;
+        let version = api::version::version_info();
+        let part = |name: &str| version[name].as_str().unwrap_or_default();
+        writeln!(
+            out,
+            "kubernetes_build_info{{git_version=\"{}\",major=\"{}\",minor=\"{}\",platform=\"{}\"}} 1",
+            part("gitVersion"),
+            part("major"),
+            part("minor"),
+            part("platform")
+        )?;
+
+        /// What every Linux on the architectures that we build for has.
+        const PAGE_BYTES: f64 = 4096.0;
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return Ok(()) };
+        // The name in parentheses may hold spaces: what follows it is counted from `state`, the third field.
+        let fields: Vec<f64> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(|f| f.parse().unwrap_or(0.0)).collect();
+        let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0.0);
+        gauge(
+            out,
+            "process_cpu_seconds_total",
+            "Total user and system CPU time spent in seconds.",
+            "counter",
+            (field(14) + field(15)) / TICKS_PER_SECOND,
+        )?;
+        gauge(out, "process_resident_memory_bytes", "Resident memory size in bytes.", "gauge", field(24) * PAGE_BYTES)?;
+        gauge(out, "process_virtual_memory_bytes", "Virtual memory size in bytes.", "gauge", field(23))?;
+        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+            gauge(out, "process_open_fds", "Number of open file descriptors.", "gauge", files.count() as f64)?;
+        }
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let max = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
+        max.map_or(Ok(()), |max: f64| gauge(out, "process_max_fds", "Maximum number of open file descriptors.", "gauge", max))
+    }
+}
+
+fn gauge(out: &mut String, name: &str, help: &str, kind: &str, value: f64) -> std::fmt::Result {
+    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
+}
+
+fn count_result(family: &Family<Labels, Counter>, result: &'static str) {
+    family.get_or_create(&vec![("result", result.to_owned())]).inc();
+}
+
+fn verb_of(method: &http::Method, info: &RequestInfo, apply: bool) -> &'static str {
+    if matches!(info.subresource.as_str(), "attach" | "exec" | "proxy" | "portforward" | "log") && info.is_resource_request {
+        return "CONNECT";
+    }
+    match &*info.verb {
+        "list" => return "LIST",
+        "watch" => return "WATCH",
+        _ => {}
+    }
+    match method.as_str() {
+        "GET" | "HEAD" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" if apply => "APPLY",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
+
+fn scope_of(info: &RequestInfo) -> &'static str {
+    if !info.name.is_empty() || info.verb == "create" {
+        "resource"
+    } else if !info.namespace.is_empty() {
+        "namespace"
+    } else if info.is_resource_request {
+        "cluster"
+    } else {
+        ""
+    }
+}
+
+/// For the endpoints that are no resources, the path stands here, as upstream has it; other paths are not told apart.
+fn subresource_of(info: &RequestInfo) -> &str {
+    match info.path.as_str() {
+        path @ ("/healthz" | "/livez" | "/readyz" | "/metrics") => path,
+        _ => &info.subresource,
+    }
+}
+
+fn dry_run_of(raw_query: &str) -> &'static str {
+    if !raw_query.contains("dryRun") {
+        return "";
+    }
+    let query = Query::parse(raw_query);
+    match query.get("dryRun") {
+        None => "",
+        Some(_) if query.all("dryRun").all(|value| value == "All") => "All",
+        Some(_) => "invalid",
+    }
+}
+
+/// A request that is being measured.
+pub(crate) struct Measured {
+    metrics: Arc<Metrics>,
+    series: Arc<Series>,
+    received: Instant,
+    code: Option<u16>,
+    bytes: u64,
+}
+
+impl Measured {
+    /// What it was answered with.
+    pub(crate) fn answered(&mut self, code: u16) {
+        self.code = Some(code);
+    }
+
+    /// Bytes of the body that were sent.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// The time since it was received.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.received.elapsed()
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        let series = &self.series;
+        if let Some(gauge) = &series.long_running {
+            gauge.dec();
+        }
+        let Some(code) = self.code else {
+            self.metrics.aborts.get_or_create(&series.labels).inc();
+            return;
+        };
+        let counted = series.by_code.read().iter().find(|(known, _)| *known == code).map(|(_, counter)| counter.inc());
+        if counted.is_none() {
+            let labels: Labels =
+                series.labels.iter().cloned().chain([("code", code.to_string()), ("dry_run", series.dry_run.clone())]).collect();
+            let counter = self.metrics.requests.get_or_create_owned(&labels);
+            counter.inc();
+            series.by_code.write().push((code, counter));
+        }
+        series.duration.observe(self.elapsed().as_secs_f64());
+        // As upstream: only reads have sizes that tell anything.
+        if matches!(series.labels[5].1.as_str(), "GET" | "LIST") {
+            series.size.observe(self.bytes as f64);
+        }
+    }
+}
+
+/// Requests in flight, read when they are asked for.
+#[derive(Debug)]
+struct InFlight(FlowControl);
+
+impl prometheus_client::collector::Collector for InFlight {
+    fn encode(&self, mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let family: Family<Labels, Gauge<i64, AtomicI64>> = Family::default();
+        for kind in [RequestKind::ReadOnly, RequestKind::Mutating] {
+            let labels = vec![("request_kind", kind.as_str().to_owned())];
+            family.get_or_create(&labels).set(i64::try_from(self.0.in_flight(kind)).unwrap_or(i64::MAX));
+        }
+        let help = "[STABLE] Currently used inflight request limit of this apiserver per request kind";
+        let encoder =
+            encoder.encode_descriptor("apiserver_current_inflight_requests", help, None, prometheus_client::metrics::MetricType::Gauge)?;
+        prometheus_client::encoding::EncodeMetric::encode(&family, encoder)
+    }
+}
+
+/// Counters that upstream named before the suffix became the rule.
+const COUNTERS_WITHOUT_SUFFIX: [&str; 2] = ["authentication_attempts", "authenticated_user_requests"];
+
+/// Turns OpenMetrics into Prometheus's older text format, which is what upstream sends: there a counter's `_total` is part of its name.
+fn to_prometheus_text(open_metrics: &str) -> String {
+    let mut out = String::with_capacity(open_metrics.len());
+    let mut help = "";
+    for line in open_metrics.lines() {
+        let _ = if line.starts_with("# HELP ") {
+            help = line;
+            Ok(())
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            let suffix = if kind == "counter" && !COUNTERS_WITHOUT_SUFFIX.contains(&name) { "_total" } else { "" };
+            let help = help.strip_prefix("# HELP ").and_then(|h| h.strip_prefix(name)).unwrap_or_default();
+            let kind = if kind == "unknown" { "untyped" } else { kind };
+            writeln!(out, "# HELP {name}{suffix}{help}\n# TYPE {name}{suffix} {kind}")
+        } else if line.starts_with('#') {
+            Ok(())
+        } else {
+            let odd = COUNTERS_WITHOUT_SUFFIX.iter().find_map(|name| Some((name, line.strip_prefix(name)?.strip_prefix("_total")?)));
+            match odd {
+                Some((name, rest)) => writeln!(out, "{name}{rest}"),
+                None => writeln!(out, "{line}"),
+            }
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn text(metrics: &Metrics) -> String {
+        let body = metrics.answer().into_body().collect().await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    fn request(metrics: &Arc<Metrics>, method: http::Method, path: &str, query: &str, code: Option<u16>) {
+        let info = RequestInfo::parse(method.as_str(), path, Some(query)).unwrap();
+        let mut measured = metrics.begin(&method, &info, query, false, Instant::now());
+        measured.sent(2000);
+        if let Some(code) = code {
+            measured.answered(code);
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_under_upstream_s_names() {
+        let metrics = Arc::new(Metrics::new());
+        request(&metrics, http::Method::GET, "/api/v1/namespaces/n/pods", "", Some(200));
+        request(&metrics, http::Method::GET, "/api/v1/namespaces/n/pods", "", Some(200));
+        request(&metrics, http::Method::POST, "/apis/apps/v1/namespaces/n/deployments", "dryRun=All", Some(201));
+        request(&metrics, http::Method::GET, "/api/v1/pods", "watch=1", None);
+        metrics.authenticated(true);
+        let text = text(&metrics).await;
+        for line in [
+            "# TYPE apiserver_request_total counter",
+            "apiserver_request_total{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"namespace\",subresource=\"\",verb=\"LIST\",version=\"v1\",code=\"200\",dry_run=\"\"} 2",
+            "resource=\"deployments\",scope=\"resource\",subresource=\"\",verb=\"POST\",version=\"v1\",code=\"201\",dry_run=\"All\"} 1",
+            "apiserver_response_sizes_bucket{le=\"10000.0\"",
+            "apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"WATCH\",version=\"v1\"} 0",
+            "apiserver_request_aborts_total{",
+            "# TYPE authentication_attempts counter\nauthentication_attempts{result=\"success\"} 1",
+            "process_resident_memory_bytes ",
+        ] {
+            assert!(text.contains(line), "{line} in:\n{text}");
+        }
+        assert!(!text.contains("# EOF"));
+    }
+
+    #[tokio::test]
+    async fn made_up_resources_do_not_fill_the_memory() {
+        let metrics = Arc::new(Metrics::new());
+        for n in 0..SERIES_COUNT_MAX + 10 {
+            request(&metrics, http::Method::GET, &format!("/apis/x/v1/r{n}"), "", Some(404));
+        }
+        assert_eq!(metrics.series.read().len(), SERIES_COUNT_MAX + 1);
+        assert!(text(&metrics).await.contains("resource=\"other\""));
+    }
+}

@@ -1,0 +1,331 @@
+//! **The road of a request: every stage, in the order in which a request meets them.** [`Road::serve`] is what happens to every request,
+//! [`Road::stages`] what a request must pass to reach a handler.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apimachinery::Status;
+use apimachinery::field::go_quote;
+use apimachinery::request_info::{RequestInfo, RequestInfoError};
+use auth::{Authenticator, Authorizer, Decision};
+use flowcontrol::{FlowControl, RequestKind, Seat};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Uri};
+
+use crate::body::{Body, Held, RequestBody};
+pub use crate::connection::Connection;
+use crate::connection::Ticket;
+use crate::filters::impersonation::Impersonation;
+use crate::filters::warning::Warnings;
+use crate::filters::{audit, authentication, authorization, deadline, impersonation};
+use crate::metrics::{Measured, Metrics};
+use crate::request::{Authorized, Handler, Passed};
+use crate::response::{self, Response};
+use crate::shutdown::Shutdown;
+
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
+const PANICKED: &str = "This request caused apiserver to panic. Look in the logs for details.";
+
+/// Holds still what decides about a request, from its first question to its last: a plugin that is replaced meanwhile must not
+/// judge what its other version has changed.
+pub trait Pinning: Send + Sync {
+    /// Runs the request so.
+    fn pinned<'a>(&self, request: BoxFuture<'a, Response>) -> BoxFuture<'a, Response>;
+}
+
+/// What the road leads past, and where to.
+pub struct RoadConfig {
+    /// Holds the two below still, and admission.
+    pub pin: Arc<dyn Pinning>,
+    /// Says who the client is.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Says what they may do.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// Serves what has passed.
+    pub handler: Arc<dyn Handler>,
+    /// Gives seats out.
+    pub flow_control: FlowControl,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// The server's life.
+    pub shutdown: Shutdown,
+    /// `--request-timeout`.
+    pub request_duration_max: Duration,
+}
+
+/// The road. Shared by all connections.
+pub struct Road {
+    config: RoadConfig,
+    impersonation: Impersonation,
+}
+
+impl std::fmt::Debug for Road {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Road").finish_non_exhaustive()
+    }
+}
+
+/// Why a request did not reach its end, and how the client is told. Most are a `Status`; a few of upstream's filters answer in plain text.
+enum Refusal {
+    Status(Status),
+    Text { code: u16, message: String, retry_after_seconds: Option<u32> },
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+/// What a stage leaves behind for the answer, whatever becomes of the request.
+#[derive(Default)]
+struct Trail {
+    measured: Option<Measured>,
+    ticket: Option<Ticket>,
+    seat: Option<Seat>,
+    /// Whether the answer may be a stream without an end.
+    long_running: bool,
+}
+
+impl Held for Trail {
+    fn sent(&mut self, bytes: usize) {
+        if let Some(measured) = &mut self.measured {
+            measured.sent(bytes);
+        }
+    }
+}
+
+impl Road {
+    /// Builds it.
+    pub fn new(config: RoadConfig) -> Arc<Self> {
+        config.metrics.watch_flow_control(&config.flow_control);
+        Arc::new(Self { config, impersonation: Impersonation::default() })
+    }
+
+    /// The server's life.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.config.shutdown
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.config.metrics
+    }
+
+    /// Answers a request, by one version of all that decides about it.
+    pub async fn serve(&self, request: http::Request<RequestBody>, connection: &Arc<Connection>) -> Response {
+        self.config.pin.pinned(self.serve_pinned(request, connection).boxed()).await
+    }
+
+    /// The outermost wrap, and the one place where an error becomes a response.
+    async fn serve_pinned(&self, request: http::Request<RequestBody>, connection: &Arc<Connection>) -> Response {
+        let received = Instant::now();
+        // Outermost, so that whatever happens can be found again in the log.
+        let audit_id = audit::id_of(request.headers());
+        let rim = Rim::of(&request);
+        let warnings = Warnings::default();
+        let mut trail = Trail::default();
+
+        // A handler's bug is one request's 500, not everybody's end.
+        let stages = AssertUnwindSafe(self.stages(request, connection, received, &audit_id, &warnings, &mut trail)).catch_unwind();
+        let answer = stages.await.unwrap_or_else(|panic| {
+            tracing::error!(audit_id, uri = %rim.uri, panic = panic_message(&*panic), "a handler panicked");
+            Err(Refusal::Text { code: 500, message: PANICKED.into(), retry_after_seconds: None })
+        });
+        let response = answer.unwrap_or_else(|refusal| rim.refuse(refusal));
+        self.finish(response, &rim, audit_id, &warnings, trail)
+    }
+
+    /// What a request passes on its way to a handler, and why in this order.
+    async fn stages(
+        &self,
+        request: http::Request<RequestBody>,
+        connection: &Arc<Connection>,
+        received: Instant,
+        audit_id: &str,
+        warnings: &Warnings,
+        trail: &mut Trail,
+    ) -> Result<Response, Refusal> {
+        let (http::request::Parts { method, uri, mut headers, .. }, body) = request.into_parts();
+        let config = &self.config;
+
+        // What it is about, from its line alone: all that follows speaks of it.
+        let info = RequestInfo::parse(method.as_str(), uri.path(), uri.query()).map_err(|error| malformed(&error, &uri))?;
+        trail.long_running = info.is_long_running();
+
+        // Measured from here on, so that refusals count as well; ends when the answer is sent.
+        trail.measured = Some(config.metrics.begin(&method, &info, uri.query().unwrap_or_default(), is_apply(&headers), received));
+
+        // The time that it has, before the first stage that may wait for somebody else.
+        let time = deadline::of(&info, uri.query().unwrap_or_default(), config.request_duration_max)?;
+        let deadline = time.map(|time| received + time);
+        trail.ticket = Some(connection.begin(deadline));
+
+        let stages = async {
+            // Who it is. Behind it, nobody sees what proved it.
+            let certificate = connection.peer.as_ref().map(|peer| peer.certificate());
+            let credentials = authentication::credentials(&headers, certificate, warnings);
+            let user = authentication::authenticate(&*config.authenticator, &credentials).await;
+            config.metrics.authenticated(user.is_ok());
+            if connection.http2 && user.as_ref().map_or(true, |user| authentication::is_anonymous(user)) {
+                // Strangers get no connection to keep: resets of many streams on one are a known attack (CVE-2023-44487).
+                connection.close.notify_one();
+            }
+            let mut user = user?;
+            authentication::clear_headers(&mut headers);
+
+            // For whom they speak: itself authorized, as the user that they are. All later stages see only the other user.
+            if let Some(wanted) = impersonation::wanted(&mut headers)? {
+                let asked = authorization::attributes(&info, &user);
+                user = Arc::new(self.impersonation.impersonate(&*config.authorizer, &wanted, &asked).await?);
+            }
+
+            // A seat, before the stages that cost: authorization is a component's work, the handler's is storage's. Streams without an end
+            // would hold theirs for ever, and need none.
+            if !trail.long_running {
+                let kind = RequestKind::of_verb(&info.verb);
+                trail.seat = Some(config.flow_control.admit(kind, &user.groups).map_err(in_plain_text)?);
+            }
+
+            // What they may do. Last before the handler, and the only way to it.
+            let attributes = authorization::attributes(&info, &user);
+            let answer = config.authorizer.authorize(&attributes).await;
+            config.metrics.authorized(match (answer.decision, &answer.evaluation_error) {
+                (Decision::Allow, _) => "allowed",
+                (_, Some(_)) => "error",
+                (Decision::Deny, None) => "denied",
+                (Decision::NoOpinion, None) => "no-opinion",
+            });
+            match (answer.decision, answer.evaluation_error) {
+                (Decision::Allow, _) => {}
+                (Decision::Deny | Decision::NoOpinion, None) => return Err(authorization::forbidden(&attributes, &answer.reason).into()),
+                (Decision::Deny | Decision::NoOpinion, Some(error)) => return Err(internal(&uri, &error)),
+            }
+            let authorized = Authorized::new(Passed {
+                info,
+                user,
+                method,
+                uri,
+                headers,
+                body,
+                audit_id: audit_id.to_owned(),
+                received,
+                deadline,
+                warnings: warnings.clone(),
+                shutdown: config.shutdown.clone(),
+                authorizer: config.authorizer.clone(),
+            });
+            Ok(config.handler.handle(authorized).await?)
+        };
+        match deadline {
+            // Dropping the stages is how a request is cancelled: nothing behind here holds a lock over a wait.
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), stages).await.unwrap_or_else(|_| Err(deadline::exceeded().into())),
+            None => stages.await,
+        }
+    }
+
+    fn finish(&self, response: Response, rim: &Rim, audit_id: String, warnings: &Warnings, mut trail: Trail) -> Response {
+        let (mut parts, mut body) = response.into_parts();
+        if trail.measured.is_some() {
+            // Every answer is for one user only. Not on answers to what could not even be read, as upstream.
+            parts.headers.entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
+        }
+        if let Ok(value) = HeaderValue::from_str(&audit_id) {
+            parts.headers.entry(audit::AUDIT_ID).or_insert(value);
+        }
+        for value in warnings.headers() {
+            parts.headers.append(header::WARNING, value);
+        }
+        if trail.long_running {
+            let shutdown = self.config.shutdown.clone();
+            // Watches would outlive the drain; clients start them again elsewhere.
+            body = body.map_stream(|stream| Box::pin(stream.take_until(Box::pin(async move { shutdown.draining().await }))));
+        }
+        if rim.method == Method::HEAD {
+            if let Some(length) = body.len() {
+                parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            body = Body::empty();
+        }
+        if let Some(measured) = &mut trail.measured {
+            measured.answered(parts.status.as_u16());
+            let took_us = u64::try_from(measured.elapsed().as_micros()).unwrap_or(u64::MAX);
+            tracing::debug!(method = %rim.method, uri = %rim.uri, code = parts.status.as_u16(), took_us, audit_id, "request");
+        }
+        Response::from_parts(parts, body.holding(Box::new(trail)))
+    }
+}
+
+/// What the rim must know of a request after it was handed on.
+struct Rim {
+    method: Method,
+    uri: Uri,
+    /// Those that say how to write an error.
+    accept: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl Rim {
+    fn of(request: &http::Request<RequestBody>) -> Self {
+        let header = |name: header::HeaderName| request.headers().get(name).cloned();
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            accept: header(header::ACCEPT),
+            user_agent: header(header::USER_AGENT),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response {
+        match refusal {
+            Refusal::Status(status) => {
+                let mut headers = HeaderMap::new();
+                let known = [(header::ACCEPT, &self.accept), (header::USER_AGENT, &self.user_agent)];
+                headers.extend(known.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+                let mut response = response::status(&headers, self.uri.query().unwrap_or_default(), &status);
+                if status.code == 403 {
+                    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+                }
+                response
+            }
+            Refusal::Text { code, message, retry_after_seconds } => {
+                let mut response = response::text_error(code, &message);
+                if let Some(seconds) = retry_after_seconds {
+                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                }
+                response
+            }
+        }
+    }
+}
+
+fn is_apply(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/apply-patch"))
+}
+
+/// A path that cannot be read: Go's server refuses bad escapes before upstream sees them.
+fn malformed(error: &RequestInfoError, uri: &Uri) -> Refusal {
+    match error {
+        RequestInfoError::BadEscape => Refusal::Text { code: 400, message: "400 Bad Request".into(), retry_after_seconds: None },
+        RequestInfoError::NoKind(_) => internal(uri, &error.to_string()),
+    }
+}
+
+/// Upstream's answer to what is nobody's fault but the server's.
+fn internal(uri: &Uri, why: &str) -> Refusal {
+    let message = format!("Internal Server Error: {}: {why}", go_quote(&uri.to_string()));
+    Refusal::Text { code: 500, message: authorization::sanitized(&message), retry_after_seconds: None }
+}
+
+/// Upstream's filter for the seats is one of those that know no `Status`.
+fn in_plain_text(status: Status) -> Refusal {
+    let retry_after_seconds = status.details.as_ref().and_then(|details| details.retry_after_seconds);
+    Refusal::Text { code: status.code, message: status.message, retry_after_seconds }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

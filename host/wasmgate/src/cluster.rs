@@ -1,0 +1,98 @@
+//! What plugins see of the cluster: the watch cache, behind the plugin host's traits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use apimachinery::GroupResource;
+use async_trait::async_trait;
+use bytes::Bytes;
+use cacher::{Cacher, Caches, EventType};
+use plugin_host::cluster::{Change, Changes, ClusterView, Feed, FeedSnapshot};
+
+/// The caches, by the resource that plugins name.
+pub struct CachedCluster {
+    caches: Arc<Caches>,
+    by_resource: HashMap<GroupResource, Arc<Cacher>>,
+}
+
+impl CachedCluster {
+    /// Over caches that are filled.
+    pub fn new(caches: Arc<Caches>) -> Self {
+        let by_resource = caches.all().map(|cacher| (cacher.resource().gvr.group_resource(), cacher.clone())).collect();
+        Self { caches, by_resource }
+    }
+
+    fn find(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<(&Arc<Cacher>, String)> {
+        let cacher = self.by_resource.get(resource)?;
+        let key = if cacher.resource().namespaced() { format!("{namespace}/{name}") } else { name.to_owned() };
+        Some((cacher, key))
+    }
+}
+
+#[async_trait]
+impl ClusterView for CachedCluster {
+    fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<Bytes> {
+        let (cacher, key) = self.find(resource, namespace, name)?;
+        cacher.get(&key).map(|object| object.json())
+    }
+
+    async fn get_live(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<Option<Bytes>, String> {
+        let Some((cacher, key)) = self.find(resource, namespace, name) else { return Ok(None) };
+        let store_key = self.caches.store_key(cacher.resource(), &key);
+        let (kv, _) = self.caches.storage().get(&store_key).await.map_err(|error| error.to_string())?;
+        let object = kv.map(|kv| cacher.decode(key.into(), &kv)).transpose().map_err(|error| error.to_string())?;
+        Ok(object.map(|object| object.json()))
+    }
+
+    fn list(&self, resource: &GroupResource, namespace: &str) -> Vec<Bytes> {
+        let Some(cacher) = self.by_resource.get(resource) else { return Vec::new() };
+        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty()).map(Box::from);
+        let predicate = cacher::Predicate { namespace, ..Default::default() };
+        let snapshot = cacher.snapshot();
+        predicate.select(&snapshot).map(|object| object.json()).collect()
+    }
+
+    fn serves(&self, resource: &GroupResource) -> bool {
+        self.by_resource.contains_key(resource)
+    }
+
+    fn subscribe(&self, resources: &[GroupResource]) -> Arc<dyn Feed> {
+        let cachers = resources.iter().filter_map(|resource| Some((resource.clone(), self.by_resource.get(resource)?.clone()))).collect();
+        Arc::new(CachedFeed { cachers })
+    }
+}
+
+/// The changes of some resources; the cursor is the revision of the last one.
+struct CachedFeed {
+    cachers: Vec<(GroupResource, Arc<Cacher>)>,
+}
+
+impl Feed for CachedFeed {
+    fn cursor(&self) -> u64 {
+        self.cachers.iter().map(|(_, cacher)| cacher.published()).max().unwrap_or(0)
+    }
+
+    fn snapshot(&self) -> FeedSnapshot {
+        // Taken first: a change that the state holds already may come once more, which does no harm.
+        let cursor = self.cursor();
+        let objects_of = |cacher: &Cacher| cacher.snapshot().objects.values().map(|object| object.json()).collect();
+        FeedSnapshot { cursor, objects: self.cachers.iter().map(|(resource, cacher)| (resource.clone(), objects_of(cacher))).collect() }
+    }
+
+    fn changes_since(&self, cursor: u64) -> Changes {
+        let up_to = self.cursor();
+        let mut list = Vec::new();
+        for (resource, cacher) in &self.cachers {
+            let Ok(events) = cacher.changes_between(cursor, up_to) else { return Changes::Lost };
+            list.extend(events.into_iter().map(|event| (event.revision(), resource, event)));
+        }
+        list.sort_by_key(|(revision, ..)| *revision);
+        let change = |resource: &GroupResource, event: &cacher::Event| Change {
+            resource: resource.clone(),
+            namespace: event.object.namespace().into(),
+            name: event.object.name().into(),
+            object: (event.kind != EventType::Deleted).then(|| event.object.json()),
+        };
+        Changes::Since { cursor: up_to, list: list.iter().map(|(_, resource, event)| change(resource, event)).collect() }
+    }
+}

@@ -1,0 +1,255 @@
+//! Build, run, drain: from the validated configuration to a server, and to its clean end.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cacher::{Caches, Freshness};
+use futures::future::BoxFuture;
+use plugin_host::{Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
+use registry::Registry;
+use registry::services::{Masters, ServiceHooks, ServiceRanges};
+use server::endpoints::{Endpoints, Parts, TokenSigner};
+use server::health::{Health, Probe};
+use server::listener::{Limits, Server};
+use server::metrics::Metrics;
+use server::openid::OpenId;
+use server::response::Response;
+use server::road::{Pinning, Road, RoadConfig};
+use server::shutdown::{Phase, Shutdown};
+use server::tls::Tls;
+use storage::Storage;
+
+use crate::cluster::CachedCluster;
+use crate::config::{self, Config};
+use crate::pki::Pki;
+use crate::token_signer::KeySigner;
+use crate::{jwks, keys, kubeconfig, signals, standard};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// How long requests in flight may take once the server ends; upstream's is the request timeout.
+const DRAIN_DURATION_MAX: Duration = Duration::from_secs(60);
+
+/// Runs until a signal. The order matters: signals are listened to first; the listener is bound before the kubeconfig is written,
+/// because it knows the port; nothing is accepted before the kubeconfig is there, the caches are filled and the plugins have loaded.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let mut signalled = signals::listen()?;
+    let pki = Pki::load(&config, jiff::Timestamp::now())?;
+    let listener = Server::bind(config.listen, tls(&pki)?, Limits::default())?;
+    let address = listener.local_addr();
+
+    let (storage, freshness, root) = open_storage(&config).await?;
+    let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
+    let caches = Caches::start(storage, freshness, &root, resources).await?;
+
+    let metrics = Arc::new(Metrics::new());
+    let plugins = load_plugins(&config, &pki, &caches, &metrics).await?;
+    let ranges = service_ranges(&config)?;
+    let hooks = Arc::new(ServiceHooks::new(ranges.clone()));
+    let registry = Arc::new(Registry::new(caches.clone(), plugins.clone(), plugins.clone(), hooks));
+    bootstrap(&registry).await?;
+    let alone = matches!(config.storage, config::Storage::Embedded);
+    let masters = Arc::new(Masters::new(registry.clone(), ranges, config.advertise_address, address.port(), alone));
+    masters.reconcile().await?;
+    let directory = follow_directory(&config, &plugins).await?;
+
+    let shutdown = Shutdown::new();
+    let health = health(&caches, &plugins, &shutdown);
+    let road = Road::new(RoadConfig {
+        pin: Arc::new(PinnedPlugins(plugins.clone())),
+        authenticator: plugins.clone(),
+        authorizer: plugins.clone(),
+        handler: Arc::new(Endpoints::new(Parts {
+            registry: registry.clone(),
+            authenticator: plugins.clone(),
+            token_signer: token_signer(&config, &pki)?,
+            health,
+            metrics: metrics.clone(),
+            openid: openid(&config, &pki, address),
+            server_address: format!("{}:{}", config.advertise_address, address.port()),
+        })),
+        flow_control: flow_control(&config),
+        metrics,
+        shutdown: shutdown.clone(),
+        request_duration_max: config.requests.timeout,
+    });
+    let reconciling = tokio::spawn(masters.clone().run());
+    let controllers = controllers::start(&registry, &config.controllers, &pki.serving_ca_pem);
+    if let Some(path) = kubeconfig::write(&pki, &config.data_dir, address)? {
+        tracing::info!("administrator's kubeconfig: {}", path.display());
+    }
+    let serving = tokio::spawn(listener.serve(road, DRAIN_DURATION_MAX));
+    tracing::info!("serving on https://{address}");
+    signals::notify_ready();
+
+    signalled.wait_for(|asked| *asked).await?;
+    // Load balancers see it first; then nobody is let in; then what is under way ends.
+    shutdown.advance(Phase::NotReady);
+    tokio::time::sleep(config.shutdown_delay).await;
+    drop((controllers, directory));
+    reconciling.abort();
+    if let Err(status) = masters.leave().await {
+        tracing::warn!(%status, "this server stays among the endpoints of the service kubernetes until its lease runs out");
+    }
+    shutdown.advance(Phase::Draining);
+    let drained = serving.await?;
+    tracing::info!(?drained, "ended");
+    Ok(())
+}
+
+fn tls(pki: &Pki) -> Result<Tls, Failure> {
+    let pem = |chain: &[rustls_pki_types::CertificateDer<'_>]| -> String { chain.iter().map(|c| keys::pem("CERTIFICATE", c)).collect() };
+    let client_ca = pem(&pki.client_ca);
+    let key = keys::pem("PRIVATE KEY", pki.serving.key.secret_der());
+    Ok(Tls::from_pem(pem(&pki.serving.chain).as_bytes(), key.as_bytes(), Some(client_ca.as_bytes()))?)
+}
+
+/// The store, how fresh reads get to be, and the root of all keys.
+async fn open_storage(config: &Config) -> Result<(Arc<dyn Storage>, Freshness, String), Failure> {
+    Ok(match &config.storage {
+        config::Storage::Embedded => {
+            let store = storage_embedded::Embedded::open(&config.data_dir, storage_embedded::Options::default())?;
+            (store, Freshness::InWritePath, "/registry/".to_owned())
+        }
+        config::Storage::Etcd(etcd) => {
+            let bytes = |pem: &String| pem.clone().into_bytes();
+            let mut options = storage_etcd::Options::new(etcd.servers.clone());
+            options.ca = etcd.ca_pem.as_ref().map(bytes);
+            options.cert = etcd.client_pem.as_ref().map(|(certificate, _)| bytes(certificate));
+            options.key = etcd.client_pem.as_ref().map(|(_, key)| bytes(key));
+            let store = storage_etcd::Etcd::connect(options).await?;
+            (store, Freshness::AskStore, format!("{}/", etcd.prefix))
+        }
+    })
+}
+
+async fn load_plugins(config: &Config, pki: &Pki, caches: &Arc<Caches>, metrics: &Metrics) -> Result<Arc<PluginSet>, Failure> {
+    let selection = standard::select(config);
+    let asked: Vec<_> = selection.missing.iter().filter(|name| is_asked_for(name, config)).collect();
+    if !asked.is_empty() {
+        tracing::warn!("asked for by flags, and no component yet: {asked:?}; requests are decided without them");
+    }
+    let service_accounts = &config.authentication.service_accounts;
+    let key_pems: Vec<String> = pki.service_account_keys.iter().map(keys::PublicKey::to_pem).collect();
+    let tokens = Tokens::new(&key_pems, service_accounts.issuers.clone(), service_accounts.audiences.clone())?;
+    let mut plugin_metrics = None;
+    metrics.register(|registry| plugin_metrics = Some(plugin_host::Metrics::new(registry)));
+    let loader = Loader {
+        engine: PluginEngine::new()?,
+        services: Services { cluster: Arc::new(CachedCluster::new(caches.clone())), tokens: Arc::new(tokens), now: SystemTime::now },
+        // What the operator puts into the directory is trusted with all capabilities but the tokens' keys.
+        allowed: BTreeSet::from([
+            plugin_host::Capability::Log,
+            plugin_host::Capability::Clock,
+            plugin_host::Capability::Random,
+            plugin_host::Capability::Cluster,
+        ]),
+        cache: Some(config.data_dir.join("plugin-cache")),
+        metrics: plugin_metrics.unwrap_or_else(plugin_host::Metrics::unregistered),
+    };
+    Ok(PluginSet::new(loader, selection.plugins).await?)
+}
+
+fn is_asked_for(name: &str, config: &Config) -> bool {
+    config.admission_plugins_enabled.contains(&name) || config.authorization_modes.iter().any(|mode| mode.name() == name)
+}
+
+fn service_ranges(config: &Config) -> Result<ServiceRanges, Failure> {
+    let networks: Vec<String> = config.service_cluster_ip_ranges.iter().map(ToString::to_string).collect();
+    let ranges = ServiceRanges::new(networks.iter().map(String::as_str), config.service_node_ports.clone());
+    ranges.ok_or_else(|| "--service-cluster-ip-range names no network".into())
+}
+
+async fn bootstrap(registry: &Registry) -> Result<(), Failure> {
+    let objects: Vec<_> = api::bootstrap::bootstrap_objects().into_iter().map(|(resource, object)| (resource.into(), object)).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let made = registry.create_missing(&objects, i64::try_from(now)?).await?;
+    tracing::debug!(made, "objects that every server starts with");
+    Ok(())
+}
+
+/// A request is decided by one chain, whatever is swapped meanwhile.
+struct PinnedPlugins(Arc<PluginSet>);
+
+impl Pinning for PinnedPlugins {
+    fn pinned<'a>(&self, request: BoxFuture<'a, Response>) -> BoxFuture<'a, Response> {
+        Box::pin(self.0.pinned(request))
+    }
+}
+
+async fn follow_directory(config: &Config, plugins: &Arc<PluginSet>) -> Result<Option<PluginDirectory>, Failure> {
+    match &config.plugin_dir {
+        None => Ok(None),
+        Some(path) => Ok(Some(PluginDirectory::open(plugins.clone(), path.clone()).await?)),
+    }
+}
+
+/// Upstream's checks by upstream's names, and one for the plugins.
+fn health(caches: &Arc<Caches>, plugins: &Arc<PluginSet>, shutdown: &Shutdown) -> Health {
+    let health = Health::new();
+    health.check(&Probe::ALL, "ping", || Ok(()));
+    health.check(&Probe::ALL, "log", || Ok(()));
+    let storage = caches.storage().clone();
+    for (probes, name) in [(&Probe::ALL[..], "etcd"), (&[Probe::Readyz][..], "etcd-readiness")] {
+        let storage = storage.clone();
+        health.check_async(probes, name, move || {
+            let storage = storage.clone();
+            Box::pin(async move { storage.healthy().await.map_err(|error| error.to_string()) })
+        });
+    }
+    // The caches are filled and the first plugins loaded before the port opens.
+    health.check(&[Probe::Readyz], "informer-sync", || Ok(()));
+    for name in POST_START_HOOKS {
+        health.check(&Probe::ALL, format!("poststarthook/{name}"), || Ok(()));
+    }
+    let states = plugins.clone();
+    health.remark(&[Probe::Readyz], move || {
+        let outdated = |state: &PluginState| matches!(state.status, PluginStatus::Failed { still_serving: true, .. });
+        let line = |state: &PluginState| format!("plugin {}: its newest version does not load, the one before is in force", state.name);
+        states.states().iter().filter(|state| outdated(state)).map(line).collect()
+    });
+    let plugins = plugins.clone();
+    health.check(&[Probe::Readyz], "plugins", move || {
+        let failed: Vec<String> = plugins
+            .states()
+            .iter()
+            .filter_map(|state| match &state.status {
+                PluginStatus::Failed { reason, still_serving: false } => Some(format!("{}: {reason}", state.name)),
+                _ => None,
+            })
+            .collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    });
+    let shutdown = shutdown.clone();
+    health.check(&[Probe::Readyz], "shutdown", move || {
+        if shutdown.phase() == Phase::Serving { Ok(()) } else { Err("process is shutting down".into()) }
+    });
+    health
+}
+
+/// What upstream does after its start and we have done before ours.
+const POST_START_HOOKS: [&str; 3] =
+    ["rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes", "start-system-namespaces-controller"];
+
+fn token_signer(config: &Config, pki: &Pki) -> Result<Option<Arc<dyn TokenSigner>>, Failure> {
+    let service_accounts = &config.authentication.service_accounts;
+    let Some(key) = &pki.service_account_signing_key else { return Ok(None) };
+    let signer = KeySigner::new(key, &service_accounts.issuers[0], &service_accounts.audiences, service_accounts.max_token_expiration)?;
+    Ok(Some(Arc::new(signer)))
+}
+
+fn openid(config: &Config, pki: &Pki, address: std::net::SocketAddr) -> OpenId {
+    let jwks: Vec<_> = pki.service_account_keys.iter().filter_map(jwks::jwk).collect();
+    let uri = format!("https://{}:{}/openid/v1/jwks", config.advertise_address, address.port());
+    OpenId::new(&config.authentication.service_accounts.issuers[0], &uri, &jwks)
+}
+
+fn flow_control(config: &Config) -> flowcontrol::FlowControl {
+    let count = |max: Option<u32>| max.map_or(0, |max| max as usize);
+    flowcontrol::FlowControl::new(flowcontrol::Limits {
+        read_only_count_max: count(config.requests.inflight_max),
+        mutating_count_max: count(config.requests.mutating_inflight_max),
+    })
+}

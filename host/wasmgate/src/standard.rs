@@ -1,0 +1,81 @@
+//! The standard plugins: which of the embedded ones run, in which order, with which configuration, as the flags say.
+
+use std::borrow::Cow;
+
+use plugin_host::{Manifest, Standard};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+/// Manifest and compiled component of every embedded plugin.
+static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/standard_plugins.rs"));
+
+/// Upstream's authenticators come in this order, and the anonymous one where no other knows the client.
+const AUTHENTICATORS: [&str; 4] = ["x509", "static-token", "service-account", "anonymous"];
+/// Always first, whatever the flags say: upstream's privileged group.
+const SYSTEM_MASTERS: &str = "SystemMasters";
+/// Orders of one role are this far apart, so that a plugin of the operator's can go between them.
+const ORDER_STEP: i32 = 10;
+
+/// What runs.
+pub struct Selection {
+    /// For the plugin host.
+    pub plugins: Vec<Standard>,
+    /// What the flags ask for, or what upstream has on by default, and is no component yet.
+    pub missing: Vec<&'static str>,
+}
+
+/// Chooses by the flags.
+pub fn select(config: &Config) -> Selection {
+    let mut selection = Selection { plugins: Vec::new(), missing: Vec::new() };
+    let authenticators = AUTHENTICATORS.into_iter().filter(|name| is_wanted(name, config));
+    let authorizers = std::iter::once(SYSTEM_MASTERS).chain(config.authorization_modes.iter().map(|mode| mode.name()));
+    let admission = config.admission_plugins.iter().copied();
+    for names in [authenticators.collect::<Vec<_>>(), authorizers.collect(), admission.collect()] {
+        for (place, name) in names.into_iter().enumerate() {
+            let order = ORDER_STEP * (1 + i32::try_from(place).unwrap_or(i32::MAX / ORDER_STEP - 1));
+            match find(name) {
+                Some((manifest, code)) => selection.plugins.push(Standard {
+                    manifest: Cow::Borrowed(manifest),
+                    code: Cow::Borrowed(code),
+                    order: Some(order),
+                    config: configuration(name, config),
+                }),
+                None => selection.missing.push(name),
+            }
+        }
+    }
+    selection
+}
+
+fn find(name: &str) -> Option<(&'static str, &'static [u8])> {
+    EMBEDDED.iter().copied().find(|(manifest, _)| Manifest::parse(manifest).is_ok_and(|manifest| manifest.name == name))
+}
+
+fn is_wanted(authenticator: &str, config: &Config) -> bool {
+    match authenticator {
+        "static-token" => !config.authentication.static_tokens.is_empty(),
+        "anonymous" => config.authentication.anonymous,
+        _ => true,
+    }
+}
+
+/// What the server's flags add to a plugin's manifest.
+fn configuration(name: &str, config: &Config) -> Option<Value> {
+    let service_accounts = &config.authentication.service_accounts;
+    match name {
+        "static-token" => {
+            let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+            // A fourth column that is empty would be a group without a name.
+            let groups = |token: &crate::token_file::StaticToken| Some(token.groups.join(",")).filter(|groups| !groups.is_empty());
+            let row = |token: &crate::token_file::StaticToken| {
+                let columns = [token.token.clone(), token.user.clone(), token.uid.clone()].into_iter().chain(groups(token));
+                columns.map(|text| quoted(&text)).collect::<Vec<_>>().join(",")
+            };
+            let text: Vec<String> = config.authentication.static_tokens.iter().map(row).collect();
+            Some(json!({ "path": "--token-auth-file", "text": text.join("\n") }))
+        }
+        "service-account" => Some(json!({ "lookup": service_accounts.lookup })),
+        _ => None,
+    }
+}
