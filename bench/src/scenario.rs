@@ -1,0 +1,278 @@
+//! What is measured, in order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use serde_json::json;
+
+use crate::Failure;
+use crate::client::{Credentials, Protocol};
+use crate::load::{self, Call, Outcome};
+use crate::process::Server;
+use crate::report::Row;
+
+/// How much.
+pub struct Sizes {
+    /// Of each load.
+    pub duration: Duration,
+    /// For lists and memory.
+    pub pods: usize,
+    /// Of the fan-out.
+    pub watchers: usize,
+}
+
+const AT_ONCE: usize = 64;
+/// No load sends more than this.
+const REQUESTS_MAX: usize = 500_000;
+const BINDINGS: usize = 1_000;
+
+struct Bench<'a> {
+    server: &'a Server,
+    store: &'static str,
+    rows: Vec<Row>,
+}
+
+/// Runs everything on one store.
+pub async fn run(binary: &Path, etcd: Option<&Path>, store: &'static str, sizes: &Sizes) -> Result<Vec<Row>, Failure> {
+    let server = Server::start(binary, etcd).await?;
+    let mut bench = Bench { server: &server, store, rows: Vec::new() };
+    bench.row("start to ready", server.ready_after.as_secs_f64() * 1000.0, "ms", String::new(), Some((2100.0, true)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (idle, _) = server.memory_mb();
+    // Upstream's server alone; its etcd is beside it in both cases.
+    bench.row("resident, idle", idle, "MB", String::new(), Some((245.0, true)));
+    bench.creates(sizes).await?;
+    bench.pods(sizes).await?;
+    bench.reads(sizes).await?;
+    bench.lists(sizes).await?;
+    bench.fan_out(sizes).await?;
+    bench.authorization(sizes).await?;
+    bench.plugin_costs().await?;
+    Ok(bench.rows)
+}
+
+fn pod(name: &str) -> Bytes {
+    let environment: Vec<_> =
+        (0..24).map(|i| json!({ "name": format!("VARIABLE_{i}"), "value": "a value of some length, as they are in life" })).collect();
+    let container = json!({
+        "name": "main", "image": "registry.example.com/team/application:1.2.3", "env": environment,
+        "resources": { "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "cpu": "1", "memory": "256Mi" } },
+        "ports": [{ "containerPort": 8080, "name": "http" }],
+        "livenessProbe": { "httpGet": { "path": "/healthz", "port": "http" } },
+        "volumeMounts": [{ "name": "config", "mountPath": "/etc/application" }],
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "labels": { "app": "application", "team": "a", "tier": "backend" }, "annotations": { "example.com/note": "n".repeat(300) } },
+        "spec": { "containers": [container], "volumes": [{ "name": "config", "configMap": { "name": "application" } }] },
+    });
+    pod.to_string().into()
+}
+
+fn config_map(name: &str) -> Bytes {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "key": "v".repeat(900) } }).to_string().into()
+}
+
+fn create(path: &'static str, prefix: &'static str, body: fn(&str) -> Bytes) -> impl Fn(usize) -> Call {
+    move |n| Call { method: "POST", path: path.to_owned(), body: Some(body(&format!("{prefix}-{n}"))) }
+}
+
+fn get(path: String) -> impl Fn(usize) -> Call {
+    move |_| Call { method: "GET", path: path.clone(), body: None }
+}
+
+impl Bench<'_> {
+    fn row(&mut self, what: impl Into<String>, value: f64, unit: &'static str, detail: String, upstream: Option<(f64, bool)>) {
+        let what = what.into();
+        eprintln!("    {what}: {value:.2} {unit} {detail}");
+        self.rows.push(Row { store: self.store, what, value, unit, detail, upstream });
+    }
+
+    fn rate(&mut self, what: impl Into<String>, outcome: &Outcome, upstream: Option<f64>) {
+        let detail = format!("p50 {:.2} ms, p99 {:.2} ms", outcome.p50_ms, outcome.p99_ms);
+        self.row(what, outcome.rate, "/s", detail, upstream.map(|rate| (rate, false)));
+    }
+
+    async fn creates(&mut self, sizes: &Sizes) -> Result<(), Failure> {
+        let path = "/api/v1/namespaces/default/configmaps";
+        let one = load::run(&self.server.admin, Protocol::Http2, 1, sizes.duration, REQUESTS_MAX, create(path, "one", config_map)).await?;
+        self.rate("ConfigMap create (1 KB), one by one", &one, Some(581.0));
+        let many =
+            load::run(&self.server.admin, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, create(path, "many", config_map)).await?;
+        self.rate("ConfigMap create (1 KB), 64 at once", &many, Some(2031.0));
+        Ok(())
+    }
+
+    async fn pods(&mut self, sizes: &Sizes) -> Result<(), Failure> {
+        let path = "/api/v1/namespaces/default/pods";
+        let one = load::run(&self.server.admin, Protocol::Http2, 1, sizes.duration, REQUESTS_MAX, create(path, "one", pod)).await?;
+        self.rate("Pod create, one by one", &one, Some(343.0));
+        let many = load::run(&self.server.admin, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, create(path, "many", pod)).await?;
+        self.rate("Pod create, 64 at once", &many, Some(865.0));
+        // Up to the number for lists and memory.
+        let there = one.count + many.count;
+        if there < sizes.pods {
+            load::run(
+                &self.server.admin,
+                Protocol::Http2,
+                AT_ONCE,
+                Duration::from_secs(120),
+                sizes.pods - there,
+                create(path, "more", pod),
+            )
+            .await?;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (resident, _) = self.server.memory_mb();
+        self.row(format!("resident with {} pods", there.max(sizes.pods)), resident, "MB", String::new(), Some((982.0, true)));
+        Ok(())
+    }
+
+    async fn reads(&mut self, sizes: &Sizes) -> Result<(), Failure> {
+        let path = "/api/v1/namespaces/default/pods/one-0";
+        for (protocol, name) in [(Protocol::Http2, "HTTP/2"), (Protocol::Http1, "HTTP/1.1")] {
+            let one = load::run(&self.server.admin, protocol, 1, sizes.duration, REQUESTS_MAX, get(path.into())).await?;
+            self.rate(format!("GET pod, one by one, {name}"), &one, (protocol == Protocol::Http2).then_some(994.0));
+            let many = load::run(&self.server.admin, protocol, AT_ONCE, sizes.duration, REQUESTS_MAX, get(path.into())).await?;
+            self.rate(format!("GET pod, 64 at once, {name}"), &many, (protocol == Protocol::Http2).then_some(2997.0));
+        }
+        Ok(())
+    }
+
+    async fn lists(&mut self, sizes: &Sizes) -> Result<(), Failure> {
+        let all = "/api/v1/pods";
+        for (query, upstream) in [("", 1100.0), ("?resourceVersion=0", 1100.0)] {
+            let list = load::run(&self.server.admin, Protocol::Http2, 1, sizes.duration, 50, get(format!("{all}{query}"))).await?;
+            let detail = format!("{:.0} MB", list.bytes / 1e6);
+            // Upstream's list had 74 MB; a list of another size is compared by its rate.
+            self.row(
+                format!("LIST of all pods{query}"),
+                list.p50_ms * 74e6 / list.bytes,
+                "ms",
+                format!("for 74 MB; measured {:.0} ms for {detail}", list.p50_ms),
+                Some((upstream, true)),
+            );
+        }
+        let (_, peak) = self.server.memory_mb();
+        self.row("resident, peak with lists", peak, "MB", String::new(), Some((1171.0, true)));
+        Ok(())
+    }
+
+    /// Watchers of one namespace, while objects are created there.
+    async fn fan_out(&mut self, sizes: &Sizes) -> Result<(), Failure> {
+        let admin = &self.server.admin;
+        let seen = Arc::new(AtomicUsize::new(0));
+        let mut watchers = tokio::task::JoinSet::new();
+        for _ in 0..sizes.watchers {
+            let (admin, seen) = (admin.clone(), seen.clone());
+            let mut client = admin.connect(Protocol::Http1).await?;
+            let response = client.send("GET", "/api/v1/namespaces/kube-public/configmaps?watch=true&resourceVersion=0", None).await?;
+            watchers.spawn(async move {
+                let mut body = response.into_body();
+                while let Some(Ok(frame)) = body.frame().await {
+                    let lines = frame.data_ref().map_or(0, |data| data.iter().filter(|byte| **byte == b'\n').count());
+                    seen.fetch_add(lines, Ordering::Relaxed);
+                }
+                drop(client);
+            });
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = seen.load(Ordering::Relaxed);
+        let path = "/api/v1/namespaces/kube-public/configmaps";
+        let started = Instant::now();
+        let made = load::run(admin, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, create(path, "fan", config_map)).await?;
+        let want = made.count * sizes.watchers;
+        // Until all have arrived, or nothing arrives any more.
+        let mut last = (seen.load(Ordering::Relaxed), Instant::now());
+        while seen.load(Ordering::Relaxed) - before < want && last.1.elapsed() < Duration::from_secs(5) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let now = seen.load(Ordering::Relaxed);
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+        }
+        let arrived = seen.load(Ordering::Relaxed) - before;
+        let rate = arrived as f64 / (last.1.duration_since(started)).as_secs_f64();
+        let share = 100.0 * arrived as f64 / want.max(1) as f64;
+        // Upstream: 495 creates/s to 1,000 watchers, of which 60 to 80 % arrive.
+        self.row(
+            format!("events to {} watchers, 64 creating", sizes.watchers),
+            rate,
+            "/s",
+            format!("{share:.0} % arrived, {:.0} creates/s", made.rate),
+            Some((495.0 * 1000.0 * 0.7, false)),
+        );
+        watchers.abort_all();
+        Ok(())
+    }
+
+    /// A user with one binding among many.
+    async fn authorization(&mut self, sizes: &Sizes) -> Result<(), Failure> {
+        let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
+        let binding = |n: usize| {
+            let user = if n == 0 { "bench".to_owned() } else { format!("user-{n}") };
+            let body = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": format!("bench-{n}") },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+                "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user }],
+            });
+            Call { method: "POST", path: path.into(), body: Some(body.to_string().into()) }
+        };
+        load::run(&self.server.admin, Protocol::Http2, AT_ONCE, Duration::from_secs(60), BINDINGS, binding).await?;
+        let before = self.plugin_calls().await?;
+        let user: Credentials = self.server.admin.with_token("bench-token");
+        let pods = get("/api/v1/namespaces/default/pods/one-0".into());
+        let outcome = load::run(&user, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, pods).await?;
+        self.rate(format!("GET pod as a user with one of {BINDINGS} bindings"), &outcome, None);
+        let after = self.plugin_calls().await?;
+        for (plugin, call, count, seconds) in &after {
+            let (count_before, seconds_before) =
+                before.iter().find(|(p, c, ..)| p == plugin && c == call).map_or((0.0, 0.0), |(_, _, n, s)| (*n, *s));
+            if plugin == "RBAC" && *count > count_before {
+                let mean = (seconds - seconds_before) / (count - count_before) * 1e6;
+                self.row(
+                    format!("RBAC authorize with {BINDINGS} bindings, mean"),
+                    mean,
+                    "µs",
+                    format!("{:.0} calls", count - count_before),
+                    None,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What each plugin's calls cost in all that was run, from the server's own metrics.
+    async fn plugin_costs(&mut self) -> Result<(), Failure> {
+        for (plugin, call, count, seconds) in self.plugin_calls().await? {
+            if count > 0.0 {
+                self.row(format!("plugin {plugin}, {call}, mean"), seconds / count * 1e6, "µs", format!("{count:.0} calls"), None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Plugin, call, count and seconds in all, from `/metrics`.
+    async fn plugin_calls(&self) -> Result<Vec<(String, String, f64, f64)>, Failure> {
+        let text = String::from_utf8_lossy(&self.server.admin.body("/metrics").await?).into_owned();
+        let sample = |line: &str, suffix: &str| -> Option<(String, String, f64)> {
+            let rest = line.strip_prefix("wasmgate_plugin_call_duration_seconds")?.strip_prefix(suffix)?;
+            let (labels, value) = rest.split_once("} ")?;
+            let label = |name: &str| {
+                labels.split(&format!("{name}=\"")).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
+            };
+            Some((label("plugin"), label("call"), value.trim().parse().ok()?))
+        };
+        let counts = text.lines().filter_map(|line| sample(line, "_count"));
+        Ok(counts
+            .filter_map(|(plugin, call, count)| {
+                let sum = text.lines().filter_map(|line| sample(line, "_sum")).find(|(p, c, _)| *p == plugin && *c == call)?;
+                Some((plugin, call, count, sum.2))
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""The smoke test: objects, lists, pages and watches. `--store etcd` runs it on etcd, with two servers on one cluster.
+
+The same cases on both stores: what a client sees must not tell them apart.
+"""
+
+import sys
+import threading
+
+from harness import Etcd, Failed, Server, Suite, check, contains, equal, wait_for
+
+STORE = "etcd" if "--store=etcd" in sys.argv else "embedded"
+sys.argv = [argument for argument in sys.argv if not argument.startswith("--store")]
+suite = Suite(f"serving from the {STORE} store")
+MAPS = "/api/v1/namespaces/default/configmaps"
+ETCD_FLAGS = ("--authorization-mode=RBAC", "--bind-address=127.0.0.1", "--controllers=*")
+
+
+def config_map(name, labels=None, **data):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels or {}}, "data": data}
+
+
+class World:
+    """One server on the embedded store, or two on one etcd."""
+
+    def __init__(self):
+        if STORE == "etcd":
+            self.etcd = Etcd()
+            self.flags = (f"--etcd-servers={self.etcd.url}", *ETCD_FLAGS)
+            self.first = Server(*self.flags)
+            # The second one shares the first one's keys and certificates, as servers of one cluster do.
+            self.second = Server(*self.flags, data=self.first.data)
+        else:
+            self.first = self.second = Server()
+
+    def clients(self):
+        return self.first.admin(), self.second.admin()
+
+
+@suite.case
+def objects_are_made_changed_and_deleted(world):
+    a, b = world.clients()
+    made = a.post(MAPS, config_map("one", v="1")).ok(201).json
+    metadata = made["metadata"]
+    check(metadata["uid"] and metadata["creationTimestamp"] and int(metadata["resourceVersion"]) > 0, "metadata is filled in", metadata)
+    equal(b.get(f"{MAPS}/one").ok(200).json["metadata"]["uid"], metadata["uid"], "what one server wrote the other one serves at once")
+    made["data"]["v"] = "2"
+    updated = b.put(f"{MAPS}/one", made).ok(200).json
+    check(int(updated["metadata"]["resourceVersion"]) > int(metadata["resourceVersion"]))
+    made["data"]["v"] = "3"
+    a.put(f"{MAPS}/one", made).refused(409, "Conflict", "the object has been modified")
+    equal(a.patch(f"{MAPS}/one", {"data": {"w": "4"}}).ok(200).json["data"], {"v": "2", "w": "4"})
+    equal(b.get(f"{MAPS}/one").json["data"], {"v": "2", "w": "4"})
+    a.post(MAPS, config_map("one")).refused(409, "AlreadyExists", 'configmaps "one" already exists')
+    b.delete(f"{MAPS}/one", {"preconditions": {"uid": "other"}}).refused(409, "Conflict", "")
+    a.delete(f"{MAPS}/one").ok(200)
+    b.get(f"{MAPS}/one").refused(404, "NotFound", 'configmaps "one" not found')
+
+
+@suite.case
+def an_update_without_change_writes_nothing(world):
+    a, b = world.clients()
+    made = a.post(MAPS, config_map("same", v="1")).ok(201).json
+    equal(a.put(f"{MAPS}/same", made).ok(200).json["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"])
+    a.delete(f"{MAPS}/same").ok()
+
+
+@suite.case
+def lists_select_and_page(world):
+    a, b = world.clients()
+    for index in range(25):
+        labels = {"set": "pages", "half": "even" if index % 2 == 0 else "odd"}
+        a.post(MAPS, config_map(f"page-{index:02}", labels)).ok(201)
+    names, token, pages = [], None, 0
+    while True:
+        query = {"labelSelector": "set=pages", "limit": "10", **({"continue": token} if token else {})}
+        page = b.get(MAPS, query=query).ok(200).json
+        names += [item["metadata"]["name"] for item in page["items"]]
+        pages += 1
+        token = page["metadata"].get("continue")
+        if pages == 1:
+            # What is made between two pages is not in the picture that the first one was of.
+            a.post(MAPS, config_map("page-99", {"set": "pages"})).ok(201)
+        if not token:
+            break
+    equal((pages, names), (3, [f"page-{index:02}" for index in range(25)]))
+    count = lambda **query: len(b.get(MAPS, query=query).ok(200).json["items"])
+    equal(count(labelSelector="set=pages,half in (even)"), 13)
+    equal(count(labelSelector="set=pages,!half"), 1)
+    equal(count(fieldSelector="metadata.name=page-03"), 1)
+    equal(count(labelSelector="set=pages", fieldSelector="metadata.name!=page-03"), 25)
+    equal(len(b.delete(MAPS, query={"labelSelector": "set=pages"}).ok(200).json.get("items", [])), 26)
+    wait_for("all to be gone", lambda: count(labelSelector="set=pages") == 0)
+
+
+@suite.case
+def watches_tell_everything_in_order(world):
+    a, b = world.clients()
+    start = b.get(MAPS).json["metadata"]["resourceVersion"]
+    watch = b.watch(MAPS, {"resourceVersion": start, "labelSelector": "set=watched"})
+    for index in range(20):
+        a.post(MAPS, config_map(f"w-{index}", {"set": "watched"}, v="0")).ok(201)
+    a.patch(f"{MAPS}/w-3", {"data": {"v": "1"}}).ok()
+    a.patch(f"{MAPS}/w-4", {"metadata": {"labels": {"set": "other"}}}).ok()
+    a.delete(f"{MAPS}/w-5").ok()
+    watch.named("DELETED", "w-5")
+    seen = [(event["type"], event["object"]["metadata"]["name"]) for event in watch.events]
+    wanted = [("ADDED", f"w-{index}") for index in range(20)] + [("MODIFIED", "w-3"), ("DELETED", "w-4"), ("DELETED", "w-5")]
+    equal(seen, wanted)
+    revisions = [int(event["object"]["metadata"]["resourceVersion"]) for event in watch.events]
+    equal(revisions, sorted(set(revisions)), "revisions grow")
+    watch.close()
+    again = a.watch(MAPS, {"resourceVersion": str(revisions[0]), "labelSelector": "set=watched"})
+    again.named("DELETED", "w-5")
+    equal([(event["type"], event["object"]["metadata"]["name"]) for event in again.events], wanted[1:], "from a revision on")
+    again.close()
+
+
+@suite.case
+def watches_from_nothing_begin_with_what_is_there(world):
+    a, b = world.clients()
+    watch = b.watch(MAPS, {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true",
+                           "labelSelector": "set=watched"})
+    mark = watch.wait(lambda event: event["type"] == "BOOKMARK")
+    equal(mark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true")
+    there = a.get(MAPS, query={"labelSelector": "set=watched"}).json["items"]
+    equal(len(watch.events) - 1, len(there))
+    watch.close()
+
+
+@suite.case
+def racing_writers_all_count(world):
+    a, _ = world.clients()
+    a.post(MAPS, config_map("counter", n="0")).ok(201)
+    errors = []
+
+    def count(server):
+        client = server.admin()
+        try:
+            for _ in range(20):
+                while True:
+                    found = client.get(f"{MAPS}/counter").ok(200).json
+                    found["data"]["n"] = str(int(found["data"]["n"]) + 1)
+                    if client.put(f"{MAPS}/counter", found).ok(200, 409).status == 200:
+                        break
+        except Failed as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=count, args=(server,)) for server in (world.first, world.second) * 3]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    equal((errors, a.get(f"{MAPS}/counter").json["data"]["n"]), ([], "120"))
+
+
+@suite.case
+def the_controllers_do_their_work(world):
+    a, b = world.clients()
+    a.post("/api/v1/namespaces", {"metadata": {"name": "made"}}).ok(201)
+    wait_for("the default service account", lambda: b.get("/api/v1/namespaces/made/serviceaccounts/default").status == 200)
+    b.post("/api/v1/namespaces/made/configmaps", config_map("inside")).ok(201)
+    a.delete("/api/v1/namespaces/made").ok(200, 202)
+    wait_for("the namespace to be gone", lambda: b.get("/api/v1/namespaces/made").status == 404)
+    a.get("/api/v1/namespaces/made/configmaps/inside").refused(404, "NotFound")
+
+
+@suite.case
+def the_chain_decides_on_every_server(world):
+    a, b = world.clients()
+    b.get("/api/v1/namespaces/default/pods", headers={"Impersonate-User": "jane"}).refused(403, "Forbidden", 'User "jane" cannot list')
+    binding = {"metadata": {"name": "jane"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+               "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}]}
+    a.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).ok(201)
+    a.get("/api/v1/namespaces/default/pods", headers={"Impersonate-User": "jane"}).ok(200)  # at once, where it was written
+    wait_for("the other server to know", lambda: b.get("/api/v1/namespaces/default/pods", headers={"Impersonate-User": "jane"}).status == 200)
+    a.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/jane").ok()
+    a.get("/api/v1/namespaces/default/pods", headers={"Impersonate-User": "jane"}).refused(403, "Forbidden")
+    b.post("/api/v1/namespaces/none/configmaps", config_map("x")).refused(404, "NotFound", 'namespaces "none" not found')
+
+
+@suite.case
+def a_restart_keeps_everything(world):
+    a, _ = world.clients()
+    before = a.get(MAPS).json
+    uid = a.get("/api/v1/namespaces/kube-system").json["metadata"]["uid"]
+    certificate = world.first.admin_certificate.read_bytes()
+    equal(world.first.stop(), 0, "exit code")
+    if STORE == "etcd":
+        world.second.client(certificate=world.second.admin_certificate).get(MAPS).ok(200)
+        equal(world.second.stop(), 0, "exit code")
+    world.first.start()
+    equal(world.first.admin_certificate.read_bytes(), certificate, "the administrator's certificate is kept")
+    a = world.first.admin()
+    after = a.get(MAPS).ok(200).json
+    equal([item for item in after["items"]], [item for item in before["items"]])
+    equal(a.get("/api/v1/namespaces/kube-system").json["metadata"]["uid"], uid)
+    check(int(after["metadata"]["resourceVersion"]) >= int(before["metadata"]["resourceVersion"]), "revisions go on")
+
+
+if STORE == "etcd":
+
+    @suite.case
+    def etcd_may_go_away_for_a_while(world):
+        a = world.first.admin(timeout=90)
+        a.post(MAPS, config_map("before")).ok(201)
+        world.etcd.kill()
+        wait_for("readyz to fail", lambda: world.first.client().get("/readyz").status == 500)
+        answer = a.post(MAPS, config_map("during"))
+        check(answer.status in (500, 503, 504), "a write without a store is an error", answer.status, answer.text)
+        equal(answer.json["kind"], "Status")
+        world.etcd.start()
+        wait_for("writes to succeed", lambda: a.post(MAPS, config_map("after")).status in (201, 409))
+        wait_for("readyz", lambda: world.first.client().get("/readyz").status == 200)
+        a.get(f"{MAPS}/before").ok(200)
+        watch = a.watch(MAPS, {"resourceVersion": a.get(MAPS).json["metadata"]["resourceVersion"]})
+        a.post(MAPS, config_map("later")).ok(201)
+        watch.named("ADDED", "later")
+
+    @suite.case
+    def keys_are_laid_out_as_upstream_does(world):
+        import base64
+        import http.client
+        import json
+        from urllib.parse import urlsplit
+
+        client = http.client.HTTPConnection(urlsplit(world.etcd.url).netloc)
+        encode = lambda text: base64.b64encode(text.encode()).decode()
+        client.request("POST", "/v3/kv/range", json.dumps({"key": encode("/registry/configmaps/default/before")}))
+        response = client.getresponse()
+        found = json.loads(response.read())
+        contains(base64.b64decode(found["kvs"][0]["value"]).decode(), '"name":"before"')
+
+
+world = World()
+suite.run(world, server=world.first)
