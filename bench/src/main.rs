@@ -37,13 +37,21 @@ struct Arguments {
     /// Watchers of the fan-out.
     #[arg(long, default_value_t = 1_000)]
     watchers: usize,
+    /// Only these parts, by comma.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<scenario::Part>,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     std::fs::create_dir_all(&arguments.out)?;
-    let sizes = scenario::Sizes { duration: Duration::from_secs(arguments.seconds), pods: arguments.pods, watchers: arguments.watchers };
+    let sizes = scenario::Sizes {
+        duration: Duration::from_secs(arguments.seconds),
+        pods: arguments.pods,
+        watchers: arguments.watchers,
+        only: arguments.only,
+    };
     let mut rows = Vec::new();
     let etcd = arguments.etcd.as_deref();
     for store in [None, etcd].into_iter().enumerate().filter_map(|(i, etcd)| (i == 0 || etcd.is_some()).then_some(etcd)) {

@@ -23,6 +23,25 @@ pub struct Sizes {
     pub pods: usize,
     /// Of the fan-out.
     pub watchers: usize,
+    /// Empty: every part.
+    pub only: Vec<Part>,
+}
+
+/// A part of the whole. Those that read pods come after the one that makes them.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// ConfigMaps.
+    Creates,
+    /// Pods, and the memory that they take.
+    Pods,
+    /// GET.
+    Reads,
+    /// LIST.
+    Lists,
+    /// Watch.
+    Watches,
+    /// RBAC with many bindings.
+    Authorization,
 }
 
 const AT_ONCE: usize = 64;
@@ -45,12 +64,25 @@ pub async fn run(binary: &Path, etcd: Option<&Path>, store: &'static str, sizes:
     let (idle, _) = server.memory_mb();
     // Upstream's server alone; its etcd is beside it in both cases.
     bench.row("resident, idle", idle, "MB", String::new(), Some((245.0, true)));
-    bench.creates(sizes).await?;
-    bench.pods(sizes).await?;
-    bench.reads(sizes).await?;
-    bench.lists(sizes).await?;
-    bench.fan_out(sizes).await?;
-    bench.authorization(sizes).await?;
+    let wanted = |part| sizes.only.is_empty() || sizes.only.contains(&part);
+    if wanted(Part::Creates) {
+        bench.creates(sizes).await?;
+    }
+    if wanted(Part::Pods) {
+        bench.pods(sizes).await?;
+    }
+    if wanted(Part::Reads) {
+        bench.reads(sizes).await?;
+    }
+    if wanted(Part::Lists) {
+        bench.lists(sizes).await?;
+    }
+    if wanted(Part::Watches) {
+        bench.fan_out(sizes).await?;
+    }
+    if wanted(Part::Authorization) {
+        bench.authorization(sizes).await?;
+    }
     bench.plugin_costs().await?;
     Ok(bench.rows)
 }

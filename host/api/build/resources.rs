@@ -41,6 +41,8 @@ pub struct Resource {
     pub prefix: String,
     /// A deletion is documented to answer with the object, and not with a `Status`.
     pub answers_deletion: bool,
+    /// What every answer warns of; empty where nothing.
+    pub deprecation: String,
 }
 
 pub struct Subresource {
@@ -100,6 +102,7 @@ fn resource(group: &str, version: &str, words: &[&str]) -> Option<Resource> {
         stored,
         prefix: prefix.to_owned(),
         answers_deletion: options.contains(&"answers-deletion"),
+        deprecation: option("deprecated").map(|text| deprecation(text, &this)).unwrap_or_default(),
         gvk: this,
     })
 }
@@ -109,6 +112,14 @@ fn gvk(text: &str, parent: &Gvk) -> Gvk {
     let Some((group_version, kind)) = text.rsplit_once('.') else { return Gvk { kind: text.to_owned(), ..parent.clone() } };
     let (group, version) = group_version.split_once('/').unwrap_or(("", group_version));
     Gvk { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
+}
+
+/// Upstream's warning of a version that is to go.
+fn deprecation(text: &str, this: &Gvk) -> String {
+    let (since, instead) = text.split_once(',').unwrap_or((text, ""));
+    let named = |gvk: &Gvk| format!("{} {}", [&*gvk.group, &*gvk.version].join("/").trim_start_matches('/'), gvk.kind);
+    let instead = if instead.is_empty() { String::new() } else { format!("; use {}", named(&gvk(instead, this))) };
+    format!("{} is deprecated in v{since}+{instead}", named(this))
 }
 
 fn verbs(listed: &str) -> Vec<String> {
@@ -153,7 +164,7 @@ pub fn to_rust(groups: &[GroupVersion], schemas: &Schemas) -> String {
             "    Resource {{ gvr: GroupVersionResource::of({group:?}, {version:?}, {:?}), gvk: {}, singular: Text::Borrowed({:?}), \
              short_names: {}, categories: {}, scope: Scope::{}, verbs: {}, subresources: Cow::Borrowed(&SUBRESOURCES_{i}), \
              schema: SchemaRef::Static(&SCHEMAS[{schema}]), storage_gvk: {}, storage_prefix: Text::Borrowed({:?}), \
-             selectable_fields: {}, storage_version_hash: Text::Borrowed({hash:?}) }},",
+             selectable_fields: {}, storage_version_hash: Text::Borrowed({hash:?}), deprecation: Text::Borrowed({:?}) }},",
             row.plural,
             gvk_of(&row.gvk),
             row.singular,
@@ -164,6 +175,7 @@ pub fn to_rust(groups: &[GroupVersion], schemas: &Schemas) -> String {
             gvk_of(&row.stored),
             row.prefix,
             texts(&row.fields),
+            row.deprecation,
         );
     }
     let _ = writeln!(out, "];");

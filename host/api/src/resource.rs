@@ -48,6 +48,8 @@ pub struct Resource {
     pub selectable_fields: Cow<'static, [Text]>,
     /// As discovery shows it; empty where nothing is stored.
     pub storage_version_hash: Text,
+    /// What every answer about it warns of; empty where nothing.
+    pub deprecation: Text,
 }
 
 /// A subresource.

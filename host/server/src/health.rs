@@ -138,6 +138,12 @@ impl Health {
         Probe::ALL.into_iter().flat_map(of).collect()
     }
 
+    /// What a check says; none where there is no such check.
+    pub async fn outcome(&self, probe: Probe, name: &str) -> Option<Result<(), String>> {
+        let run = self.0.read()[probe as usize].checks.iter().find(|check| check.name == name)?.run.clone();
+        Some(run().await)
+    }
+
     /// Answers a path such as `/readyz` or `/livez/etcd`; `None` where it is none of these endpoints. Any method is served alike.
     pub async fn answer(&self, path: &str, raw_query: &str) -> Option<Response> {
         let (first, rest) = path.strip_prefix('/')?.split_once('/').map_or((&path[1..], None), |(first, rest)| (first, Some(rest)));

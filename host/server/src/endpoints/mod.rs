@@ -2,10 +2,10 @@
 //!
 //! [`Endpoints::handle`] is the map: documents first, then resources by verb.
 
+mod component_statuses;
 mod decode;
 mod documents;
 mod patch;
-
 mod read;
 mod reviews;
 mod scope;
@@ -79,8 +79,12 @@ impl Endpoints {
             return Ok(response::page_not_found());
         }
         let scope = Scope::of(&request)?;
+        request.warnings.add(&scope.requested.deprecation);
         if scope.is_review() {
             return reviews::create(&self.parts, scope, request).await;
+        }
+        if &*scope.requested.gvk.kind == "ComponentStatus" {
+            return component_statuses::get(&self.parts.health, &scope, &request).await;
         }
         if let Some(special) = subresources::Special::of(&scope) {
             return special.serve(&self.parts, &scope, request).await;

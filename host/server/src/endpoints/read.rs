@@ -82,25 +82,15 @@ pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicat
 
 fn selects(labels: &LabelSelector, fields: &FieldSelector, selectable: &[String], object: &Object) -> bool {
     let value = |field: &str| match field {
-        "metadata.name" => object.name().to_owned(),
-        "metadata.namespace" => object.namespace().to_owned(),
-        field => selectable.iter().position(|f| f == field).map(|i| object.fields()[i].to_string()).unwrap_or_default(),
+        "metadata.name" => object.name(),
+        "metadata.namespace" => object.namespace(),
+        field => selectable.iter().position(|f| f == field).map_or("", |i| &object.fields()[i]),
     };
-    (labels.is_everything() || labels.matches(object.labels())) && (fields.is_everything() || fields_match(fields, value))
-}
-
-fn fields_match(fields: &FieldSelector, value: impl Fn(&str) -> String) -> bool {
-    fields.requirements().iter().all(|requirement| {
-        let equal = value(&requirement.field) == requirement.value;
-        match requirement.operator {
-            apimachinery::selector::Operator::NotEquals => !equal,
-            _ => equal,
-        }
-    })
+    (labels.is_everything() || labels.matches(object.labels())) && fields.matches(value)
 }
 
 /// Refuses fields that the resource does not know, in upstream's words.
-fn known_fields(scope: &Scope, fields: FieldSelector) -> Result<FieldSelector, Status> {
+pub(crate) fn known_fields(scope: &Scope, fields: FieldSelector) -> Result<FieldSelector, Status> {
     let selectable = &scope.requested.selectable_fields;
     let unknown = fields
         .requirements()

@@ -205,6 +205,19 @@ impl View {
         }
     }
 
+    /// The answer with a list of objects that are not stored.
+    pub(crate) fn documents(&self, objects: &[Value]) -> Response {
+        if let Form::Table { .. } = self.form {
+            return response::json(&self.output, 200, &self.table(objects, json!({}), true));
+        }
+        let items: Vec<Value> = match self.form {
+            Form::Metadata { .. } => objects.iter().map(printers::partial_object_metadata).collect(),
+            _ => objects.to_vec(),
+        };
+        let (kind, api_version) = self.list_kind();
+        response::json(&self.output, 200, &json!({ "kind": kind, "apiVersion": api_version, "metadata": {}, "items": items }))
+    }
+
     /// The answer with a list.
     pub(crate) fn list(&self, code: u16, list: &ListResult) -> Response {
         let mut metadata = json!({ "resourceVersion": list.revision.to_string() });
@@ -218,11 +231,7 @@ impl View {
             let objects: Vec<Value> = list.objects.iter().filter_map(|o| serde_json::from_slice(&self.whole(o.json())).ok()).collect();
             return response::json(&self.output, code, &self.table(&objects, metadata, true));
         }
-        let (kind, api_version) = match self.form {
-            Form::Metadata { beta: true } => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1beta1".to_owned()),
-            Form::Metadata { .. } => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
-            _ => (format!("{}List", self.gvk.kind), self.gvk.api_version()),
-        };
+        let (kind, api_version) = self.list_kind();
         if self.is_protobuf() {
             let items: Result<Vec<Bytes>, EncodeError> = list.objects.iter().map(|object| self.message(object)).collect();
             let written = items.and_then(|items| protobuf::list(&api_version, &kind, &metadata, items));
@@ -249,6 +258,11 @@ impl View {
         }
         chunks.push_back(Bytes::from_static(b"]}\n"));
         response::json_chunks(&self.output, code, chunks)
+    }
+
+    fn list_kind(&self) -> (String, String) {
+        let (kind, api_version) = self.shown_kind();
+        (format!("{kind}List"), api_version)
     }
 
     /// A table over whole objects.
