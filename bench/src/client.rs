@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CipherSuite, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
@@ -56,7 +56,10 @@ impl Credentials {
 
     /// Opens a connection.
     pub async fn connect(&self, protocol: Protocol) -> Result<Client, Failure> {
-        let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        let mut provider = rustls::crypto::ring::default_provider();
+        // In the order of Go's clients, where the processor has AES: 128 bits first.
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        let builder = ClientConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(self.roots.clone());
         let mut tls = match &self.certificate {

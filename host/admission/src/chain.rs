@@ -5,19 +5,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use apimachinery::patch::json;
 use apimachinery::{GroupResource, Status};
 use async_trait::async_trait;
 use auth::Fault;
 use bytes::Bytes;
-use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
 use crate::{Admission, Attributes, Notes, Objects};
-
-/// Operations of one patch.
-pub const PATCH_OPERATIONS_MAX: usize = 10_000;
-/// What the `copy` operations of one patch may add, in bytes of JSON. Thirty of them can else make anything of nothing.
-pub const PATCH_COPIED_BYTES_MAX: usize = 16 << 20;
 
 /// An object on loan to the plugins of a chain; serialised once, when the first asks for the bytes.
 pub struct ObjectView<'a> {
@@ -56,8 +51,8 @@ pub enum Denial {
 pub enum Mutation {
     /// Admitted as it is.
     Unchanged,
-    /// Admitted with this patch applied.
-    Patch(Patch),
+    /// Admitted with this JSON Patch (RFC 6902) applied: its operations.
+    Patch(Vec<Value>),
     /// Not admitted.
     Denied(Denial),
 }
@@ -72,14 +67,23 @@ pub enum FailurePolicy {
     Ignore,
 }
 
+/// Which of a request's two rounds it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// Objects may be changed.
+    Mutating,
+    /// They may be refused.
+    Validating,
+}
+
 /// A plugin as the chain sees it.
 #[async_trait]
 pub trait AdmissionPlugin: Send + Sync {
     /// As in messages.
     fn name(&self) -> &str;
 
-    /// Whether the plugin wants to see this request.
-    fn matches(&self, attributes: &Attributes) -> bool;
+    /// Whether the plugin wants to see this request, with these objects.
+    fn matches(&self, round: Round, attributes: &Attributes, objects: Objects<'_>) -> bool;
 
     /// What its fault means.
     fn failure_policy(&self) -> FailurePolicy;
@@ -140,12 +144,8 @@ impl<P: AdmissionPlugin + ?Sized> AdmissionChain<P> {
             Ok(Mutation::Unchanged) => return Ok(false),
             Ok(Mutation::Denied(denial)) => return Err(refusal(denial, attributes, object.as_deref())),
             Ok(Mutation::Patch(patch)) => match object {
-                Some(object) => match patched(object, &patch) {
-                    Ok(None) => return Ok(false),
-                    Ok(Some(changed)) => {
-                        **object = changed;
-                        return Ok(true);
-                    }
+                Some(object) => match patch_object(object, patch, plugin.failure_policy()) {
+                    Ok(changed) => return Ok(changed),
                     Err(why) => malformed(plugin, why),
                 },
                 None => malformed(plugin, "it answered a patch, and the request has no object".into()),
@@ -165,11 +165,14 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         old: Option<&Value>,
         notes: &mut Notes,
     ) -> Result<(), Status> {
-        let old = old.map(ObjectView::new);
+        let old_view = old.map(ObjectView::new);
         let mut last_change = None;
         let mut asked = Vec::new();
-        for (index, plugin) in self.mutating.iter().enumerate().filter(|(_, plugin)| plugin.matches(attributes)) {
-            if Self::admit_one(plugin, attributes, &mut object, old.as_ref(), notes).await? {
+        for (index, plugin) in self.mutating.iter().enumerate() {
+            if !plugin.matches(Round::Mutating, attributes, Objects { object: object.as_deref(), old }) {
+                continue;
+            }
+            if Self::admit_one(plugin, attributes, &mut object, old_view.as_ref(), notes).await? {
                 last_change = Some(index);
             }
             asked.push(index);
@@ -179,7 +182,7 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         for plugin in
             asked.into_iter().filter(|index| *index < last_change).map(|index| &self.mutating[index]).filter(|plugin| plugin.reinvoked())
         {
-            Self::admit_one(plugin, attributes, &mut object, old.as_ref(), notes).await?;
+            Self::admit_one(plugin, attributes, &mut object, old_view.as_ref(), notes).await?;
         }
         Ok(())
     }
@@ -187,7 +190,7 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
     async fn validate(&self, attributes: &Attributes, objects: Objects<'_>, notes: &mut Notes) -> Result<(), Status> {
         let object = objects.object.map(ObjectView::new);
         let old = objects.old.map(ObjectView::new);
-        for plugin in self.validating.iter().filter(|plugin| plugin.matches(attributes)) {
+        for plugin in self.validating.iter().filter(|plugin| plugin.matches(Round::Validating, attributes, objects)) {
             match plugin.validate(attributes, object.as_ref(), old.as_ref(), notes).await {
                 Ok(None) => {}
                 Ok(Some(denial)) => return Err(refusal(denial, attributes, objects.object)),
@@ -235,49 +238,40 @@ fn name_in_messages<'a>(attributes: &'a Attributes, object: Option<&'a Value>) -
         .expect("the last one is not empty")
 }
 
-/// The object with the patch applied, `None` where that changes nothing. What identifies the object must stay.
-fn patched(object: &Value, patch: &Patch) -> Result<Option<Value>, String> {
-    if patch.0.len() > PATCH_OPERATIONS_MAX {
-        return Err(format!("its patch has {} operations, more than {PATCH_OPERATIONS_MAX}", patch.0.len()));
+/// What identifies an object. A create with `generateName` has no name yet.
+const IDENTITY: [&str; 5] = ["/metadata/name", "/apiVersion", "/kind", "/metadata/namespace", "/metadata/uid"];
+
+/// Patches the object in place; whether that changed it. What identifies the object must stay.
+///
+/// A patch that does not hold ends the request, and the half patched object with it. Only where the request goes on all the same, because
+/// the plugin's faults are passed over, the object has to be kept as it was.
+fn patch_object(object: &mut Value, patch: Vec<Value>, policy: FailurePolicy) -> Result<bool, String> {
+    let kept = (policy == FailurePolicy::Ignore).then(|| object.clone());
+    let outcome = try_patch(object, patch);
+    if let (Err(_), Some(kept)) = (&outcome, kept) {
+        *object = kept;
     }
-    let mut candidate = object.clone();
-    let mut copied_bytes = 0;
-    for (index, operation) in patch.0.iter().enumerate() {
-        if let PatchOperation::Copy(copy) = operation {
-            copied_bytes += copy.from.resolve(&candidate).map(size_bytes).unwrap_or(0);
-            if copied_bytes > PATCH_COPIED_BYTES_MAX {
-                return Err(format!("its patch copies more than {PATCH_COPIED_BYTES_MAX} bytes"));
-            }
-        }
-        json_patch::patch(&mut candidate, std::slice::from_ref(operation))
-            .map_err(|error| format!("operation {index} of its patch does not apply: {error}"))?;
+    outcome
+}
+
+fn try_patch(object: &mut Value, patch: Vec<Value>) -> Result<bool, String> {
+    if patch.len() > json::JSON_PATCH_OPERATIONS_MAX {
+        return Err(format!("its patch has {} operations, more than {}", patch.len(), json::JSON_PATCH_OPERATIONS_MAX));
     }
-    if candidate == *object {
-        return Ok(None);
+    let before = IDENTITY.map(|pointer| object.pointer(pointer).cloned());
+    if !json::apply(object, patch).map_err(|error| format!("its patch does not apply: {error}"))? {
+        return Ok(false);
     }
-    if !candidate.get("metadata").is_none_or(Value::is_object) || !candidate.is_object() {
+    if !object.get("metadata").is_none_or(Value::is_object) || !object.is_object() {
         return Err("its patch leaves no object with metadata".into());
     }
-    for pointer in ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace", "/metadata/uid"] {
-        let (before, after) = (object.pointer(pointer), candidate.pointer(pointer));
-        // A create with generateName has no name yet, and may be given one.
-        let unset = before.and_then(Value::as_str).is_none_or(str::is_empty);
-        if before != after && !(unset && pointer == "/metadata/name") {
+    let may_be_named = before[0].as_ref().and_then(Value::as_str).is_none_or(str::is_empty);
+    for (pointer, before) in IDENTITY.iter().zip(&before).skip(usize::from(may_be_named)) {
+        if object.pointer(pointer) != before.as_ref() {
             return Err(format!("its patch changes {pointer}"));
         }
     }
-    Ok(Some(candidate))
-}
-
-/// About how many bytes of JSON a value is.
-fn size_bytes(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) => 5,
-        Value::Number(_) => 8,
-        Value::String(text) => text.len() + 2,
-        Value::Array(items) => 2 + items.iter().map(|item| size_bytes(item) + 1).sum::<usize>(),
-        Value::Object(fields) => 2 + fields.iter().map(|(key, value)| key.len() + 4 + size_bytes(value)).sum::<usize>(),
-    }
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use apimachinery::{GroupVersionKind, GroupVersionResource, Status};
 use async_trait::async_trait;
 use auth::UserInfo;
+use bytes::Bytes;
 use serde_json::Value;
 
 /// What is done to the object.
@@ -50,8 +51,8 @@ pub struct Attributes {
     pub user: Arc<UserInfo>,
     /// Nothing will be stored.
     pub dry_run: bool,
-    /// `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`.
-    pub options: Option<Arc<Value>>,
+    /// `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`, as JSON.
+    pub options: Option<Bytes>,
 }
 
 /// The object of a request and the one it replaces.

@@ -1,37 +1,59 @@
 //! Paths into an object, and the errors that validation finds there, in upstream's words
 //! (`k8s.io/apimachinery/pkg/util/validation/field`).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+use smallvec::SmallVec;
 
 /// Where in an object: `spec.containers[0].name`, `metadata.labels[app]`.
+///
+/// Validation makes one for every field that it looks at and shows hardly any: most need no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(String);
+pub struct Path(SmallVec<[u8; 96]>);
 
 impl Path {
     /// A path of one or more names.
     pub fn new(name: &str) -> Self {
-        Self(name.to_owned())
+        Self(SmallVec::from_slice(name.as_bytes()))
     }
 
     /// A field below this one.
     pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}.{name}", self.0)) }
+        let dot = if self.0.is_empty() { "" } else { "." };
+        self.followed_by([dot, name, ""])
     }
 
     /// An item of the list at this path.
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+        let mut path = self.followed_by(["[", "", ""]);
+        let _ = write!(path, "{index}]");
+        path
     }
 
     /// A value of the map at this path.
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        self.followed_by(["[", key, "]"])
+    }
+
+    fn followed_by(&self, parts: [&str; 3]) -> Self {
+        let mut path = SmallVec::with_capacity(self.0.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+        path.extend_from_slice(&self.0);
+        parts.iter().for_each(|part| path.extend_from_slice(part.as_bytes()));
+        Self(path)
+    }
+}
+
+impl fmt::Write for Path {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "<nil>" } else { &self.0 })
+        let text = std::str::from_utf8(&self.0).expect("made of strings");
+        f.write_str(if text.is_empty() { "<nil>" } else { text })
     }
 }
 

@@ -172,6 +172,9 @@ fn json_patches() {
                 serde_json::json!({"op": op, "path": path, "from": from, "value": value})
             })
             .collect();
-        let _ = apimachinery::patch::json::apply(&mut document.clone(), &patch);
+        let mut patched = document.clone();
+        if apimachinery::patch::json::apply(&mut patched, patch.clone()) == Ok(false) {
+            assert_eq!(patched, document, "{patch:?}");
+        }
     }
 }

@@ -94,6 +94,10 @@ pub(crate) struct State {
     /// Revision of the last change of this resource.
     revision: Revision,
     waiters: HashMap<Interest, Vec<Arc<Waiter>>>,
+    /// Sequence number of the first event of the batch that is not complete yet: watchers read no further.
+    published: u64,
+    /// Whom the batch concerns, and from which event on: those are woken when it is complete.
+    concerned: HashMap<Interest, u64>,
 }
 
 impl State {
@@ -107,9 +111,12 @@ impl State {
         self.oldest
     }
 
+    /// The complete batches from an event on; none where the window has left it behind.
     pub(crate) fn events_from(&self, sequence: u64) -> Option<impl Iterator<Item = &Arc<Event>>> {
-        let skip = sequence.checked_sub(self.first)?;
-        Some(self.window.range((skip as usize).min(self.window.len())..))
+        let skip = sequence.checked_sub(self.first)? as usize;
+        // Events of a batch that is not complete may have pushed older ones out of the window.
+        let end = self.published.saturating_sub(self.first) as usize;
+        Some(self.window.range(skip.min(end)..end))
     }
 }
 
@@ -136,6 +143,8 @@ impl Cacher {
                 oldest: 0,
                 revision: 0,
                 waiters: HashMap::new(),
+                published: 0,
+                concerned: HashMap::new(),
             }),
             applied,
             published: AtomicU64::new(0),
@@ -187,8 +196,18 @@ impl Cacher {
         self.published.load(Ordering::Acquire)
     }
 
+    /// Ends a batch of changes. Only now are watchers woken: once, for all that concerns them.
     pub(crate) fn publish(&self) {
-        self.published.fetch_max(self.state.read().revision, Ordering::AcqRel);
+        let mut state = self.state.write();
+        self.published.fetch_max(state.revision, Ordering::AcqRel);
+        state.published = state.next();
+        let concerned = std::mem::take(&mut state.concerned);
+        let state = parking_lot::RwLockWriteGuard::downgrade(state);
+        for (interest, sequence) in concerned {
+            for waiter in state.waiters.get(&interest).into_iter().flatten() {
+                waiter.wake(sequence);
+            }
+        }
     }
 
     /// The changes after one revision and up to another; an error where the window has left it behind.
@@ -313,7 +332,7 @@ impl Cacher {
         state.window_bytes += event.object.bytes();
         state.window.push_back(event.clone());
         trim(&mut state);
-        let sequence = state.next();
+        let sequence = state.next() - 1;
         let node_before = event.previous.as_ref().and_then(|p| self.node_name(p));
         let node_now = self.node_name(&event.object);
         let interests = [
@@ -323,10 +342,9 @@ impl Cacher {
             node_now.map(|n| Interest::Node(n.into())),
             node_before.filter(|before| Some(*before) != node_now).map(|n| Interest::Node(n.into())),
         ];
-        for waiters in interests.iter().flatten().filter_map(|interest| state.waiters.get(interest)) {
-            for waiter in waiters {
-                waiter.wake(sequence - 1);
-            }
+        for interest in interests.into_iter().flatten() {
+            // Whether anybody waits is asked at the end of the batch: somebody may join until then.
+            state.concerned.entry(interest).or_insert(sequence);
         }
     }
 
@@ -349,6 +367,8 @@ impl Cacher {
         let mut state = self.state.write();
         // One number is skipped, so that a watcher that had read everything is behind too.
         state.first = state.next() + 1;
+        state.published = state.first;
+        state.concerned.clear();
         state.objects = map;
         state.window.clear();
         state.window_bytes = 0;

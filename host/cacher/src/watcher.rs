@@ -99,8 +99,10 @@ pub(crate) struct Waiter {
 
 impl Waiter {
     pub(crate) fn wake(&self, sequence: u64) {
-        if self.idle.swap(false, Ordering::AcqRel) {
+        // In this order: a watcher that finds itself awake must find where it goes on. Only the feed wakes.
+        if self.idle.load(Ordering::Acquire) {
             self.resume.store(sequence, Ordering::Release);
+            self.idle.store(false, Ordering::Release);
         }
         self.notify.notify_one();
     }
@@ -175,8 +177,7 @@ impl Watcher {
         let applied = self.cacher.revision();
         let state = self.cacher.state.read();
         if self.waiter.idle.load(Ordering::Acquire) {
-            // Not woken since: whatever happened is none of its interest.
-            self.cursor = state.next();
+            // Not woken since: whatever happened is none of its interest. Where it goes on is said when it is woken.
             self.revision = self.revision.max(applied);
             return Ok(Vec::new());
         }

@@ -126,6 +126,19 @@ pub(crate) fn link(
     Ok(Linked { pre, exports })
 }
 
+/// Lets the system take back the memory that holds these bytes of the binary. The engine has its own copy of the code; whoever reads them
+/// again has them read from the file.
+pub(crate) fn give_back_pages(code: &'static [u8]) {
+    let page = rustix::param::page_size();
+    let start = code.as_ptr().align_offset(page);
+    let Some(whole) = code.len().checked_sub(start).map(|rest| rest - rest % page).filter(|whole| *whole > 0) else { return };
+    let address = code[start..].as_ptr().cast_mut().cast();
+    // SAFETY: whole pages of read-only data of the binary's own file, which come back with the same content.
+    if let Err(error) = unsafe { rustix::mm::madvise(address, whole, rustix::mm::Advice::LinuxDontNeed) } {
+        tracing::debug!(%error, "the pages of a compiled plugin stay in memory");
+    }
+}
+
 fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
     // SAFETY: `Precompiled` is what this binary carries; the engine itself refuses another version or configuration.
     unsafe { Component::deserialize(engine, bytes) }.map_err(|error| LoadError::Incompatible(format!("{error:#}")))

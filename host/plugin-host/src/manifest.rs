@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use admission::Operation;
-use admission::chain::FailurePolicy;
+use admission::chain::{FailurePolicy, Round};
+use admission::{Objects, Operation};
 use apimachinery::GroupResource;
 use serde::Deserialize;
 use serde_json::Value;
@@ -57,6 +57,13 @@ impl Role {
             Self::Authorizer => "authorizer",
             Self::MutatingAdmission => "mutating-admission",
             Self::ValidatingAdmission => "validating-admission",
+        }
+    }
+
+    fn of(round: Round) -> Self {
+        match round {
+            Round::Mutating => Self::MutatingAdmission,
+            Round::Validating => Self::ValidatingAdmission,
         }
     }
 }
@@ -142,11 +149,15 @@ pub struct Rule {
     pub resources: Vec<String>,
     /// Cluster-scoped or namespaced ones.
     pub scope: Scope,
+    /// Only for these of the plugin's admission roles.
+    pub roles: Vec<Role>,
+    /// Only objects that have one of these fields, now or before the change: JSON Pointers (RFC 6901).
+    pub fields: Vec<String>,
 }
 
 impl Rule {
     /// Whether the rule is about a request; upstream's `rules.Matcher`.
-    pub fn matches(&self, attributes: &admission::Attributes) -> bool {
+    pub fn matches(&self, round: Round, attributes: &admission::Attributes, objects: Objects<'_>) -> bool {
         let listed = |list: &[String], word: &str| list.is_empty() || list.iter().any(|item| item == "*" || item == word);
         let resource = || {
             self.resources.is_empty()
@@ -170,7 +181,13 @@ impl Rule {
                 Scope::Namespaced => namespaced(),
                 Scope::Cluster => !namespaced(),
             }
+            && (self.roles.is_empty() || self.roles.contains(&Role::of(round)))
+            && (self.fields.is_empty() || self.fields.iter().any(|field| is_set(objects, field)))
     }
+}
+
+fn is_set(objects: Objects<'_>, field: &str) -> bool {
+    [objects.object, objects.old].into_iter().flatten().any(|object| object.pointer(field).is_some_and(|value| !value.is_null()))
 }
 
 /// A resource of `reads` or `watches`.
@@ -337,7 +354,7 @@ impl Manifest {
             return Err(field_error("spec.match", "is for the admission roles only"));
         }
         for (index, rule) in spec.rules.iter().enumerate() {
-            check_rule(rule, &format!("spec.match[{index}]"))?;
+            check_rule(rule, &roles, &format!("spec.match[{index}]"))?;
         }
         let capabilities = unique("spec.capabilities", &spec.capabilities)?;
         let credentials = unique("spec.credentials", &spec.credentials)?;
@@ -384,8 +401,8 @@ impl Manifest {
     }
 
     /// Whether admission shows it a request.
-    pub fn matches(&self, attributes: &admission::Attributes) -> bool {
-        self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(attributes))
+    pub fn matches(&self, round: Round, attributes: &admission::Attributes, objects: Objects<'_>) -> bool {
+        self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(round, attributes, objects))
     }
 }
 
@@ -440,7 +457,7 @@ fn resources(field: &str, names: Vec<ResourceName>) -> Result<Vec<GroupResource>
     Ok(list)
 }
 
-fn check_rule(rule: &Rule, path: &str) -> Result<(), Error> {
+fn check_rule(rule: &Rule, roles: &BTreeSet<Role>, path: &str) -> Result<(), Error> {
     let known = [Operation::Create, Operation::Update, Operation::Delete, Operation::Connect].map(Operation::as_str);
     for (index, word) in rule.operations.iter().enumerate() {
         if word != "*" && !known.contains(&word.as_str()) {
@@ -456,6 +473,20 @@ fn check_rule(rule: &Rule, path: &str) -> Result<(), Error> {
             return Err(field_error(
                 format!("{path}.resources[{index}]"),
                 format!("\"{word}\" must be like pods, pods/status, pods/*, *, */scale or */*"),
+            ));
+        }
+    }
+    for (index, role) in rule.roles.iter().enumerate() {
+        let admits = matches!(role, Role::MutatingAdmission | Role::ValidatingAdmission);
+        if !admits || !roles.contains(role) {
+            return Err(field_error(format!("{path}.roles[{index}]"), "must be one of the plugin's admission roles"));
+        }
+    }
+    for (index, field) in rule.fields.iter().enumerate() {
+        if !field.starts_with('/') || field.len() > limits::POINTER_BYTES_MAX {
+            return Err(field_error(
+                format!("{path}.fields[{index}]"),
+                format!("\"{field}\" must be a JSON Pointer, such as /spec/nodeName"),
             ));
         }
     }

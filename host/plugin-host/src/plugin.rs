@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, ObjectView};
+use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, ObjectView, Round};
 use apimachinery::{Status, StatusReason};
 use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Decision, Rules, UserInfo};
@@ -258,8 +258,7 @@ impl Plugin {
     ) -> Result<Mutation, Fault> {
         let user = UserRef::of(&attributes.user);
         let extra = user.extra();
-        let options = options(attributes);
-        let shown = admission_attributes(attributes, user.param(&extra), options.as_deref());
+        let shown = admission_attributes(attributes, user.param(&extra));
         let mut lease = self.pool.lease().await?;
         let instance = lease.instance();
         let guest = instance.mutating.clone().ok_or_else(missing)?;
@@ -290,8 +289,7 @@ impl Plugin {
     ) -> Result<Option<Denial>, Fault> {
         let user = UserRef::of(&attributes.user);
         let extra = user.extra();
-        let options = options(attributes);
-        let shown = admission_attributes(attributes, user.param(&extra), options.as_deref());
+        let shown = admission_attributes(attributes, user.param(&extra));
         let mut lease = self.pool.lease().await?;
         let instance = lease.instance();
         let guest = instance.validating.clone().ok_or_else(missing)?;
@@ -361,8 +359,8 @@ impl AdmissionPlugin for Plugin {
         &self.manifest.name
     }
 
-    fn matches(&self, attributes: &admission::Attributes) -> bool {
-        self.manifest.matches(attributes)
+    fn matches(&self, round: Round, attributes: &admission::Attributes, objects: admission::Objects<'_>) -> bool {
+        self.manifest.matches(round, attributes, objects)
     }
 
     fn failure_policy(&self) -> FailurePolicy {
@@ -383,7 +381,7 @@ impl AdmissionPlugin for Plugin {
         let started = Instant::now();
         let result = self.call_admit(attributes, object, old, notes).await;
         let rejected = !matches!(result, Ok(Mutation::Unchanged | Mutation::Patch(_)));
-        self.metrics.admission(attributes.operation.as_str(), rejected, "admit").observe(started.elapsed().as_secs_f64());
+        self.metrics.admission(Round::Mutating, attributes.operation, rejected).observe(started.elapsed().as_secs_f64());
         self.record(started, &self.durations.admit, result)
     }
 
@@ -397,7 +395,7 @@ impl AdmissionPlugin for Plugin {
         let started = Instant::now();
         let result = self.call_validate(attributes, object, old, notes).await;
         let rejected = !matches!(result, Ok(None));
-        self.metrics.admission(attributes.operation.as_str(), rejected, "validate").observe(started.elapsed().as_secs_f64());
+        self.metrics.admission(Round::Validating, attributes.operation, rejected).observe(started.elapsed().as_secs_f64());
         self.record(started, &self.durations.validate, result)
     }
 
@@ -465,15 +463,7 @@ impl<'a> Requirements<'a> {
     }
 }
 
-fn options(attributes: &admission::Attributes) -> Option<Vec<u8>> {
-    attributes.options.as_deref().map(|options| serde_json::to_vec(options).expect("a Value has string keys only"))
-}
-
-fn admission_attributes<'a>(
-    attributes: &'a admission::Attributes,
-    user: types::UserInfoParam<'a>,
-    options: Option<&'a [u8]>,
-) -> admission_types::Attributes<'a> {
+fn admission_attributes<'a>(attributes: &'a admission::Attributes, user: types::UserInfoParam<'a>) -> admission_types::Attributes<'a> {
     use admission_types::Operation;
     admission_types::Attributes {
         operation: match attributes.operation {
@@ -497,7 +487,7 @@ fn admission_attributes<'a>(
         name: &attributes.name,
         user,
         dry_run: attributes.dry_run,
-        options,
+        options: attributes.options.as_deref(),
     }
 }
 

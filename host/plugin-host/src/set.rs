@@ -19,7 +19,7 @@ use auth::{Authentication, Authenticator, Authorization, Authorizer, Credentials
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::component::{Artifact, LoadError};
+use crate::component::{self, Artifact, LoadError};
 use crate::manifest::{Manifest, Role};
 use crate::plugin::{Loader, Origin, Plugin};
 
@@ -161,6 +161,9 @@ impl PluginSet {
                 return Err(failed(&name)(LoadError::NameTaken { name: name.clone(), owner: "another standard plugin".into() }));
             }
             let plugin = loader.load(manifest, Artifact::Precompiled(&code), Origin::Embedded).await.map_err(failed(&name))?;
+            if let Cow::Borrowed(code) = code {
+                component::give_back_pages(code);
+            }
             plugins.push(Arc::new(plugin));
         }
         let set = Self {

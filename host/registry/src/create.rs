@@ -46,25 +46,23 @@ impl Registry {
         }
         let mut notes = Notes::default();
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
-        let tries = if generated { GENERATE_NAME_TRIES_MAX } else { 1 };
-        let mut taken = String::new();
-        for _ in 0..tries {
-            match self.try_with_taken(request, &object, &mut notes).await? {
-                Ok(json) => return Ok(Written { json, created: true, notes }),
-                Err(name) => taken = name,
-            }
-        }
-        Err(self.already_exists(request, &taken, generated))
-    }
-
-    /// Tries until nothing that the object was given is somebody else's; the inner error is the object's name, which is taken.
-    async fn try_with_taken(&self, request: &Request, object: &Value, notes: &mut Notes) -> Result<Result<Bytes, String>, Status> {
-        for _ in 0..TAKEN_TRIES_MAX {
-            match self.try_create(request, object.clone(), notes).await? {
-                Tried::Created(json) => return Ok(Ok(json)),
-                Tried::NameTaken(name) => return Ok(Err(name)),
+        let repeatable = generated || self.hooks.concern(request);
+        let (mut names_left, mut tries_left) = (if generated { GENERATE_NAME_TRIES_MAX } else { 1 }, TAKEN_TRIES_MAX);
+        let mut next = Some(object);
+        while let Some(object) = next.take() {
+            let spare = repeatable.then(|| object.clone());
+            match self.try_create(request, object, &mut notes).await? {
+                Tried::Created(json) => return Ok(Written { json, created: true, notes }),
+                Tried::NameTaken(name) => {
+                    names_left -= 1;
+                    if names_left == 0 {
+                        return Err(self.already_exists(request, &name, generated));
+                    }
+                }
                 Tried::Again => notes.warnings.clear(),
             }
+            tries_left -= 1;
+            next = spare.filter(|_| tries_left > 0);
         }
         Err(Status::internal("what the object needs besides its name is being taken by others too fast"))
     }
@@ -159,6 +157,11 @@ impl Registry {
         // Whoever is told of the write finds it: plugins decide on what the cache holds.
         self.caches.wait_until(revision).await;
         let Some(stored) = stored else { return Ok(Bytes::new()) };
+        // As a rule the cache has made the very bytes already.
+        let cached = self.caches.cacher(&resource.storage_prefix).and_then(|cacher| cacher.get(key));
+        if let Some(cached) = cached.filter(|cached| cached.revision() == revision) {
+            return Ok(cached.json());
+        }
         let mut served = Vec::with_capacity(stored.len() + 32);
         wire::splice(&mut served, &stored, &wire::head(gvk), revision);
         Ok(served.into())

@@ -11,6 +11,9 @@ use crate::{Registry, Request};
 /// returned is committed with the object, or not at all; a guard that does not hold there leads to another call.
 #[async_trait]
 pub trait Hooks: Send + Sync {
+    /// Whether the kind takes anything: a create that loses the race for it is tried again.
+    fn concern(&self, request: &Request) -> bool;
+
     /// Before an object is created (`old` is none) or changed: may set fields that only the cluster knows (`spec.clusterIP`),
     /// and take what they stand for.
     async fn before_write(
@@ -30,6 +33,10 @@ pub struct NoHooks;
 
 #[async_trait]
 impl Hooks for NoHooks {
+    fn concern(&self, _: &Request) -> bool {
+        false
+    }
+
     async fn before_write(&self, _: &Registry, _: &Request, _: &mut Value, _: Option<&Value>) -> Result<Vec<Operation>, Status> {
         Ok(Vec::new())
     }

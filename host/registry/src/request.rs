@@ -31,8 +31,8 @@ pub struct Request {
     pub user: Arc<UserInfo>,
     /// Do everything but store it.
     pub dry_run: bool,
-    /// The options, as admission sees them.
-    pub options: Option<Arc<Value>>,
+    /// The options as JSON, as admission sees them.
+    pub options: Option<Bytes>,
     /// Now, in seconds since 1970.
     pub now_seconds: i64,
 }

@@ -1,6 +1,7 @@
 //! The standard plugins: which of the embedded ones run, in which order, with which configuration, as the flags say.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use plugin_host::{Manifest, Standard};
 use serde_json::{Value, json};
@@ -27,6 +28,8 @@ pub struct Selection {
 
 /// Chooses by the flags.
 pub fn select(config: &Config) -> Selection {
+    let named = |(manifest, code): &(&'static str, &'static [u8])| Some((Manifest::parse(manifest).ok()?.name, (*manifest, *code)));
+    let embedded: HashMap<String, _> = EMBEDDED.iter().filter_map(named).collect();
     let mut selection = Selection { plugins: Vec::new(), missing: Vec::new() };
     let authenticators = AUTHENTICATORS.into_iter().filter(|name| is_wanted(name, config));
     let authorizers = std::iter::once(SYSTEM_MASTERS).chain(config.authorization_modes.iter().map(|mode| mode.name()));
@@ -34,8 +37,8 @@ pub fn select(config: &Config) -> Selection {
     for names in [authenticators.collect::<Vec<_>>(), authorizers.collect(), admission.collect()] {
         for (place, name) in names.into_iter().enumerate() {
             let order = ORDER_STEP * (1 + i32::try_from(place).unwrap_or(i32::MAX / ORDER_STEP - 1));
-            match find(name) {
-                Some((manifest, code)) => selection.plugins.push(Standard {
+            match embedded.get(name) {
+                Some(&(manifest, code)) => selection.plugins.push(Standard {
                     manifest: Cow::Borrowed(manifest),
                     code: Cow::Borrowed(code),
                     order: Some(order),
@@ -46,10 +49,6 @@ pub fn select(config: &Config) -> Selection {
         }
     }
     selection
-}
-
-fn find(name: &str) -> Option<(&'static str, &'static [u8])> {
-    EMBEDDED.iter().copied().find(|(manifest, _)| Manifest::parse(manifest).is_ok_and(|manifest| manifest.name == name))
 }
 
 fn is_wanted(authenticator: &str, config: &Config) -> bool {

@@ -22,7 +22,7 @@ impl AdmissionPlugin for Scripted {
     fn name(&self) -> &str {
         self.name
     }
-    fn matches(&self, _: &Attributes) -> bool {
+    fn matches(&self, _: Round, _: &Attributes, _: Objects<'_>) -> bool {
         self.matches
     }
     fn failure_policy(&self) -> FailurePolicy {

@@ -1,7 +1,7 @@
 //! JSON patch (RFC 6902), with the leniencies of upstream's library: negative indexes count from the end, `replace` of what is
 //! missing adds it, a missing `value` is null, and what stands before the first slash of a path is passed over.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{check_type, rejected};
 use crate::codec::check::Reader;
@@ -58,8 +58,8 @@ pub(super) fn apply_body(original: &Value, body: &[u8], validation: FieldValidat
         return Err(bad(format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", node.kind())));
     }
     let patch = check_type(node, &OPERATIONS, Reader::Untyped).map_err(bad)?;
-    let none = Vec::new();
-    let operations = patch.value.as_array().unwrap_or(&none);
+    let strict_errors = patch.strict_errors.into_iter().map(|error| format!("json patch {error}")).collect();
+    let Value::Array(operations) = patch.value else { return Ok((original.clone(), strict_errors)) };
     if operations.len() > JSON_PATCH_OPERATIONS_MAX {
         let count = operations.len();
         let words = format!("The allowed maximum operations in a JSON patch is {JSON_PATCH_OPERATIONS_MAX}, got {count}");
@@ -67,34 +67,36 @@ pub(super) fn apply_body(original: &Value, body: &[u8], validation: FieldValidat
     }
     let mut patched = original.clone();
     apply(&mut patched, operations).map_err(|_| rejected())?;
-    Ok((patched, patch.strict_errors.into_iter().map(|error| format!("json patch {error}")).collect()))
+    Ok((patched, strict_errors))
 }
 
-/// Applies the operations in order. On an error the document is left half patched: give it a copy.
-pub fn apply(document: &mut Value, operations: &[Value]) -> Result<(), JsonPatchError> {
-    let mut copied = 0;
-    for (i, operation) in operations.iter().enumerate() {
+/// Applies the operations in order; whether any of them changed something. On an error the document is left half patched: give it a copy.
+pub fn apply(document: &mut Value, operations: Vec<Value>) -> Result<bool, JsonPatchError> {
+    let (mut copied, mut changed) = (0, false);
+    for (i, mut operation) in operations.into_iter().enumerate() {
+        let value = operation.get_mut("value").map(Value::take).unwrap_or_default();
         let text = |name: &str| operation.get(name).and_then(Value::as_str);
         let required = |name: &str| text(name).ok_or_else(|| JsonPatchError::Missing(i, name.to_owned()));
-        let value = || operation.get("value").cloned().unwrap_or_default();
         let missing = |path: &str| JsonPatchError::Missing(i, path.to_owned());
-        match text("op").unwrap_or("unknown") {
+        changed |= match text("op").unwrap_or("unknown") {
             "add" => {
                 let path = required("path")?;
-                add(document, path, value()).ok_or_else(|| missing(path))?;
+                add(document, path, value).ok_or_else(|| missing(path))?
             }
             "remove" => {
                 let path = required("path")?;
                 remove(document, path).ok_or_else(|| missing(path))?;
+                true
             }
             "replace" => {
                 let path = required("path")?;
-                replace(document, path, value()).ok_or_else(|| missing(path))?;
+                replace(document, path, value).ok_or_else(|| missing(path))?
             }
             "move" => {
                 let (from, path) = (required("from")?, required("path")?);
                 let moved = remove(document, from).ok_or_else(|| missing(from))?;
                 add(document, path, moved).ok_or_else(|| missing(path))?;
+                true
             }
             "copy" => {
                 let (from, path) = (required("from")?, required("path")?);
@@ -103,19 +105,20 @@ pub fn apply(document: &mut Value, operations: &[Value]) -> Result<(), JsonPatch
                 if copied > JSON_PATCH_COPY_BYTES_MAX {
                     return Err(JsonPatchError::CopiesTooLarge(i));
                 }
-                add(document, path, copy).ok_or_else(|| missing(path))?;
+                add(document, path, copy).ok_or_else(|| missing(path))?
             }
             "test" => {
                 let path = required("path")?;
                 let found = if path.is_empty() { Some(document.clone()) } else { get(document, path) };
-                if found.ok_or_else(|| missing(path))? != value() {
+                if found.ok_or_else(|| missing(path))? != value {
                     return Err(JsonPatchError::TestFailed(i, path.to_owned()));
                 }
+                false
             }
             other => return Err(JsonPatchError::UnknownOperation(i, other.to_owned())),
-        }
+        };
     }
-    Ok(())
+    Ok(changed)
 }
 
 fn decode_key(key: &str) -> String {
@@ -157,11 +160,10 @@ fn get(document: &mut Value, path: &str) -> Option<Value> {
     }
 }
 
-fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
+/// Whether that changed something; `None`: there is no such place.
+fn add(document: &mut Value, path: &str, value: Value) -> Option<bool> {
     match parent(document, path)? {
-        (Value::Object(map), key) => {
-            map.insert(key, value);
-        }
+        (Value::Object(map), key) => return Some(put(map, key, value)),
         (Value::Array(items), key) if key == "-" => items.push(value),
         (Value::Array(items), key) => {
             let at = index(&key, items.len() + 1)?;
@@ -169,7 +171,13 @@ fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
         }
         _ => return None,
     }
-    Some(())
+    Some(true)
+}
+
+fn put(map: &mut Map<String, Value>, key: String, value: Value) -> bool {
+    let changes = map.get(&key) != Some(&value);
+    map.insert(key, value);
+    changes
 }
 
 fn remove(document: &mut Value, path: &str) -> Option<Value> {
@@ -183,21 +191,23 @@ fn remove(document: &mut Value, path: &str) -> Option<Value> {
     }
 }
 
-fn replace(document: &mut Value, path: &str, value: Value) -> Option<()> {
-    if path.is_empty() {
-        return (value.is_object() || value.is_array()).then(|| *document = value);
-    }
-    match parent(document, path)? {
-        (Value::Object(map), key) => {
-            map.insert(key, value);
+/// Whether that changed something; `None`: there is no such place.
+fn replace(document: &mut Value, path: &str, value: Value) -> Option<bool> {
+    let place = if path.is_empty() {
+        (value.is_object() || value.is_array()).then_some(document)?
+    } else {
+        match parent(document, path)? {
+            (Value::Object(map), key) => return Some(put(map, key, value)),
+            (Value::Array(items), key) => {
+                let at = index(&key, items.len())?;
+                &mut items[at]
+            }
+            _ => return None,
         }
-        (Value::Array(items), key) => {
-            let at = index(&key, items.len())?;
-            items[at] = value;
-        }
-        _ => return None,
-    }
-    Some(())
+    };
+    let changes = *place != value;
+    *place = value;
+    Some(changes)
 }
 
 #[cfg(test)]
@@ -251,8 +261,9 @@ mod tests {
         ];
         for (operations, want) in rows {
             let mut patched = document.clone();
-            let got = apply(&mut patched, operations.as_array().expect("a list")).ok().map(|()| patched);
-            assert_eq!(got, want, "{operations}");
+            let got = apply(&mut patched, operations.as_array().expect("a list").clone()).ok();
+            assert_eq!(got.map(|_| &patched), want.as_ref(), "{operations}");
+            assert!(got.is_none_or(|changed| changed == (patched != document)), "{operations}");
         }
     }
 
@@ -260,6 +271,6 @@ mod tests {
     fn copies_are_bounded() {
         let mut document = json!({"a": ["x".repeat(1000)]});
         let doubling: Vec<Value> = (0..64).map(|_| json!({"op": "copy", "from": "/a", "path": "/a/-"})).collect();
-        assert!(matches!(apply(&mut document, &doubling), Err(JsonPatchError::CopiesTooLarge(_))));
+        assert!(matches!(apply(&mut document, doubling), Err(JsonPatchError::CopiesTooLarge(_))));
     }
 }

@@ -1,7 +1,9 @@
 //! What a manifest may say, and the words for every mistake.
 
-use admission::Operation;
+use admission::chain::Round;
+use admission::{Objects, Operation};
 use apimachinery::GroupVersionResource;
+use serde_json::json;
 use wasmgate_plugin_host::Manifest;
 
 use crate::bench::create;
@@ -118,8 +120,24 @@ fn rules_match_as_upstreams_do() {
         attributes.operation = Operation::Create;
         attributes.resource = GroupVersionResource::of(group, version, resource);
         attributes.subresource = subresource.into();
-        assert_eq!(manifest.matches(&attributes), expected, "{rule} {resource}/{subresource}");
+        let found = manifest.matches(Round::Validating, &attributes, Objects::default());
+        assert_eq!(found, expected, "{rule} {resource}/{subresource}");
     }
+}
+
+#[test]
+fn rules_of_a_role_and_of_fields() {
+    let rules = "[{roles: [mutating-admission]}, {roles: [validating-admission], fields: [/spec/a, /spec/b]}]";
+    let text = format!("{HEAD}spec: {{roles: [mutating-admission, validating-admission], match: {rules}}}");
+    let manifest = Manifest::parse(&text).expect("a manifest");
+    let (with, null, without) = (json!({"spec": {"b": 1}}), json!({"spec": {"a": null}}), json!({"spec": {}}));
+    let matches = |round, object, old| manifest.matches(round, &create(), Objects { object, old });
+    assert!(matches(Round::Mutating, Some(&without), None));
+    assert!(matches(Round::Validating, Some(&with), None));
+    assert!(matches(Round::Validating, Some(&without), Some(&with)), "what an update takes away");
+    assert!(matches(Round::Validating, None, Some(&with)), "what a deletion takes away");
+    assert!(!matches(Round::Validating, Some(&null), Some(&without)));
+    assert!(!matches(Round::Validating, None, None));
 }
 
 #[test]

@@ -155,6 +155,10 @@ impl ServiceHooks {
 
 #[async_trait]
 impl Hooks for ServiceHooks {
+    fn concern(&self, request: &Request) -> bool {
+        is_service(request)
+    }
+
     async fn before_write(
         &self,
         registry: &Registry,

@@ -1,7 +1,5 @@
 //! Which resource a path names, and what part of it.
 
-use std::sync::Arc;
-
 use api::{Resource, Scope as ResourceScope, tables};
 use apimachinery::{GroupVersionKind, Status};
 use serde_json::Value;
@@ -93,7 +91,7 @@ impl Scope {
             verb: request.info.verb.to_string(),
             user: request.user.clone(),
             dry_run,
-            options: options.map(Arc::new),
+            options: options.map(|options| options.to_string().into()),
             now_seconds: self.now_seconds,
         }
     }

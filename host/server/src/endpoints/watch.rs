@@ -82,7 +82,7 @@ impl Events {
 
     /// The next bytes to send; none: the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
-        let mut bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
+        let bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
         while !self.over {
             match self.watcher.take() {
                 Err(lost) => {
@@ -101,7 +101,6 @@ impl Events {
             if Instant::now() >= self.until {
                 return None;
             }
-            bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
             return Some(self.bookmark(self.watcher.revision(), false));
         }
         None
