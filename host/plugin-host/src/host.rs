@@ -12,6 +12,7 @@ use crate::bindings::wasmgate::plugin::{admission_types, authorization_types, cl
 use crate::cluster::ClusterView;
 use crate::limits;
 use crate::object::{Lent, ObjectHandle};
+use crate::pick::Fields;
 use crate::token::{TokenVerifier, Verification};
 
 /// What the host offers to plugins, whatever each of them was granted.
@@ -109,6 +110,12 @@ impl objects::HostObject for HostState {
     fn get_string(&mut self, handle: Resource<ObjectHandle>, pointer: String) -> Result<Option<String>> {
         let found = self.lent.get(&handle)?.value().pointer(checked(&pointer)?);
         Ok(found.and_then(|value| value.as_str()).map(str::to_owned))
+    }
+
+    fn pick(&mut self, handle: Resource<ObjectHandle>, pointer: String, fields: Vec<String>) -> Result<Option<Vec<u8>>> {
+        let fields = Fields::parse(&fields)?;
+        let found = self.lent.get(&handle)?.value().pointer(checked(&pointer)?);
+        Ok(found.map(|value| fields.json_of(value)))
     }
 
     fn drop(&mut self, _: Resource<ObjectHandle>) -> Result<()> {

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod manifest;
 mod metrics;
 mod object;
+mod pick;
 mod plugin;
 mod pool;
 pub mod set;

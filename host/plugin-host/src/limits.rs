@@ -48,6 +48,10 @@ pub const MESSAGE_BYTES_MAX: usize = 8_192;
 pub const NOTES_MAX: usize = 64;
 /// Names of an object by pointer.
 pub const POINTER_BYTES_MAX: usize = 4_096;
+/// Fields that a guest picks at once.
+pub const PICKED_FIELDS_MAX: usize = 64;
+/// The path of such a field.
+pub const PICKED_FIELD_BYTES_MAX: usize = 256;
 /// How long a directory must be quiet before it is read.
 pub const DIRECTORY_DEBOUNCE: Duration = Duration::from_millis(200);
 /// How often a directory is read even where nothing told of a change: network file systems do not tell.

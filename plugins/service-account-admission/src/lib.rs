@@ -31,7 +31,7 @@ impl MutatingAdmission for ServiceAccount {
         if pod.get(MIRROR_POD).is_some() {
             return check_mirror_pod(pod).map(|()| Patch::unchanged());
         }
-        let spec: PodSpec = spec_of(pod)?;
+        let spec: PodSpec = readable(pod.pick_as("/spec", &PodSpec::FIELDS))?;
         let name = Some(spec.account_name()).filter(|name| !name.is_empty()).unwrap_or(DEFAULT_NAME);
         let account = Account::find(&request.namespace, name).map_err(deny_forbidden)?;
         if account.enforces_mountable_secrets() {
@@ -94,8 +94,11 @@ fn pod_of<'a>(request: &'a Request) -> Option<&'a Object<'a>> {
 }
 
 fn spec_of<T: DeserializeOwned + Default>(pod: &Object) -> Result<T, Denial> {
-    let spec = pod.get_as("/spec").transpose().map_err(|error| deny_forbidden(format!("unable to read the pod: {error}")))?;
-    Ok(spec.unwrap_or_default())
+    readable(pod.get_as("/spec"))
+}
+
+fn readable<T: Default>(spec: Option<Result<T, String>>) -> Result<T, Denial> {
+    Ok(spec.transpose().map_err(|error| deny_forbidden(format!("unable to read the pod: {error}")))?.unwrap_or_default())
 }
 
 fn check_mirror_pod(pod: &Object) -> Result<(), Denial> {

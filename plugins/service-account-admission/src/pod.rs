@@ -1,4 +1,4 @@
-//! A pod's `spec`, as far as every pod's is looked at: what is not named here is skipped, and costs next to nothing.
+//! A pod's `spec`, as far as every pod's is looked at.
 
 use wasmgate_sdk::serde::Deserialize;
 
@@ -35,6 +35,17 @@ pub struct VolumeMount {
 }
 
 impl PodSpec {
+    /// What the host is asked for: the fields above.
+    pub const FIELDS: [&str; 7] = [
+        "serviceAccountName",
+        "serviceAccount",
+        "automountServiceAccountToken",
+        "imagePullSecrets",
+        "volumes/*/name",
+        "containers/*/volumeMounts/*/mountPath",
+        "initContainers/*/volumeMounts/*/mountPath",
+    ];
+
     /// Under its name or its old one; empty where there is none.
     pub fn account_name(&self) -> &str {
         let names = [&self.service_account_name, &self.service_account];
