@@ -18,27 +18,39 @@ const CLIENTS: &str = "wasmgate-test-clients";
 /// A suite: its name, what it needs besides the build, and what runs it.
 struct Suite {
     name: &'static str,
+    /// It mostly waits: it runs beside the others, and what it prints is shown when it is done.
+    beside: bool,
     needs: fn() -> Result<(), String>,
     command: fn() -> Command,
 }
 
 /// In the order in which they run: what others rest on comes first.
 const SUITES: &[Suite] = &[
-    Suite { name: "style", needs: nothing, command: || cargo(&["fmt", "--all", "--check"]) },
+    Suite { name: "style", beside: false, needs: nothing, command: || cargo(&["fmt", "--all", "--check"]) },
     // Unit and integration tests of the host, the plugins, the SDK, the examples and the tree's own order. Finds etcd on the PATH.
-    Suite { name: "workspace", needs: nothing, command: || workspace(&[]) },
-    Suite { name: "etcd-3.5", needs: tools::etcd, command: || with_second_etcd(workspace(&["--test", "etcd"])) },
-    Suite { name: "python-example", needs: nothing, command: python_example },
-    Suite { name: "serving", needs: nothing, command: || end_to_end("serving") },
-    Suite { name: "serving-etcd", needs: nothing, command: || with(end_to_end("serving"), "--store=etcd") },
-    Suite { name: "serving-etcd-3.5", needs: tools::etcd, command: || with_second_etcd(with(end_to_end("serving"), "--store=etcd")) },
-    Suite { name: "kubectl", needs: tools::kubectl, command: || end_to_end("kubectl") },
-    Suite { name: "python-client", needs: tools::python_client, command: || end_to_end_by(&tools::client_python(), "python_client") },
-    Suite { name: "kube-rs", needs: nothing, command: kube_rs },
-    Suite { name: "plugins", needs: nothing, command: || end_to_end("plugins") },
-    Suite { name: "bad-input", needs: nothing, command: || end_to_end("bad_input") },
-    Suite { name: "crash", needs: nothing, command: || end_to_end("crash") },
-    Suite { name: "oracle", needs: nothing, command: || end_to_end("oracle") },
+    Suite { name: "workspace", beside: false, needs: nothing, command: || workspace(&[]) },
+    Suite { name: "etcd-3.5", beside: false, needs: tools::etcd, command: || with_second_etcd(workspace(&["--test", "etcd"])) },
+    Suite { name: "python-example", beside: false, needs: nothing, command: python_example },
+    Suite { name: "serving", beside: false, needs: nothing, command: || end_to_end("serving") },
+    Suite { name: "serving-etcd", beside: false, needs: nothing, command: || with(end_to_end("serving"), "--store=etcd") },
+    Suite {
+        name: "serving-etcd-3.5",
+        beside: false,
+        needs: tools::etcd,
+        command: || with_second_etcd(with(end_to_end("serving"), "--store=etcd")),
+    },
+    Suite { name: "kubectl", beside: false, needs: tools::kubectl, command: || end_to_end("kubectl") },
+    Suite {
+        name: "python-client",
+        beside: false,
+        needs: tools::python_client,
+        command: || end_to_end_by(&tools::client_python(), "python_client"),
+    },
+    Suite { name: "kube-rs", beside: false, needs: nothing, command: kube_rs },
+    Suite { name: "plugins", beside: false, needs: nothing, command: || end_to_end("plugins") },
+    Suite { name: "bad-input", beside: false, needs: nothing, command: || end_to_end("bad_input") },
+    Suite { name: "crash", beside: false, needs: nothing, command: || end_to_end("crash") },
+    Suite { name: "oracle", beside: true, needs: tools::kubectl, command: || end_to_end("oracle") },
 ];
 
 fn nothing() -> Result<(), String> {
@@ -134,7 +146,7 @@ pub fn test(names: &[String]) -> Result<(), String> {
     examples::guests()?;
     say(format!("built after {} s", start.elapsed().as_secs()));
     let wanted: Vec<&Suite> = SUITES.iter().filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name)).collect();
-    let outcomes: Vec<Outcome> = wanted.iter().enumerate().map(|(index, suite)| one(suite, index + 1, wanted.len())).collect();
+    let outcomes = all(&wanted);
 
     println!("\n{:<18} {:>8} {:>7} {:>7}", "suite", "seconds", "passed", "failed");
     for Outcome { name, result, cases, took } in &outcomes {
@@ -149,21 +161,63 @@ pub fn test(names: &[String]) -> Result<(), String> {
     if failed == 0 { Ok(()) } else { std::process::exit(1) }
 }
 
-fn one(suite: &Suite, number: usize, count: usize) -> Outcome {
+/// One after the other, but for those that run beside the others; the outcomes are in the order of the suites.
+fn all(suites: &[&Suite]) -> Vec<Outcome> {
+    std::thread::scope(|scope| {
+        let mut outcomes: Vec<Option<Outcome>> = suites.iter().map(|_| None).collect();
+        let numbered =
+            || suites.iter().enumerate().map(|(index, suite)| (index, *suite, format!("suite {} of {}", index + 1, suites.len())));
+        let beside: Vec<_> = numbered()
+            .filter(|(_, suite, _)| suite.beside)
+            .map(|(index, suite, number)| (index, scope.spawn(move || one(suite, &number, Print::WhenDone(Vec::new())))))
+            .collect();
+        for (index, suite, number) in numbered().filter(|(_, suite, _)| !suite.beside) {
+            outcomes[index] = Some(one(suite, &number, Print::AtOnce));
+        }
+        for (index, thread) in beside {
+            outcomes[index] = Some(thread.join().expect("a suite's thread does not panic"));
+        }
+        outcomes.into_iter().flatten().collect()
+    })
+}
+
+/// When a suite's output is shown.
+enum Print {
+    AtOnce,
+    WhenDone(Vec<String>),
+}
+
+impl Print {
+    fn line(&mut self, line: String) {
+        match self {
+            Self::AtOnce => println!("{line}"),
+            Self::WhenDone(lines) => lines.push(line),
+        }
+    }
+
+    fn done(self) {
+        if let Self::WhenDone(lines) = self {
+            println!("{}", lines.join("\n"));
+        }
+    }
+}
+
+fn one(suite: &Suite, number: &str, mut print: Print) -> Outcome {
     let start = Instant::now();
     let mut cases = Cases::default();
     let result = (suite.needs)().and_then(|()| {
         let mut command = (suite.command)();
-        say(format!("suite {number} of {count}, {}: {}", suite.name, shell::shown(&command)));
-        watched(&mut command, &mut cases)
+        say(format!("{number}, {}: {}", suite.name, shell::shown(&command)));
+        watched(&mut command, &mut cases, &mut print)
     });
+    print.done();
     let took = start.elapsed();
-    say(format!("suite {number} of {count}, {}: {} after {} s", suite.name, if result.is_ok() { "ok" } else { "FAILED" }, took.as_secs()));
+    say(format!("{number}, {}: {} after {} s", suite.name, if result.is_ok() { "ok" } else { "FAILED" }, took.as_secs()));
     Outcome { name: suite.name, result, cases, took }
 }
 
 /// Runs it, hands its output on, and counts what it counts.
-fn watched(command: &mut Command, cases: &mut Cases) -> Result<(), String> {
+fn watched(command: &mut Command, cases: &mut Cases, print: &mut Print) -> Result<(), String> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{}: {error}", shell::shown(command)))?;
     let Some(output) = child.stdout.take() else { return Err("no output".into()) };
     let pid = child.id();
@@ -177,8 +231,8 @@ fn watched(command: &mut Command, cases: &mut Cases) -> Result<(), String> {
         overdue
     });
     for line in BufReader::new(output).lines().map_while(Result::ok) {
-        println!("{line}");
         cases.count(&line);
+        print.line(line);
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     drop(done);

@@ -40,11 +40,6 @@ impl Cidr {
         self.base
     }
 
-    /// How many leading bits are the network's.
-    pub fn prefix_len(&self) -> u8 {
-        self.prefix_len
-    }
-
     /// How many bits are the host's.
     pub fn host_bits(&self) -> u8 {
         let bits = if self.base.is_ipv4() { 32 } else { 128 };
