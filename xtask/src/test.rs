@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every suite, a summary, and `N passed, N failed` as the last line.
 //!
-//! Everything is built in the release profile with the same features, so that no dependency is compiled twice; the two crates that
-//! would change the features of the others (the benchmarks, and kube-rs as a client) are left out of the workspace's own tests.
+//! Everything is built in the release profile with the same features, so that no dependency is compiled twice; the three crates that
+//! would change the features of the others (the benchmarks, kube-rs as a client, and this one) are left out of the workspace's own tests.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -27,7 +27,9 @@ struct Suite {
 /// In the order in which they run: what others rest on comes first.
 const SUITES: &[Suite] = &[
     Suite { name: "style", beside: false, needs: nothing, command: || cargo(&["fmt", "--all", "--check"]) },
-    // Unit and integration tests of the host, the plugins, the SDK, the examples and the tree's own order. Finds etcd on the PATH.
+    // The tree's own order. In the profile in which this program was built.
+    Suite { name: "xtask", beside: false, needs: nothing, command: || cargo(&["test", "--package", "xtask"]) },
+    // Unit and integration tests of the host, the plugins, the SDK and the examples. Finds etcd on the PATH.
     Suite { name: "workspace", beside: false, needs: nothing, command: || workspace(&[]) },
     Suite { name: "etcd-3.5", beside: false, needs: tools::etcd, command: || with_second_etcd(workspace(&["--test", "etcd"])) },
     Suite { name: "python-example", beside: false, needs: nothing, command: python_example },
@@ -64,7 +66,8 @@ fn cargo(arguments: &[&str]) -> Command {
 }
 
 fn workspace(arguments: &[&str]) -> Command {
-    let mut command = cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--exclude", BENCH, "--exclude", CLIENTS]);
+    let mut command = cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
+    command.args(["--exclude", BENCH, "--exclude", CLIENTS, "--exclude", "xtask"]);
     command.args(arguments);
     command
 }

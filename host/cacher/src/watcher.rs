@@ -222,3 +222,6 @@ impl Drop for Watcher {
         self.cacher.leave(&self.interest, &self.waiter);
     }
 }
+
+#[cfg(test)]
+mod tests;
