@@ -35,6 +35,9 @@ impl<A: Authenticator + ?Sized> Authenticator for AuthenticatorChain<A> {
         for link in &self.links {
             match link.authenticate(credentials).await {
                 Ok(Authentication::User(user)) => return Ok(Authentication::User(with_authenticated_group(user))),
+                Ok(Authentication::UserFor(user, audiences)) => {
+                    return Ok(Authentication::UserFor(with_authenticated_group(user), audiences));
+                }
                 Ok(Authentication::NoOpinion) => {}
                 Ok(Authentication::Rejected(why)) => rejections.push(why),
                 Err(found) => fault = fault.or(Some(found)),
@@ -158,7 +161,7 @@ mod tests {
     fn authenticated(links: &[Says], token: bool) -> String {
         let links = links.iter().cloned().map(Arc::new).collect();
         let chain = AuthenticatorChain::new(links, vec![Arc::new(Says::User(ANONYMOUS))]);
-        let credentials = Credentials { certificate: None, bearer_token: token.then(|| "t".to_owned()) };
+        let credentials = Credentials { bearer_token: token.then(|| "t".to_owned()), ..Credentials::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         match runtime.block_on(chain.authenticate(&credentials)) {
             Ok(Authentication::User(user)) => format!("{} {:?}", user.name, user.groups),

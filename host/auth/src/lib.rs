@@ -48,6 +48,8 @@ pub struct Credentials {
     pub certificate: Option<Arc<PeerCertificate>>,
     /// `Authorization: Bearer …`, without the scheme.
     pub bearer_token: Option<String>,
+    /// Whom the credentials must be meant for: those that a TokenReview names. Empty: this server.
+    pub audiences: Vec<String>,
 }
 
 /// What an authenticator says.
@@ -55,6 +57,8 @@ pub struct Credentials {
 pub enum Authentication {
     /// This is who it is.
     User(UserInfo),
+    /// The same, by a token that says whom it is meant for: those of the audiences asked for that are among them.
+    UserFor(UserInfo, Vec<String>),
     /// There is nothing here that this authenticator knows.
     NoOpinion,
     /// There is something, and it is not valid. The words are for the log, not for the client.

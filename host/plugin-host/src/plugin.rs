@@ -157,6 +157,7 @@ impl Plugin {
         let wanted = |credential| self.manifest.credentials.contains(&credential);
         let certificate = credentials.certificate.as_deref().filter(|_| wanted(Credential::ClientCertificate));
         let organizations: Vec<&str> = certificate.map(|found| texts(&found.organizations)).unwrap_or_default();
+        let audiences = texts(&credentials.audiences);
         let shown = exports::authenticator::Credentials {
             certificate: certificate.map(|found| exports::authenticator::PeerCertificate {
                 der: &found.der,
@@ -167,6 +168,7 @@ impl Plugin {
                 chain_error: found.chain_error.as_deref(),
             }),
             bearer_token: credentials.bearer_token.as_deref().filter(|_| wanted(Credential::BearerToken)),
+            audiences: &audiences,
         };
         let mut lease = self.pool.lease().await?;
         let instance = lease.instance();
@@ -176,6 +178,12 @@ impl Plugin {
             exports::authenticator::Authentication::NoOpinion => Authentication::NoOpinion,
             exports::authenticator::Authentication::Rejected(why) => Authentication::Rejected(bounded(why)),
             exports::authenticator::Authentication::User(user) => Authentication::User(user_from(user)?),
+            exports::authenticator::Authentication::UserFor((user, audiences)) => {
+                if audiences.is_empty() {
+                    return Err(Fault::Malformed("a user by a token that is meant for nobody".into()));
+                }
+                Authentication::UserFor(user_from(user)?, audiences)
+            }
         };
         lease.give_back();
         Ok(answer)

@@ -114,7 +114,7 @@ impl Tokens {
             crit: Option<serde_json::Value>,
         }
         let header_bytes = decode(header)?;
-        let head: Header = serde_json::from_slice(&header_bytes).map_err(|_| invalid("the header is not valid"))?;
+        let head: Header = serde_json::from_slice(&header_bytes).map_err(|_| Verification::Unknown)?;
         if head.crit.is_some() {
             return Err(invalid("the header has critical extensions"));
         }

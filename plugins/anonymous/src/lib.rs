@@ -36,10 +36,10 @@ mod tests {
             |chain_error: Option<&str>| Some(PeerCertificate { chain_error: chain_error.map(str::to_owned), ..PeerCertificate::default() });
         let rows = [
             (Credentials::default(), anonymous.clone()),
-            (Credentials { certificate: None, bearer_token: Some(String::new()) }, anonymous.clone()),
-            (Credentials { certificate: None, bearer_token: Some("x".to_owned()) }, Authentication::NoOpinion),
-            (Credentials { certificate: certificate(None), bearer_token: None }, anonymous),
-            (Credentials { certificate: certificate(Some("expired")), bearer_token: None }, Authentication::NoOpinion),
+            (Credentials { bearer_token: Some(String::new()), ..Credentials::default() }, anonymous.clone()),
+            (Credentials { bearer_token: Some("x".to_owned()), ..Credentials::default() }, Authentication::NoOpinion),
+            (Credentials { certificate: certificate(None), ..Credentials::default() }, anonymous),
+            (Credentials { certificate: certificate(Some("expired")), ..Credentials::default() }, Authentication::NoOpinion),
         ];
         for (credentials, want) in rows {
             assert_eq!(Anonymous.authenticate(&credentials), want, "{credentials:?}");

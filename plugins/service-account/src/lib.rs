@@ -58,9 +58,13 @@ impl Authenticator for ServiceAccount {
             Verification::Invalid(why) => return Authentication::Rejected(why),
             Verification::Claims(claims) => claims,
         };
-        let account = claims.parse().and_then(|claims: Claims| self.account(token, &claims));
-        match account {
-            Ok(account) => Authentication::User(account.user()),
+        let found = claims.parse().and_then(|claims: Claims| {
+            let audiences = met_audiences(claims.audiences(), &credentials.audiences)?;
+            Ok((self.account(token, &claims)?, audiences))
+        });
+        match found {
+            Ok((account, audiences)) if audiences.is_empty() => Authentication::User(account.user()),
+            Ok((account, audiences)) => Authentication::UserFor(account.user(), audiences),
             Err(why) => Authentication::Rejected(why),
         }
     }
@@ -70,20 +74,22 @@ wasmgate_sdk::plugin!(ServiceAccount: authenticator);
 
 impl ServiceAccount {
     fn account(&self, token: &str, claims: &Claims) -> Result<Account, String> {
-        check_audience(claims.audiences())?;
         if claims.is_legacy() { legacy::validate(token, claims, self.lookup) } else { bound::validate(claims) }
     }
 }
 
-/// A token for none in particular is for this server.
-fn check_audience(of_token: &[String]) -> Result<(), String> {
+/// Those of the audiences asked for that the token is meant for; none in particular, on either side, is this server. An error where there
+/// are none. Empty only on a server that has no audience.
+fn met_audiences(of_token: &[String], asked: &[String]) -> Result<Vec<String>, String> {
     let ours = jwt::audiences();
-    let for_us = of_token.is_empty() || of_token.iter().any(|audience| ours.contains(audience));
-    if for_us || ours.is_empty() {
-        return Ok(());
+    let or_ours = |audiences: &[String]| if audiences.is_empty() { ours.clone() } else { audiences.to_vec() };
+    let (of_token, asked) = (or_ours(of_token), or_ours(asked));
+    let met: Vec<String> = of_token.iter().filter(|audience| asked.contains(audience)).cloned().collect();
+    if !met.is_empty() || ours.is_empty() {
+        return Ok(met);
     }
     let list = |audiences: &[String]| audiences.iter().map(|audience| format!("{audience:?}")).collect::<Vec<_>>().join(" ");
-    Err(format!("token audiences [{}] is invalid for the target audiences [{}]", list(of_token), list(&ours)))
+    Err(format!("token audiences [{}] is invalid for the target audiences [{}]", list(&of_token), list(&asked)))
 }
 
 impl Account {

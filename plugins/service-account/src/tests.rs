@@ -31,8 +31,8 @@ fn cluster() {
 /// `name uid groups extra`, or the rejection.
 fn answer(plugin: &ServiceAccount, verification: Verification) -> String {
     testing::set_token("t", verification);
-    match plugin.authenticate(&Credentials { certificate: None, bearer_token: Some("t".to_owned()) }) {
-        Authentication::User(user) => {
+    match plugin.authenticate(&Credentials { bearer_token: Some("t".to_owned()), ..Credentials::default() }) {
+        Authentication::User(user) | Authentication::UserFor(user, _) => {
             let extra = user.extra.iter().map(|(key, values)| format!("{}={}", key.rsplit('/').next().unwrap_or(key), values.join("+")));
             format!("{} {} {} {}", user.name, user.uid, user.groups.join(","), extra.collect::<Vec<_>>().join(","))
         }
@@ -110,6 +110,40 @@ fn bound_tokens() {
     ];
     for (at, (verification, want)) in rows.into_iter().enumerate() {
         assert_eq!(answer(&ServiceAccount::default(), verification), want, "row {at}");
+    }
+}
+
+#[test]
+fn audiences() {
+    cluster();
+    let met = |of_token: Value, asked: &[&str]| {
+        let kubernetes = json!({"namespace": "ns", "serviceaccount": {"name": "robot", "uid": "u1"}});
+        let claims = json!({"iss": "https://kubernetes.default.svc", "aud": of_token, "exp": NOW + 10, "kubernetes.io": kubernetes,
+            "sub": "system:serviceaccount:ns:robot"});
+        testing::set_token("t", of(claims));
+        let audiences = asked.iter().map(|audience| (*audience).to_owned()).collect();
+        let credentials = Credentials { bearer_token: Some("t".to_owned()), audiences, ..Credentials::default() };
+        match ServiceAccount::default().authenticate(&credentials) {
+            Authentication::UserFor(_, met) => met.join(" "),
+            other => format!("{other:?}"),
+        }
+    };
+    let refused = |of_token: &str, asked: &str| {
+        format!("{:?}", Authentication::Rejected(format!("token audiences [{of_token}] is invalid for the target audiences [{asked}]")))
+    };
+    let ours = r#""https://kubernetes.default.svc" "api""#;
+    let rows = [
+        (json!(["api"]), &[][..], "api".to_owned()),
+        (json!(["api", "x"]), &[], "api".to_owned()),
+        (json!([]), &[], "https://kubernetes.default.svc api".to_owned()),
+        (json!(["x", "y"]), &["y", "x", "z"], "x y".to_owned()),
+        (json!(["x"]), &[], refused(r#""x""#, ours)),
+        (json!(["api"]), &["x"], refused(r#""api""#, r#""x""#)),
+        (json!([]), &["x"], refused(ours, r#""x""#)),
+        (json!([]), &["api"], "api".to_owned()),
+    ];
+    for (of_token, asked, want) in rows {
+        assert_eq!(met(of_token.clone(), asked), want, "{of_token} {asked:?}");
     }
 }
 

@@ -79,7 +79,7 @@ mod tests {
             ("t4", None),
         ];
         for (token, want) in rows {
-            let answer = plugin.authenticate(&Credentials { certificate: None, bearer_token: Some(token.to_owned()) });
+            let answer = plugin.authenticate(&Credentials { bearer_token: Some(token.to_owned()), ..Credentials::default() });
             let text = match answer {
                 Authentication::User(user) => Some(format!("{} {} {}", user.name, user.uid, user.groups.join(","))),
                 _ => None,

@@ -43,7 +43,7 @@ mod tests {
             chain_error: chain_error.map(str::to_owned),
             ..PeerCertificate::default()
         };
-        Credentials { certificate: Some(certificate), bearer_token: None }
+        Credentials { certificate: Some(certificate), ..Credentials::default() }
     }
 
     #[test]

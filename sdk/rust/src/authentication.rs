@@ -26,6 +26,8 @@ pub struct Credentials {
     pub certificate: Option<PeerCertificate>,
     /// `Authorization: Bearer …`, without the scheme.
     pub bearer_token: Option<String>,
+    /// Whom the credentials must be meant for: those that a TokenReview names. Empty: this server.
+    pub audiences: Vec<String>,
 }
 
 /// An authenticator's answer.
@@ -33,6 +35,8 @@ pub struct Credentials {
 pub enum Authentication {
     /// This is who it is.
     User(UserInfo),
+    /// The same, by a token that says whom it is meant for: those of the audiences asked for that are among them, at least one.
+    UserFor(UserInfo, Vec<String>),
     /// Nothing here that this plugin knows; the next is asked.
     NoOpinion,
     /// There is something, and it is not valid. The words go to the log, not to the client; the next is asked.

@@ -56,10 +56,14 @@ where
             sha256: peer.sha256,
             chain_error: peer.chain_error,
         };
-        let credentials =
-            authentication::Credentials { certificate: credentials.certificate.map(certificate), bearer_token: credentials.bearer_token };
+        let credentials = authentication::Credentials {
+            certificate: credentials.certificate.map(certificate),
+            bearer_token: credentials.bearer_token,
+            audiences: credentials.audiences,
+        };
         match T::with(|plugin| plugin.authenticate(&credentials)) {
             Authentication::User(user) => authenticator_export::Authentication::User(user_out(user)),
+            Authentication::UserFor(user, audiences) => authenticator_export::Authentication::UserFor((user_out(user), audiences)),
             Authentication::NoOpinion => authenticator_export::Authentication::NoOpinion,
             Authentication::Rejected(why) => authenticator_export::Authentication::Rejected(why),
         }

@@ -18,6 +18,7 @@ fn credentials() -> Credentials {
             chain_error: None,
         })),
         bearer_token: Some("secret".into()),
+        audiences: Vec::new(),
     }
 }
 

@@ -73,14 +73,19 @@ async fn token(parts: &Parts, review: &mut Value) -> Result<(), Status> {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
     }
     let audiences: Vec<String> = strings(review.pointer("/spec/audiences"));
-    let credentials = Credentials { certificate: None, bearer_token: Some(token) };
-    review["status"] = match parts.authenticator.authenticate(&credentials).await {
-        Ok(Authentication::User(user)) if !user.groups.iter().any(|group| group == "system:unauthenticated") => {
+    let credentials = Credentials { certificate: None, bearer_token: Some(token), audiences: audiences.clone() };
+    let ours = parts.token_signer.as_ref().map(|signer| signer.audiences()).unwrap_or_default();
+    let answer = match parts.authenticator.authenticate(&credentials).await {
+        // Who says nothing of audiences speaks for this server's.
+        Ok(Authentication::User(user)) => Ok(Authentication::UserFor(user, ours)),
+        answer => answer,
+    };
+    review["status"] = match answer {
+        Ok(Authentication::UserFor(user, met)) if is_known(&user) && meets(&audiences, &met) => {
             let mut status = json!({ "authenticated": true, "user": user_json(&user) });
-            let served = parts.token_signer.as_ref().map(|signer| signer.audiences()).unwrap_or_default();
-            let answered: Vec<&String> = served.iter().filter(|audience| audiences.is_empty() || audiences.contains(audience)).collect();
-            if !answered.is_empty() {
-                status["audiences"] = json!(answered);
+            let met: Vec<&String> = met.iter().filter(|audience| audiences.is_empty() || audiences.contains(audience)).collect();
+            if !met.is_empty() {
+                status["audiences"] = json!(met);
             }
             status
         }
@@ -93,6 +98,15 @@ async fn token(parts: &Parts, review: &mut Value) -> Result<(), Status> {
         spec.remove("token");
     }
     Ok(())
+}
+
+fn is_known(user: &UserInfo) -> bool {
+    !user.groups.iter().any(|group| group == "system:unauthenticated")
+}
+
+/// Whether the credentials are meant for somebody who was asked for. A plugin that did not look at that is not believed.
+fn meets(asked: &[String], met: &[String]) -> bool {
+    asked.is_empty() || met.iter().any(|audience| asked.contains(audience))
 }
 
 async fn rules(request: &Authorized, review: &mut Value) -> Result<(), Status> {

@@ -26,13 +26,13 @@ pub fn credentials(headers: &HeaderMap, certificate: Option<Arc<PeerCertificate>
         Some(token) if bearer => Some(token.to_owned()),
         _ => None,
     };
-    Credentials { certificate, bearer_token }
+    Credentials { certificate, bearer_token, audiences: Vec::new() }
 }
 
 /// Asks the authenticators. Nobody knowing the client, a refusal and a fault are all the same 401 to it: what went wrong is in the log.
 pub async fn authenticate(authenticator: &dyn Authenticator, credentials: &Credentials) -> Result<Arc<UserInfo>, Status> {
     match authenticator.authenticate(credentials).await {
-        Ok(Authentication::User(user)) => Ok(Arc::new(user)),
+        Ok(Authentication::User(user) | Authentication::UserFor(user, _)) => Ok(Arc::new(user)),
         Ok(Authentication::NoOpinion) => Err(Status::unauthorized()),
         Ok(Authentication::Rejected(why)) => {
             tracing::info!(why, "unable to authenticate the request");
