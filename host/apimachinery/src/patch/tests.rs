@@ -24,6 +24,7 @@ const fn merged_by(name: &'static str, kind: FieldType, key: &'static str) -> Fi
         list_map_keys: Cow::Borrowed(&[]),
         patch_merge_key: if key.is_empty() { None } else { Some(Cow::Borrowed(key)) },
         patch_merge: true,
+        patch_replace: false,
         patch_retain_keys: false,
         atomic: false,
         default: None,
