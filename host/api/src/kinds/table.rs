@@ -430,7 +430,25 @@ static KINDS: &[Kind] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::GarbageCollectionPolicy;
     use crate::tables;
+
+    #[test]
+    fn deletion() {
+        for (group, kind, policy) in [
+            ("", "ReplicationController", GarbageCollectionPolicy::Orphan),
+            (BATCH, "Job", GarbageCollectionPolicy::Orphan),
+            (BATCH, "CronJob", GarbageCollectionPolicy::Background),
+            (APPS, "Deployment", GarbageCollectionPolicy::Background),
+        ] {
+            assert_eq!(find(group, kind).default_garbage_collection_policy(), policy, "{kind}");
+        }
+        let classes = find("scheduling.k8s.io", "PriorityClass");
+        for (name, refused) in [("system-node-critical", true), ("system-cluster-critical", true), ("mine", false)] {
+            assert_eq!(classes.refuses_deletion(name).is_some(), refused, "{name}");
+        }
+        assert_eq!(find("", "Pod").refuses_deletion("system-node-critical"), None);
+    }
 
     #[test]
     fn every_row_is_a_kind_and_stands_there_once() {

@@ -654,3 +654,47 @@ pub(crate) fn validate_event_update(resource: &Resource, object: &Value, old: &V
     root.child("reportingInstance").immutable(&before.child("reportingInstance"), &mut errors);
     errors
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tables;
+
+    #[test]
+    fn events_are_judged_by_the_version_asked_for() {
+        let event = |more: Value| {
+            let mut event = json!({
+                "metadata": { "name": "e", "namespace": "n", "resourceVersion": "1" }, "involvedObject": { "namespace": "n" }, "source": {},
+                "eventTime": "2020-01-01T00:00:00.000001Z", "firstTimestamp": null, "reportingComponent": "c", "reportingInstance": "i",
+                "action": "A", "reason": "R", "message": "m", "type": "Normal",
+            });
+            event.as_object_mut().zip(more.as_object()).map(|(event, more)| event.extend(more.clone()));
+            event
+        };
+        let fields = |errors: Errors| errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>().join(" ");
+        let core = tables::find("", "v1", "events").expect("events");
+        let strict = tables::find("events.k8s.io", "v1", "events").expect("events");
+        for (more, by_core, by_strict) in [
+            (json!({}), "", ""),
+            (json!({ "reportingComponent": "/" }), "reportingComponent", "reportingController"),
+            (json!({ "type": "Odd", "count": 1, "source": { "host": "h" } }), "", "type count source"),
+            (json!({ "firstTimestamp": "2020-01-01T00:00:00Z" }), "", "firstTimestamp"),
+        ] {
+            let dedup = |mut list: Vec<&str>| {
+                list.dedup();
+                list.join(" ")
+            };
+            let found = [core, strict].map(|resource| fields(validate_event(resource, &event(more.clone()))));
+            assert_eq!(found.each_ref().map(|list| dedup(list.split(' ').collect())), [by_core, by_strict], "{more}");
+        }
+        for (more, by_strict) in
+            [(json!({ "reason": "S" }), "reason reason"), (json!({ "message": "n", "related": {} }), "message related")]
+        {
+            let (old, new) = (event(json!({})), event(more));
+            assert_eq!(fields(validate_event_update(core, &new, &old)), "");
+            assert_eq!(fields(validate_event_update(strict, &new, &old)), by_strict);
+        }
+    }
+}
