@@ -166,10 +166,11 @@ impl Types<'_> {
         let option = |value: Option<&str>| value.map_or("None".to_owned(), |value| format!("Some(Text::Borrowed({value:?}))"));
         format!(
             "Field {{ name: Text::Borrowed({name:?}), kind: {kind}, required: {required}, list_type: ListType::{list_type}, \
-             list_map_keys: Cow::Borrowed(&[{}]), patch_merge_key: {}, patch_merge: {}, patch_retain_keys: {}, atomic: {atomic}, default: {} }}",
+             list_map_keys: Cow::Borrowed(&[{}]), patch_merge_key: {}, patch_merge: {}, patch_replace: {}, patch_retain_keys: {}, atomic: {atomic}, default: {} }}",
             keys.join(", "),
             option(merge_key),
             strategies.contains(&"merge"),
+            strategies.contains(&"replace"),
             strategies.contains(&"retainKeys"),
             option(default),
         )

@@ -1,6 +1,7 @@
 //! The built-in kinds: a table generated at build time, and one file for each kind that has behaviour of its own.
 
 pub mod bootstrap;
+pub mod capabilities;
 pub mod convert;
 pub mod discovery;
 pub mod kinds;

@@ -35,7 +35,8 @@ pub struct Context<'a> {
     pub extra: &'a [(String, Vec<String>)],
 }
 
-/// The behaviour of a kind. All objects are complete JSON objects of `resource`'s version, type-checked by the decoder.
+/// The behaviour of a kind. All objects are complete JSON objects of `resource`'s version, type-checked by the decoder; validation
+/// alone is shown the stored version's object and the `resource` that was asked for, which a few rules tell apart.
 pub trait Strategy: Sync + Send {
     /// Fills in what upstream's `SetDefaults_*` fill in. Idempotent. Runs on every decoded request body and on what is read
     /// from the store.
@@ -86,6 +87,11 @@ pub trait Strategy: Sync + Send {
     /// For a DELETE that does not say what becomes of dependents.
     fn default_garbage_collection_policy(&self) -> GarbageCollectionPolicy {
         GarbageCollectionPolicy::Background
+    }
+
+    /// Why this object may not be deleted by its name.
+    fn refuses_deletion(&self, _name: &str) -> Option<&'static str> {
+        None
     }
 
     /// How many seconds the object stays, marked as deleted, before it goes. `None`: the kind is deleted at once.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use wasmgate_api::strategy::Context;
-use wasmgate_api::{Resource, kinds, tables};
+use wasmgate_api::{Resource, convert, kinds, tables};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/oracle/cases");
 const NOW: &str = "2026-01-01T00:00:00Z";
@@ -124,6 +124,17 @@ fn requested(step: &Value, target: &Target, old: Option<&Value>) -> Option<Value
     Some(object)
 }
 
+/// Validation is shown the version that is stored.
+fn as_stored(resource: &'static Resource, object: &Value) -> Value {
+    let stored = tables::stored(resource);
+    if std::ptr::eq(stored, resource) {
+        return object.clone();
+    }
+    let mut object = convert::convert(object.clone(), &stored.gvk);
+    kinds::strategy(stored).default(stored, &mut object);
+    object
+}
+
 fn causes(status: &Value) -> Vec<(String, String, String)> {
     let text = |cause: &Value, name: &str| cause[name].as_str().unwrap_or_default().to_owned();
     let list = status.pointer("/details/causes").and_then(Value::as_array).into_iter().flatten();
@@ -193,17 +204,17 @@ fn check(case: &str, target: &Target, mut object: Value, old: Option<&Value>, an
         (None, "") => {
             strategy.prepare_for_create(resource, &mut object);
             strategy.stamp(resource, &mut object, None, &context);
-            strategy.validate(resource, &object)
+            strategy.validate(resource, &as_stored(resource, &object))
         }
         (Some(old), "") => {
             strategy.prepare_for_update(resource, &mut object, old);
             strategy.stamp(resource, &mut object, Some(old), &context);
-            strategy.validate_update(resource, &object, old)
+            strategy.validate_update(resource, &as_stored(resource, &object), &as_stored(resource, old))
         }
         (Some(old), subresource) if resource.subresource(subresource).is_some_and(|sub| sub.gvk == resource.gvk) => {
             strategy.prepare_for_subresource_update(resource, subresource, &mut object, old);
             strategy.stamp(resource, &mut object, Some(old), &context);
-            strategy.validate_subresource_update(resource, subresource, &object, old)
+            strategy.validate_subresource_update(resource, subresource, &as_stored(resource, &object), &as_stored(resource, old))
         }
         _ => return,
     };

@@ -6,6 +6,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde_json::Value;
+
 /// Digits that upstream reads into an integer before it turns to big numbers.
 const FAST_DIGITS_MAX: usize = 18;
 /// Digits of a number that is read at all.
@@ -174,6 +176,18 @@ impl Quantity {
         Self::slow(&parts, base, exponent, format)
     }
 
+    /// Reads a JSON value: a string, or a number.
+    pub fn of_json(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Self::parse(text).ok(),
+            Value::Number(number) => match number.as_f64() {
+                Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 => Self::parse(&format!("{float:.0}")).ok(),
+                _ => Self::parse(&number.to_string()).ok(),
+            },
+            _ => None,
+        }
+    }
+
     /// Few digits, and no binary fraction: exact, and kept as written where the digits are canonical.
     fn fast(text: &str, parts: &Parts<'_>, base: u32, exponent: i32, format: Format) -> Option<Self> {
         let count = parts.whole.len() + parts.fraction.len();
@@ -263,6 +277,11 @@ impl Quantity {
     /// Whether it is nothing.
     pub fn is_zero(&self) -> bool {
         self.value == 0
+    }
+
+    /// Whether it is a whole number of units.
+    pub fn is_whole(&self) -> bool {
+        self.whole().is_some()
     }
 
     /// -1, 0 or 1.
@@ -487,5 +506,18 @@ mod tests {
         }
         assert_eq!((q("1500m").value(), q("1500m").milli_value(), q("-1500m").value()), (2, 1500, -2));
         assert_eq!((q("1e30").value(), q("-1e30").value()), (i64::MAX, i64::MIN));
+        for (text, whole) in [("1", true), ("1500m", false), ("0.5Ki", true), ("1e30", true), ("0", true)] {
+            assert_eq!(q(text).is_whole(), whole, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_values() {
+        for (json, text) in
+            [("\"1.5\"", Some("1500m")), ("2", Some("2")), ("1.5", Some("1500m")), ("2.0", Some("2")), ("\"x\"", None), ("{}", None)]
+        {
+            let value: Value = serde_json::from_str(json).expect(json);
+            assert_eq!(Quantity::of_json(&value).map(|quantity| quantity.to_string()).as_deref(), text, "{json}");
+        }
     }
 }

@@ -69,6 +69,8 @@ pub struct Field {
     pub patch_merge_key: Option<Text>,
     /// `x-kubernetes-patch-strategy` contains `merge`.
     pub patch_merge: bool,
+    /// `x-kubernetes-patch-strategy` is `replace`: a strategic merge puts the patch's object in the place of the old.
+    pub patch_replace: bool,
     /// `x-kubernetes-patch-strategy` contains `retainKeys`.
     pub patch_retain_keys: bool,
     /// `x-kubernetes-map-type: atomic` on the field itself.
@@ -88,6 +90,7 @@ impl Field {
             list_map_keys: Cow::Borrowed(&[]),
             patch_merge_key: None,
             patch_merge: false,
+            patch_replace: false,
             patch_retain_keys: false,
             atomic: false,
             default: None,

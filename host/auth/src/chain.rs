@@ -43,9 +43,9 @@ impl<A: Authenticator + ?Sized> Authenticator for AuthenticatorChain<A> {
                 Err(found) => fault = fault.or(Some(found)),
             }
         }
-        // A token that nobody knows is a wrong token, not the absence of one.
-        if rejections.is_empty() && fault.is_none() && credentials.bearer_token.is_some() {
-            rejections.push("invalid bearer token".into());
+        // A token that nobody knows is a wrong token, not the absence of one. Upstream's own token is asked first, and says so too.
+        if credentials.bearer_token.is_some() && (fault.is_none() || !rejections.is_empty()) {
+            rejections.insert(0, "invalid bearer token".into());
         }
         if !rejections.is_empty() {
             return Ok(Authentication::Rejected(aggregate(rejections).unwrap_or_default()));
@@ -182,10 +182,10 @@ mod tests {
             (&[User("jane"), User("john")], false, "jane [\"system:authenticated\"]"),
             (&[Rejects("expired"), User("jane")], true, "jane [\"system:authenticated\"]"),
             (&[Rejects("expired"), Nothing], false, "rejected: expired"),
-            (&[Rejects("expired"), Rejects("expired"), Rejects("old")], true, "rejected: [expired, old]"),
+            (&[Rejects("expired"), Rejects("expired"), Rejects("old")], true, "rejected: [invalid bearer token, expired, old]"),
             (&[Faults], false, "fault: plugin broken: trap"),
             (&[Faults, User("jane")], false, "jane [\"system:authenticated\"]"),
-            (&[Faults, Rejects("expired")], true, "rejected: expired"),
+            (&[Faults, Rejects("expired")], true, "rejected: [invalid bearer token, expired]"),
         ];
         for (links, token, expected) in cases {
             assert_eq!(authenticated(links, *token), *expected);

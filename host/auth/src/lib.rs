@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use forbidden::forbidden;
+pub use forbidden::{forbidden, sanitized};
 
 /// A user, as an authenticator names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

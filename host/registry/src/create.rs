@@ -85,7 +85,7 @@ impl Registry {
         let name = object::name(&object).to_owned();
         // Before validation: upstream's words about an address come before those about the rest.
         let also = self.hooks.before_write(self, request, &mut object, None).await?;
-        let errors = strategy.validate(resource, &object);
+        let errors = strategy.validate(&request.requested, &object);
         if !errors.is_empty() {
             return Err(Status::invalid(&group_kind(request), &name, &errors));
         }

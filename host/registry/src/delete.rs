@@ -46,6 +46,9 @@ enum Step {
 impl Registry {
     /// Deletes one object, or marks it as deleted.
     pub async fn delete(&self, request: &Request, options: &DeleteOptions) -> Result<Deleted, Status> {
+        if let Some(why) = strategy(&request.resource).refuses_deletion(&request.name) {
+            return Err(Status::forbidden(&request.group_resource(), &request.name, why));
+        }
         self.delete_as(request, options, true).await
     }
 
@@ -137,7 +140,8 @@ impl Registry {
         let mut gone: Vec<Arc<Object>> = Vec::with_capacity(found.objects.len());
         for object in found.objects {
             let one = Request { namespace: object.namespace().to_owned(), name: object.name().to_owned(), ..request.clone() };
-            match self.delete(&one, options).await {
+            // A collection goes as a whole: what may not be deleted by its name goes with it, as upstream has it.
+            match self.delete_as(&one, options, true).await {
                 Ok(_) => gone.push(object),
                 Err(status) if status.code == 404 => {}
                 Err(status) => return Err(status),

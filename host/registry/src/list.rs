@@ -109,14 +109,22 @@ fn page(list: &ListRequest, snapshot: &Snapshot, after: Option<&str>, scope_len:
     let mut selected = list.predicate.select_after(snapshot, after);
     let objects: Vec<Arc<Object>> =
         if list.limit == 0 { selected.by_ref().cloned().collect() } else { selected.by_ref().take(list.limit).cloned().collect() };
-    let more = list.limit > 0 && selected.next().is_some();
-    // One was taken to see whether there are more.
-    let remaining = (more && !list.selective).then(|| selected.count() as u64 + 1);
+    // Whether there are more keys, not whether one of them is selected: upstream stops looking when the page is full.
+    let last = objects.last().filter(|_| list.limit > 0 && objects.len() >= list.limit);
+    let more = last.is_some_and(|last| list.predicate.name.is_none() && is_followed(&snapshot.objects, last.key(), scope_len));
+    let remaining = (more && !list.selective).then(|| selected.count() as u64);
     let continue_token = objects
         .last()
         .filter(|_| more)
         .map(|last| ContinueToken { revision: Some(snapshot.revision), after: last.key()[scope_len..].to_owned() }.encode());
     ListResult { objects, revision: snapshot.revision, continue_token, remaining }
+}
+
+/// Whether another key comes after this one, in the same namespace where only one is listed (`scope_len` bytes of the key).
+fn is_followed<T: Clone>(objects: &imbl::OrdMap<Arc<str>, T>, key: &Arc<str>, scope_len: usize) -> bool {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let after = (Excluded(key.clone()), Unbounded::<Arc<str>>);
+    objects.range(after).next().is_some_and(|(next, _)| next.starts_with(&key[..scope_len]))
 }
 
 /// The state that the first page was read from is gone. The answer carries a token that goes on with the state of now.
@@ -134,4 +142,20 @@ fn expired_continue(status: Status, token: &Option<ContinueToken>, scope: &str) 
         .as_ref()
         .map(|token| ContinueToken { revision: None, after: token.after[scope.len().min(token.after.len())..].to_owned() }.encode());
     expired
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_the_last_where_no_key_follows_in_its_scope() {
+        let keys = ["a/x", "a/y", "a-b/x", "b/x"].map(|key| (Arc::<str>::from(key), ()));
+        let objects: imbl::OrdMap<Arc<str>, ()> = keys.into_iter().collect();
+        for (key, scope, followed) in
+            [("a/x", "a/", true), ("a/y", "a/", false), ("a/y", "", true), ("b/x", "", false), ("a-b/x", "a-b/", false)]
+        {
+            assert_eq!(is_followed(&objects, &key.into(), scope.len()), followed, "{key} in {scope:?}");
+        }
+    }
 }

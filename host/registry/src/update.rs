@@ -101,9 +101,9 @@ impl Registry {
         // Before validation: upstream's words about an address come before those about the rest.
         let also = self.hooks.before_write(self, request, &mut object, Some(old)).await?;
         let errors = if whole {
-            strategy.validate_update(resource, &object, old)
+            strategy.validate_update(&request.requested, &object, old)
         } else {
-            strategy.validate_subresource_update(resource, &request.subresource, &object, old)
+            strategy.validate_subresource_update(&request.requested, &request.subresource, &object, old)
         };
         if !errors.is_empty() {
             return Err(Status::invalid(&group_kind(request), &request.name, &errors));

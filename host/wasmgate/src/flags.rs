@@ -150,7 +150,7 @@ pub struct Flags {
     #[arg(long, value_name = "PORTS", default_value = "30000-32767", value_parser = values::port_range, help_heading = CLUSTER)]
     pub service_node_port_range: RangeInclusive<u16>,
     /// Allows privileged containers
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true",
           value_parser = values::boolean, action = ArgAction::Set, help_heading = CLUSTER)]
     pub allow_privileged: bool,
 

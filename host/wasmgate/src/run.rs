@@ -36,6 +36,7 @@ const DRAIN_DURATION_MAX: Duration = Duration::from_secs(60);
 /// because it knows the port; nothing is accepted before the kubeconfig is there, the caches are filled and the plugins have loaded.
 pub async fn run(config: Config) -> Result<(), Failure> {
     let mut signalled = signals::listen()?;
+    api::capabilities::set_allow_privileged(config.allow_privileged);
     let pki = Pki::load(&config, jiff::Timestamp::now())?;
     let listener = Server::bind(config.listen, tls(&pki)?, Limits::default())?;
     let address = listener.local_addr();

@@ -63,12 +63,14 @@ impl Status {
         self
     }
 
-    /// One cause more. An empty field is left out.
+    /// One cause more. An empty message and an empty field are left out.
     #[must_use]
     pub fn cause(mut self, reason: &str, message: impl Into<String>, field: &str) -> Self {
-        let mut cause = json!({"reason": reason, "message": message.into()});
-        if !field.is_empty() {
-            cause["field"] = json!(field);
+        let mut cause = json!({"reason": reason});
+        for (key, value) in [("message", message.into()), ("field", field.to_owned())] {
+            if !value.is_empty() {
+                cause[key] = json!(value);
+            }
         }
         match &mut self.0["details"]["causes"] {
             Value::Array(causes) => causes.push(cause),

@@ -13,7 +13,6 @@ mod flowcontrol;
 mod networking;
 mod pod;
 mod pod_template;
-pub mod quantity;
 mod rbac;
 mod service;
 pub mod shape;
@@ -103,6 +102,8 @@ pub(crate) struct Kind {
     validate_subresource: ValidateSubresource,
     warnings: Warnings,
     grace_period_seconds: fn(&Value, Option<i64>) -> Option<i64>,
+    garbage_collection: GarbageCollectionPolicy,
+    refuses_deletion: fn(&str) -> Option<&'static str>,
 }
 
 impl Kind {
@@ -133,6 +134,8 @@ impl Kind {
             },
             warnings: |_, _, _| Vec::new(),
             grace_period_seconds: |_, _| None,
+            garbage_collection: GarbageCollectionPolicy::Background,
+            refuses_deletion: |_| None,
         }
     }
 
@@ -198,6 +201,17 @@ impl Kind {
 
     const fn grace(mut self, grace: fn(&Value, Option<i64>) -> Option<i64>) -> Self {
         self.grace_period_seconds = grace;
+        self
+    }
+
+    /// Deletion leaves dependents alone, as it did before there was garbage collection.
+    const fn orphans_dependents(mut self) -> Self {
+        self.garbage_collection = GarbageCollectionPolicy::Orphan;
+        self
+    }
+
+    const fn refuses_deletion(mut self, why: fn(&str) -> Option<&'static str>) -> Self {
+        self.refuses_deletion = why;
         self
     }
 }
@@ -301,7 +315,11 @@ impl Strategy for Kind {
     }
 
     fn default_garbage_collection_policy(&self) -> GarbageCollectionPolicy {
-        GarbageCollectionPolicy::Background
+        self.garbage_collection
+    }
+
+    fn refuses_deletion(&self, name: &str) -> Option<&'static str> {
+        (self.refuses_deletion)(name)
     }
 
     fn grace_period_seconds(&self, object: &Value, asked: Option<i64>) -> Option<i64> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use apimachinery::quantity::Quantity;
 use serde_json::{Value, json};
 
 use super::pod_template;
-use super::quantity::Quantity;
 use super::value::{entries, has, if_nil, int, list, list_mut, object_at, object_mut, remove, restore, set, some, text};
 use crate::Resource;
 
@@ -49,12 +49,17 @@ pub(super) fn aggregate(spec: &Value, which: &str) -> BTreeMap<String, Quantity>
     type Sums = BTreeMap<String, Quantity>;
     fn add(to: &mut Sums, more: &Sums) {
         for (name, quantity) in more {
-            let sum = to.get(name).map_or(*quantity, |sum| sum.plus(*quantity));
-            to.insert(name.clone(), sum);
+            to.entry(name.clone()).or_insert(Quantity::ZERO).add(quantity);
+        }
+    }
+    fn raise(to: &mut Sums, name: String, quantity: Quantity) {
+        let most = to.entry(name).or_insert(Quantity::ZERO);
+        if *most < quantity {
+            *most = quantity;
         }
     }
     let of = |container: &Value| -> Sums {
-        entries(&container["resources"], which).filter_map(|(name, value)| Some((name.clone(), Quantity::of_value(value)?))).collect()
+        entries(&container["resources"], which).filter_map(|(name, value)| Some((name.clone(), Quantity::of_json(value)?))).collect()
     };
     let mut sums = Sums::new();
     for container in list(spec, "containers") {
@@ -71,13 +76,11 @@ pub(super) fn aggregate(spec: &Value, which: &str) -> BTreeMap<String, Quantity>
             add(&mut these, &sidecars);
         }
         for (name, quantity) in these {
-            let most = init.get(&name).map_or(quantity, |most: &Quantity| (*most).max(quantity));
-            init.insert(name, most);
+            raise(&mut init, name, quantity);
         }
     }
     for (name, quantity) in init {
-        let most = sums.get(&name).map_or(quantity, |most| (*most).max(quantity));
-        sums.insert(name, most);
+        raise(&mut sums, name, quantity);
     }
     sums
 }
@@ -200,11 +203,10 @@ pub(crate) fn qos_class(spec: &Value) -> &'static str {
         let mut both = 0;
         for (which, sums) in [("requests", &mut requests), ("limits", &mut limits)] {
             for (name, value) in entries(resources, which) {
-                let Some(quantity) = Quantity::of_value(value).filter(|quantity| *quantity > Quantity::ZERO) else { continue };
+                let Some(quantity) = Quantity::of_json(value).filter(|quantity| *quantity > Quantity::ZERO) else { continue };
                 if matches!(name.as_str(), "cpu" | "memory") {
                     both += i32::from(which == "limits");
-                    let sum = sums.get(name).map_or(quantity, |sum| sum.plus(quantity));
-                    sums.insert(name.clone(), sum);
+                    sums.entry(name.clone()).or_insert(Quantity::ZERO).add(&quantity);
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! What pods, and the templates of all workloads, have in common: the defaults of a pod's spec.
 
+use apimachinery::quantity::Quantity;
 use serde_json::{Value, json};
 
-use super::quantity::Quantity;
 use super::value::{flag, has, if_nil, if_zero, list_mut, object_mut, set, text};
 
 /// The three lists of containers in a spec.
@@ -137,7 +137,10 @@ pub(super) fn default_resources(resources: &mut Value) {
 /// Rounds each quantity of a map up to thousandths.
 pub(super) fn round_up_quantities(value: &mut Value, name: &str) {
     for (_, quantity) in value.get_mut(name).and_then(Value::as_object_mut).into_iter().flatten() {
-        if let Some(rounded) = quantity.as_str().and_then(Quantity::parse).and_then(|quantity| quantity.rounded_up_to_millis()) {
+        let Some(given) = Quantity::of_json(quantity) else { continue };
+        let mut rounded = given.clone();
+        rounded.round_up(-3);
+        if rounded != given {
             *quantity = Value::String(rounded.to_string());
         }
     }

@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use apimachinery::quantity::Quantity;
 use apimachinery::schema::{FieldType, Schema};
 use serde_json::{Map, Value};
-
-use super::quantity::Quantity;
 
 /// When a field is there, beyond what its type says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +184,7 @@ fn is_zero(value: &Value) -> bool {
 fn normalize_scalar(kind: &FieldType, value: &mut Value) {
     match kind {
         FieldType::Quantity => {
-            if let Some(text) = Quantity::of_value(value).map(|quantity| quantity.to_string())
+            if let Some(text) = Quantity::of_json(value).map(|quantity| quantity.to_string())
                 && value.as_str() != Some(&text)
             {
                 *value = Value::String(text);

@@ -56,6 +56,11 @@ fn prepare_lease(_: &Resource, lease: &mut Value, old: Option<&Value>) {
     }
 }
 
+/// `PriorityClass`: pods of the system rely on these two.
+fn protected_priority_class(name: &str) -> Option<&'static str> {
+    matches!(name, "system-node-critical" | "system-cluster-critical").then_some("this is a system priority class and cannot be deleted")
+}
+
 const SPEC: Generation = Generation::From1(spec);
 
 const APPS: &str = "apps";
@@ -149,6 +154,7 @@ static KINDS: &[Kind] = &[
     Kind::new("", "ReplicationController")
         .status(StatusMetadata::Free)
         .generation(SPEC)
+        .orphans_dependents()
         .default(workload::default_replication_controller)
         .validate(check::workload::validate_replication_controller)
         .validate_update(check::workload::validate_replication_controller_update)
@@ -196,6 +202,7 @@ static KINDS: &[Kind] = &[
     Kind::new(BATCH, "Job")
         .status(StatusMetadata::Free)
         .generation(SPEC)
+        .orphans_dependents()
         .default(workload::default_job)
         .prepare(workload::prepare_job)
         .validate(check::job::validate)
@@ -303,6 +310,7 @@ static KINDS: &[Kind] = &[
         .validate_update(check::policy::validate_runtime_class_update),
     Kind::new("scheduling.k8s.io", "PriorityClass")
         .generation(Generation::From1(never))
+        .refuses_deletion(protected_priority_class)
         .default(|_, class| value::if_nil(class, "preemptionPolicy", "PreemptLowerPriority"))
         .validate(check::policy::validate_priority_class)
         .validate_update(check::policy::validate_priority_class_update),
@@ -374,11 +382,32 @@ static KINDS: &[Kind] = &[
         .default(admission::default_binding)
         .validate(check::admission::validate_binding)
         .validate_update(check::admission::validate_binding_update),
-    Kind::new(RESOURCE, "DeviceClass").generation(SPEC),
-    Kind::new(RESOURCE, "ResourceSlice").generation(SPEC).stamp(device::stamp_slice),
-    Kind::new(RESOURCE, "ResourceClaim").status(StatusMetadata::Reset).default(device::default_claim),
-    Kind::new(RESOURCE, "ResourceClaimTemplate").default(device::default_claim_template),
-    Kind::new(RESOURCE, "DeviceTaintRule").status(StatusMetadata::Reset).generation(SPEC).stamp(device::stamp_taint_rule),
+    Kind::new(RESOURCE, "DeviceClass")
+        .generation(SPEC)
+        .validate(check::device::validate_class)
+        .validate_update(check::device::validate_class_update),
+    Kind::new(RESOURCE, "ResourceSlice")
+        .generation(SPEC)
+        .stamp(device::stamp_slice)
+        .validate(check::resource_slice::validate)
+        .validate_update(check::resource_slice::validate_update),
+    Kind::new(RESOURCE, "ResourceClaim")
+        .status(StatusMetadata::Reset)
+        .default(device::default_claim)
+        .validate(check::device::validate_claim)
+        .validate_update(check::device::validate_claim_update)
+        .validate_subresource(check::device::validate_claim_status),
+    Kind::new(RESOURCE, "ResourceClaimTemplate")
+        .default(device::default_claim_template)
+        .validate(check::device::validate_template)
+        .validate_update(check::device::validate_template_update),
+    Kind::new(RESOURCE, "DeviceTaintRule")
+        .status(StatusMetadata::Reset)
+        .generation(SPEC)
+        .stamp(device::stamp_taint_rule)
+        .validate(check::device::validate_taint_rule)
+        .validate_update(check::device::validate_taint_rule_update)
+        .validate_subresource(check::device::validate_taint_rule_status),
     Kind::new("apiregistration.k8s.io", "APIService")
         .status(StatusMetadata::KeepClients)
         .conditional_update()
@@ -401,7 +430,25 @@ static KINDS: &[Kind] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::GarbageCollectionPolicy;
     use crate::tables;
+
+    #[test]
+    fn deletion() {
+        for (group, kind, policy) in [
+            ("", "ReplicationController", GarbageCollectionPolicy::Orphan),
+            (BATCH, "Job", GarbageCollectionPolicy::Orphan),
+            (BATCH, "CronJob", GarbageCollectionPolicy::Background),
+            (APPS, "Deployment", GarbageCollectionPolicy::Background),
+        ] {
+            assert_eq!(find(group, kind).default_garbage_collection_policy(), policy, "{kind}");
+        }
+        let classes = find("scheduling.k8s.io", "PriorityClass");
+        for (name, refused) in [("system-node-critical", true), ("system-cluster-critical", true), ("mine", false)] {
+            assert_eq!(classes.refuses_deletion(name).is_some(), refused, "{name}");
+        }
+        assert_eq!(find("", "Pod").refuses_deletion("system-node-critical"), None);
+    }
 
     #[test]
     fn every_row_is_a_kind_and_stands_there_once() {

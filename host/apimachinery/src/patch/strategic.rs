@@ -72,6 +72,7 @@ enum Shape<'s> {
 struct FieldMeta<'s> {
     shape: Shape<'s>,
     merge: bool,
+    replace: bool,
     merge_key: &'s str,
 }
 
@@ -110,7 +111,7 @@ impl<'s> Shape<'s> {
             return Err(other(format!("unable to find api field in struct {short} for the json field {name:?}")));
         };
         let merge_key = field.patch_merge_key.as_deref().unwrap_or_default();
-        Ok((&field.kind, FieldMeta { shape: shape_of(&field.kind), merge: field.patch_merge, merge_key }))
+        Ok((&field.kind, FieldMeta { shape: shape_of(&field.kind), merge: field.patch_merge, replace: field.patch_replace, merge_key }))
     }
 
     /// The same for a list: the shape is that of its items.
@@ -180,7 +181,7 @@ fn merge_map(mut original: Object, mut patch: Object, shape: Shape<'_>) -> Resul
         let merged = match (original.remove(&key), value) {
             (Some(Value::Object(current)), Value::Object(patch)) => {
                 let (_, meta) = shape.field(&key)?;
-                Some(Value::Object(merge_map(current, patch, meta.shape)?))
+                Some(Value::Object(if meta.replace { patch } else { merge_map(current, patch, meta.shape)? }))
             }
             (Some(Value::Array(current)), Value::Array(patch)) => {
                 let meta = shape.list_field(&key)?;

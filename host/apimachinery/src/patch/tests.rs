@@ -24,11 +24,19 @@ const fn merged_by(name: &'static str, kind: FieldType, key: &'static str) -> Fi
         list_map_keys: Cow::Borrowed(&[]),
         patch_merge_key: if key.is_empty() { None } else { Some(Cow::Borrowed(key)) },
         patch_merge: true,
+        patch_replace: false,
         patch_retain_keys: false,
         atomic: false,
         default: None,
     };
     std::mem::forget(plain);
+    field
+}
+
+const fn replaced(name: &'static str, kind: FieldType) -> Field {
+    let mut field = merged_by(name, kind, "");
+    field.patch_merge = false;
+    field.patch_replace = true;
     field
 }
 
@@ -45,6 +53,7 @@ schemas! {
         merged_by("containers", FieldType::List(&FieldType::Object(SchemaRef::Static(&CONTAINER))), "name"),
         merged_by("finalizers", FieldType::List(&FieldType::String), ""),
         Field::of("replicas", FieldType::Int32),
+        replaced("selector", FieldType::Object(SchemaRef::Static(&STRATEGY))),
         Field::of("strategy", FieldType::Object(SchemaRef::Static(&STRATEGY))),
     }
     META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" {
@@ -265,4 +274,12 @@ fn objections_to_the_patch_and_to_the_object() {
         assert!(patched(patch_type, &original, body, FieldValidation::Ignore).expect(body).strict_errors.is_empty(), "{body}");
         assert_eq!(patched(patch_type, &original, body, FieldValidation::Strict).expect_err(body).code, 422, "{body}");
     }
+}
+
+#[test]
+fn an_object_whose_strategy_is_replace_is_not_merged() {
+    let both = json!({ "type": "a", "max": 1 });
+    let merged =
+        strategic(json!({ "strategy": both, "selector": both }), json!({ "strategy": { "type": "b" }, "selector": { "type": "b" } }));
+    assert_eq!(merged, json!({ "strategy": { "type": "b", "max": 1 }, "selector": { "type": "b" } }).to_string());
 }

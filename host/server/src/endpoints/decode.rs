@@ -20,6 +20,14 @@ pub(crate) fn media_type(request: &Authorized) -> Result<MediaType, Status> {
     })
 }
 
+/// What is posted to `pods/eviction`. Older clients send the version before, which is no longer served, and means the same.
+static EVICTION: GroupVersionKind = GroupVersionKind::of("policy", "v1", "Eviction");
+const OLDER_EVICTION_VERSION: &str = "v1beta1";
+
+fn is_older_eviction(kind: &GroupVersionKind) -> bool {
+    kind.kind == EVICTION.kind && kind.group == EVICTION.group && kind.version == OLDER_EVICTION_VERSION
+}
+
 /// A create's or update's body: whole, of the kind that the path takes, with defaults, in the version asked for.
 pub(crate) fn object(
     scope: &Scope,
@@ -30,13 +38,15 @@ pub(crate) fn object(
 ) -> Result<Value, Status> {
     let expected = scope.kind();
     let schema = tables::schema_of(expected).ok_or_else(|| not_served_yet(scope))?;
-    let decoded =
-        codec::decode(body, media_type, expected, &schema, &tables::schema_of).map_err(|error| error.into_status(expected, body))?;
+    let schema_of = |kind: &GroupVersionKind| tables::schema_of(if is_older_eviction(kind) { &EVICTION } else { kind });
+    let decoded = codec::decode(body, media_type, expected, &schema, &schema_of).map_err(|error| error.into_status(expected, body))?;
     let wording =
         |error: &str| format!("{} in version \"{}\" cannot be handled as a {}: {error}", expected.kind, expected.version, expected.kind);
     let mut object = judged(request, decoded, options.field_validation_directive(), |error| Status::bad_request(wording(error)))?;
     let found = object.get("apiVersion").and_then(Value::as_str).and_then(GroupVersion::parse).unwrap_or_else(|| expected.group_version());
-    if found != expected.group_version() {
+    if *expected == EVICTION && found.version == OLDER_EVICTION_VERSION {
+        object["apiVersion"] = expected.api_version().into();
+    } else if found != expected.group_version() {
         return Err(codec::version_mismatch(&found, &expected.group_version()));
     }
     default(scope, &mut object);

@@ -1,12 +1,12 @@
-//! What the user may do: a request's attributes as authorizers see them, and a refusal in upstream's words.
+//! What the user may do: a request's attributes as authorizers see them.
 
 use std::sync::Arc;
 
-use apimachinery::field::go_quote as quoted;
 use apimachinery::request_info::RequestInfo;
 use apimachinery::selector::{self, Operator};
-use apimachinery::{FieldSelector, GroupResource, LabelSelector, Status};
+use apimachinery::{FieldSelector, LabelSelector};
 use auth::{Attributes, SelectorRequirement, UserInfo};
+pub use auth::{forbidden, sanitized};
 
 /// What the request wants to do, as authorizers see it.
 pub fn attributes(info: &RequestInfo, user: &Arc<UserInfo>) -> Attributes {
@@ -27,7 +27,7 @@ pub fn attributes(info: &RequestInfo, user: &Arc<UserInfo>) -> Attributes {
 }
 
 /// Selectors that cannot be read count as none, here and below: the authorizer then judges the wider request.
-fn field_requirements(selector: &str) -> Vec<SelectorRequirement> {
+pub(crate) fn field_requirements(selector: &str) -> Vec<SelectorRequirement> {
     if selector.is_empty() {
         return Vec::new();
     }
@@ -40,7 +40,7 @@ fn field_requirements(selector: &str) -> Vec<SelectorRequirement> {
     parsed.requirements().iter().map(requirement).collect()
 }
 
-fn label_requirements(selector: &str) -> Vec<SelectorRequirement> {
+pub(crate) fn label_requirements(selector: &str) -> Vec<SelectorRequirement> {
     if selector.is_empty() {
         return Vec::new();
     }
@@ -59,69 +59,5 @@ fn operator(operator: Operator) -> &'static str {
         Operator::NotIn | Operator::NotEquals => "NotIn",
         Operator::Exists => "Exists",
         Operator::DoesNotExist => "DoesNotExist",
-    }
-}
-
-/// Upstream's 403.
-pub fn forbidden(attributes: &Attributes, reason: &str) -> Status {
-    let message = sanitized(&forbidden_message(attributes));
-    let why = if reason.is_empty() { message } else { format!("{message}: {reason}") };
-    let resource = GroupResource::new(attributes.api_group.clone(), attributes.resource.clone());
-    Status::forbidden(&resource, &attributes.name, &why)
-}
-
-fn forbidden_message(attributes: &Attributes) -> String {
-    let Attributes { user, verb, namespace, api_group, resource, subresource, resource_request, path, .. } = attributes;
-    let user = quoted(&user.name);
-    if !resource_request {
-        return format!("User {user} cannot {verb} path {}", quoted(path));
-    }
-    let resource = if subresource.is_empty() { quoted(resource) } else { quoted(&format!("{resource}/{subresource}")) };
-    let group = quoted(api_group);
-    match namespace.as_str() {
-        "" => format!("User {user} cannot {verb} resource {resource} in API group {group} at the cluster scope"),
-        namespace => format!("User {user} cannot {verb} resource {resource} in API group {group} in the namespace {}", quoted(namespace)),
-    }
-}
-
-/// Errors must not look like HTML.
-pub(crate) fn sanitized(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_in_upstream_s_words() {
-        let user = Arc::new(UserInfo { name: "jane".into(), ..UserInfo::default() });
-        let rows = [
-            (
-                "GET",
-                "/api/v1/namespaces/n/pods",
-                "why",
-                r#"pods is forbidden: User "jane" cannot list resource "pods" in API group "" in the namespace "n": why"#,
-            ),
-            (
-                "PATCH",
-                "/apis/apps/v1/namespaces/n/deployments/d/scale",
-                "",
-                r#"deployments.apps "d" is forbidden: User "jane" cannot patch resource "deployments/scale" in API group "apps" in the namespace "n""#,
-            ),
-            (
-                "DELETE",
-                "/api/v1/nodes/x",
-                "",
-                r#"nodes "x" is forbidden: User "jane" cannot delete resource "nodes" in API group "" at the cluster scope"#,
-            ),
-            ("GET", "/healthz/ping", "", r#"forbidden: User "jane" cannot get path "/healthz/ping""#),
-            ("GET", "/<b>\"&", "", r#"forbidden: User "jane" cannot get path "/&lt;b&gt;\"&amp;""#),
-        ];
-        for (method, path, reason, want) in rows {
-            let info = RequestInfo::parse(method, path, None).unwrap();
-            let status = forbidden(&attributes(&info, &user), reason);
-            assert_eq!((status.code, status.message.as_str()), (403, want));
-        }
     }
 }

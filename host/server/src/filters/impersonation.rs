@@ -11,12 +11,10 @@ use apimachinery::Status;
 use apimachinery::field::go_quote as quoted;
 use apimachinery::query::unescape;
 use apimachinery::validation::name::{is_dns1123_label, is_dns1123_subdomain};
-use auth::{Attributes, Authorizer, Decision, UserInfo};
+use auth::{Attributes, Authorizer, Decision, UserInfo, forbidden};
 use http::HeaderMap;
 use http::header::HeaderName;
 use parking_lot::Mutex;
-
-use super::authorization::forbidden;
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
 const UID: HeaderName = HeaderName::from_static("impersonate-uid");

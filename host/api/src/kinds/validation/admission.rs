@@ -391,7 +391,7 @@ fn validations(meta_name: &str, spec: &At<'_>, errors: &mut Errors) {
         } else if message.text().trim().contains(['\n', '\r']) {
             errors.push(message.invalid("must not contain line breaks"));
         }
-        one_of(&at.child("reason"), &["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"], errors);
+        one_of(&at.child("reason"), &["Forbidden", "Invalid", "RequestEntityTooLarge"], errors);
     }
     let annotations = spec.child("auditAnnotations");
     if spec.items("auditAnnotations").count() > AUDIT_ANNOTATIONS_MAX {

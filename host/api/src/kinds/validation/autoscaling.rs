@@ -42,7 +42,7 @@ fn reference(at: &At<'_>, group: Group, errors: &mut Errors) {
     }
 }
 
-fn spec(resource: &Resource, at: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
+fn spec(at: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
     let (min, max) = (at.child("minReplicas"), at.child("maxReplicas"));
     if !min.value.is_null() && min.int() < 1 {
         errors.push(min.invalid("must be greater than or equal to 1"));
@@ -66,12 +66,6 @@ fn spec(resource: &Resource, at: &At<'_>, old: Option<&Value>, errors: &mut Erro
         Group::Named
     };
     reference(&target, group, errors);
-    if resource.gvk.version == "v1"
-        && let Some(percent) = at.some("targetCPUUtilizationPercentage").filter(|percent| percent.int() < 1)
-    {
-        let path = at.child("metrics").path.index(0).child("resource").child("target").child("averageUtilization");
-        errors.push(percent.renamed(path).invalid("must be greater than 0"));
-    }
     let mut scales_to_zero = false;
     for metric in at.items("metrics") {
         metric_spec(&metric, errors);
@@ -211,7 +205,7 @@ fn metric_target(at: &At<'_>, errors: &mut Errors) {
         errors.push(kind.invalid_as(kind.text(), "must be either Utilization, Value, or AverageValue"));
     }
     for name in ["value", "averageValue"] {
-        if let Some(value) = at.some(name).filter(|value| value.quantity().is_some_and(|quantity| quantity.nanos() <= 0)) {
+        if let Some(value) = at.some(name).filter(|value| value.quantity().is_some_and(|quantity| quantity.sign() <= 0)) {
             errors.push(value.invalid("must be positive"));
         }
     }
@@ -224,15 +218,15 @@ fn metric_target(at: &At<'_>, errors: &mut Errors) {
 pub(crate) fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    spec(resource, &At::root(object).child("spec"), None, &mut errors);
+    spec(&At::root(object).child("spec"), None, &mut errors);
     errors
 }
 
 /// `HorizontalPodAutoscaler`
-pub(crate) fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
+pub(crate) fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    spec(resource, &At::root(object).child("spec"), Some(&old["spec"]), &mut errors);
+    spec(&At::root(object).child("spec"), Some(&old["spec"]), &mut errors);
     errors
 }
 

@@ -328,7 +328,7 @@ pub(crate) fn resource_field_ref(at: &At<'_>, of_volume: bool, errors: &mut Erro
         errors.push(resource.unsupported(&KNOWN));
     }
     let divisor = at.child("divisor");
-    if divisor.quantity().is_none_or(|divisor| divisor.nanos() == 0) {
+    if divisor.quantity().is_none_or(|divisor| divisor.is_zero()) {
         return;
     }
     const BYTES: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];

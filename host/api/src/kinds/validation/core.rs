@@ -1,5 +1,6 @@
 //! The smaller kinds of the core group: ConfigMap, Secret, ServiceAccount, Namespace, Node, LimitRange, ResourceQuota, Event.
 
+use apimachinery::quantity::{Format, Quantity};
 use apimachinery::validation::name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +9,6 @@ use serde_json::Value;
 use super::resources::{quantity_value, resource_name};
 use super::{At, Errors, metadata, scheduling, service};
 use crate::Resource;
-use crate::kinds::quantity::Quantity;
 use crate::kinds::value;
 
 /// Of a Secret or ConfigMap.
@@ -379,12 +379,15 @@ fn limit_range_item(at: &At<'_>, errors: &mut Errors) {
         compare(&min, &default, false, true, ["min value", "default value"]);
         compare(&default, &max, true, false, ["default value", "max value"]);
         let Some((entry, ratio)) = ratio else { continue };
-        if ratio < Quantity::of_units(1) {
+        if ratio < Quantity::new(1, Format::DecimalSi) {
             errors.push(entry.invalid_as(ratio.to_string(), &format!("ratio {ratio} is less than 1")));
         }
         if let (Some((_, min)), Some((_, max))) = (min, max) {
-            let most = max.nanos() as f64 / min.nanos() as f64;
-            if ratio.nanos() as f64 / 1e9 > most {
+            // In thousandths where they fit, as upstream divides.
+            let fine = min.value().max(max.value()) <= i64::MAX / 1000;
+            let of = |quantity: &Quantity| if fine { quantity.milli_value() as f64 } else { quantity.value() as f64 };
+            let most = of(&max) / of(&min);
+            if ratio.milli_value() as f64 / 1000.0 > most {
                 errors.push(entry.invalid_as(ratio.to_string(), &format!("ratio {ratio} is greater than max/min = {most:.6}")));
             }
         }
@@ -549,20 +552,10 @@ pub(crate) fn validate_quota_status(_: &Resource, _: &str, object: &Value, old: 
     errors
 }
 
-/// The core names of an event's fields, which errors use for both versions.
-fn event_fields(resource: &Resource) -> [&'static str; 6] {
-    if resource.gvk.group.is_empty() {
-        ["involvedObject", "reportingComponent", "message", "firstTimestamp", "lastTimestamp", "count"]
-    } else {
-        ["regarding", "reportingController", "note", "deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedCount"]
-    }
-}
-
 fn legacy_event(resource: &Resource, object: &Value, errors: &mut Errors) {
     let root = At::root(object);
-    let [involved, controller, message, ..] = event_fields(resource);
     let namespace = apimachinery::object::namespace(object);
-    let at = root.child(involved).child("namespace").renamed(root.child("involvedObject").child("namespace").path);
+    let at = root.child("involvedObject").child("namespace");
     let has_time = !root.child("eventTime").text().is_empty();
     let fits = match (has_time, at.text().is_empty()) {
         (false, true) => matches!(namespace, "" | "default"),
@@ -574,16 +567,17 @@ fn legacy_event(resource: &Resource, object: &Value, errors: &mut Errors) {
         errors.push(at.invalid_as(at.text(), "does not match event.namespace"));
     }
     if has_time {
-        let reporter = root.child(controller);
+        // The one field whose name in errors is that of the version asked for.
+        let name = if resource.gvk.group.is_empty() { "reportingComponent" } else { "reportingController" };
+        let reporter = root.child("reportingComponent").renamed(root.child(name).path);
         if reporter.text().is_empty() {
             errors.push(reporter.required(""));
         }
         errors.extend(name::is_qualified_name(reporter.text()).iter().map(|problem| reporter.invalid_as(reporter.text(), problem)));
         for (name, most, required) in
-            [("reportingInstance", 128, true), ("action", 128, true), ("reason", 128, true), (message, 1024, false)]
+            [("reportingInstance", 128, true), ("action", 128, true), ("reason", 128, true), ("message", 1024, false)]
         {
             let field = root.child(name);
-            let field = if name == message { field.renamed(root.child("message").path) } else { field };
             if required && field.text().is_empty() {
                 errors.push(field.required(""));
             }
@@ -606,7 +600,7 @@ fn series(root: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// `Event`, of both groups.
+/// `Event`, in the core group's form, as `resource` was asked for: events.k8s.io is strict, the core group takes what it always took.
 pub(crate) fn validate_event(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     legacy_event(resource, object, &mut errors);
@@ -614,7 +608,6 @@ pub(crate) fn validate_event(resource: &Resource, object: &Value) -> Errors {
         return errors;
     }
     let root = At::root(object);
-    let [_, _, _, first, last, count] = event_fields(resource);
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     series(&root, &mut errors);
     if root.child("eventTime").text().is_empty() {
@@ -624,22 +617,22 @@ pub(crate) fn validate_event(resource: &Resource, object: &Value) -> Errors {
     if !matches!(kind.text(), "Normal" | "Warning") {
         errors.push(kind.invalid_as("", &format!("has invalid value: {}", kind.text())));
     }
-    for (field, shown) in [(first, "firstTimestamp"), (last, "lastTimestamp")] {
-        if !root.child(field).value.is_null() {
-            errors.push(root.child(shown).invalid_as("", "needs to be unset"));
+    for field in ["firstTimestamp", "lastTimestamp"] {
+        if root.has(field) {
+            errors.push(root.child(field).invalid_as("", "needs to be unset"));
         }
     }
-    if root.child(count).int() != 0 {
+    if root.child("count").int() != 0 {
         errors.push(root.child("count").invalid_as("", "needs to be unset"));
     }
-    let source = root.child("deprecatedSource");
+    let source = root.child("source");
     if !source.is_empty("component") || !source.is_empty("host") {
-        errors.push(root.child("source").invalid_as("", "needs to be unset"));
+        errors.push(source.invalid_as("", "needs to be unset"));
     }
     errors
 }
 
-/// `Event`, of both groups.
+/// `Event`, as above.
 pub(crate) fn validate_event_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     legacy_event(resource, object, &mut errors);
@@ -647,29 +640,61 @@ pub(crate) fn validate_event_update(resource: &Resource, object: &Value, old: &V
         return errors;
     }
     metadata::validate_update(object, old, &mut errors);
-    let root = At::root(object);
+    let (root, before) = (At::root(object), At::root(old));
     if object.get("series") != old.get("series") {
         series(&root, &mut errors);
     }
-    for (field, shown) in [
-        ("regarding", "involvedObject"),
-        ("reason", "reason"),
-        ("note", "message"),
-        ("deprecatedSource", "source"),
-        ("deprecatedFirstTimestamp", "firstTimestamp"),
-        ("deprecatedLastTimestamp", "lastTimestamp"),
-        ("deprecatedCount", "count"),
-        ("reason", "reason"),
-        ("type", "type"),
-        ("eventTime", "eventTime"),
-        ("action", "action"),
-        ("related", "related"),
-        ("reportingController", "reportingController"),
-        ("reportingInstance", "reportingInstance"),
-    ] {
-        if object.get(field) != old.get(field) {
-            errors.push(root.child(field).renamed(root.child(shown).path).invalid(super::IMMUTABLE));
+    // Twice the reason, as upstream looks at it twice.
+    let first = ["involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "reason", "type"];
+    for field in first.into_iter().chain(["eventTime", "action", "related"]) {
+        root.child(field).immutable(&before.child(field), &mut errors);
+    }
+    let (reporter, shown) = ("reportingComponent", root.child("reportingController").path);
+    root.child(reporter).renamed(shown).immutable(&before.child(reporter), &mut errors);
+    root.child("reportingInstance").immutable(&before.child("reportingInstance"), &mut errors);
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tables;
+
+    #[test]
+    fn events_are_judged_by_the_version_asked_for() {
+        let event = |more: Value| {
+            let mut event = json!({
+                "metadata": { "name": "e", "namespace": "n", "resourceVersion": "1" }, "involvedObject": { "namespace": "n" }, "source": {},
+                "eventTime": "2020-01-01T00:00:00.000001Z", "firstTimestamp": null, "reportingComponent": "c", "reportingInstance": "i",
+                "action": "A", "reason": "R", "message": "m", "type": "Normal",
+            });
+            event.as_object_mut().zip(more.as_object()).map(|(event, more)| event.extend(more.clone()));
+            event
+        };
+        let fields = |errors: Errors| errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>().join(" ");
+        let core = tables::find("", "v1", "events").expect("events");
+        let strict = tables::find("events.k8s.io", "v1", "events").expect("events");
+        for (more, by_core, by_strict) in [
+            (json!({}), "", ""),
+            (json!({ "reportingComponent": "/" }), "reportingComponent", "reportingController"),
+            (json!({ "type": "Odd", "count": 1, "source": { "host": "h" } }), "", "type count source"),
+            (json!({ "firstTimestamp": "2020-01-01T00:00:00Z" }), "", "firstTimestamp"),
+        ] {
+            let dedup = |mut list: Vec<&str>| {
+                list.dedup();
+                list.join(" ")
+            };
+            let found = [core, strict].map(|resource| fields(validate_event(resource, &event(more.clone()))));
+            assert_eq!(found.each_ref().map(|list| dedup(list.split(' ').collect())), [by_core, by_strict], "{more}");
+        }
+        for (more, by_strict) in
+            [(json!({ "reason": "S" }), "reason reason"), (json!({ "message": "n", "related": {} }), "message related")]
+        {
+            let (old, new) = (event(json!({})), event(more));
+            assert_eq!(fields(validate_event_update(core, &new, &old)), "");
+            assert_eq!(fields(validate_event_update(strict, &new, &old)), by_strict);
         }
     }
-    errors
 }

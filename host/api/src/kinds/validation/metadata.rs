@@ -80,10 +80,15 @@ fn names(resource: &Resource, at: &At<'_>, rule: NameRule, errors: &mut Errors) 
 
 fn common(at: &At<'_>, errors: &mut Errors) {
     at.child("generation").non_negative(errors);
+    client_metadata(at, errors);
+    finalizers(&at.child("finalizers"), errors);
+}
+
+/// What upstream asks of a whole and of a change alike; where a kind asks both, each problem is told twice.
+fn client_metadata(at: &At<'_>, errors: &mut Errors) {
     selector::labels(&at.child("labels"), errors);
     annotations(&at.child("annotations"), errors);
     owner_references(&at.child("ownerReferences"), errors);
-    finalizers(&at.child("finalizers"), errors);
 }
 
 /// A map of annotations.
@@ -161,6 +166,17 @@ fn finalizers(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// `metadata` of a template: labels and annotations, and nothing else.
+pub(crate) fn template(at: &At<'_>, errors: &mut Errors) {
+    annotations(&at.child("annotations"), errors);
+    selector::labels(&at.child("labels"), errors);
+    for (name, value) in at.value.as_object().into_iter().flatten() {
+        if !matches!(name.as_str(), "labels" | "annotations") && !value.is_null() && *value != "" {
+            errors.push(at.child(name).forbidden("cannot be set"));
+        }
+    }
+}
+
 /// What an update may not change of metadata.
 pub(crate) fn validate_update(object: &Value, old: &Value, errors: &mut Errors) {
     validate_update_generic(object, old, errors);
@@ -196,6 +212,7 @@ pub(crate) fn validate_update_generic(object: &Value, old: &Value, errors: &mut 
             });
         }
     }
+    client_metadata(&at, errors);
 }
 
 /// What the registry checks of every update before the kind does.

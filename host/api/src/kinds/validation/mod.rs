@@ -8,6 +8,7 @@ pub(super) mod certificates;
 pub(super) mod container;
 pub(super) mod core;
 pub(super) mod definition;
+pub(super) mod device;
 pub(super) mod flowcontrol;
 pub(super) mod job;
 pub(super) mod metadata;
@@ -15,6 +16,7 @@ pub(super) mod networking;
 pub(super) mod pod;
 pub(super) mod policy;
 pub(super) mod rbac;
+pub(super) mod resource_slice;
 pub(super) mod resources;
 mod schedule;
 pub(super) mod scheduling;
@@ -27,10 +29,9 @@ pub(super) mod volume;
 pub(super) mod workload;
 
 use apimachinery::field::{Error, ErrorType, Path, go_quote, show};
+use apimachinery::quantity::Quantity;
 use apimachinery::validation::name;
 use serde_json::Value;
-
-use super::quantity::Quantity;
 
 /// What was found.
 pub(crate) type Errors = Vec<Error>;
@@ -124,7 +125,7 @@ impl<'a> At<'a> {
 
     /// The value as a quantity.
     pub(crate) fn quantity(&self) -> Option<Quantity> {
-        Quantity::of_value(self.value)
+        Quantity::of_json(self.value)
     }
 
     /// `Required value`

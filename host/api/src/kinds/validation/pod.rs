@@ -1,5 +1,6 @@
 //! Pods and pod templates.
 
+use apimachinery::field::{Error, ErrorType};
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -550,6 +551,10 @@ pub(crate) fn validate_subresource(resource: &Resource, subresource: &str, pod: 
             }
         }
         "resize" => {
+            if let Some(why) = never_resized(old) {
+                // Upstream's empty path, which is written so.
+                return vec![Error { kind: ErrorType::Forbidden, field: "[]".to_owned(), body: format!("Forbidden: {why}") }];
+            }
             metadata_and_spec(resource, pod, &mut errors);
             resize(pod, old, &mut errors);
         }
@@ -618,6 +623,14 @@ fn state_transitions(at: &At<'_>, before: &At<'_>, list: &str, spec: &Value, err
             errors.push(status.child("state").forbidden("may not be transitioned to non-terminated state"));
         }
     }
+}
+
+/// Why a pod is none that can be resized.
+fn never_resized(old: &Value) -> Option<&'static str> {
+    if value::has(&old["metadata"]["annotations"], MIRROR) {
+        return Some("static pods cannot be resized");
+    }
+    (value::text(&old["spec"]["os"], "name") == "windows").then_some("windows pods cannot be resized")
 }
 
 fn resize(pod: &Value, old: &Value, errors: &mut Errors) {

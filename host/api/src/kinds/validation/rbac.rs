@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::selector::label_selector;
+use super::selector::{label_selector, selects};
 use super::{At, Errors, metadata};
 use crate::Resource;
 use crate::kinds::rbac::GROUP;
@@ -44,6 +44,9 @@ pub(crate) fn validate_role(resource: &Resource, role: &Value) -> Errors {
         }
         for selector in aggregation.items("clusterRoleSelectors") {
             label_selector(&selector, &mut errors);
+            if selects(selector.value, &Value::Null).is_none() {
+                errors.push(selector.invalid_as(Value::Null, "invalid label selector."));
+            }
         }
     }
     errors

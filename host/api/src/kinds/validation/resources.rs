@@ -1,5 +1,6 @@
 //! Resource requirements: names, quantities, and how requests and limits fit.
 
+use apimachinery::quantity::Quantity;
 use apimachinery::validation::name;
 
 use super::{At, Errors, NEGATIVE};
@@ -40,7 +41,7 @@ fn is_standard_for_containers(resource: &str) -> bool {
     matches!(resource, "cpu" | "memory" | "ephemeral-storage") || is_huge_page(resource)
 }
 
-fn is_native(resource: &str) -> bool {
+pub(super) fn is_native(resource: &str) -> bool {
     !resource.contains('/') || resource.contains("kubernetes.io/")
 }
 
@@ -85,7 +86,7 @@ fn pod_resource_name(resource: &str, at: &At<'_>, errors: &mut Errors) {
 /// Not negative, and whole where only whole ones make sense.
 pub(crate) fn quantity_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
     let Some(quantity) = at.quantity() else { return };
-    if quantity.nanos() < 0 {
+    if quantity.sign() < 0 {
         errors.push(at.invalid_as(quantity.to_string(), NEGATIVE));
     }
     let counted = matches!(
@@ -107,7 +108,7 @@ pub(crate) fn quantity_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
 
 /// Not negative.
 pub(crate) fn non_negative_quantity(at: &At<'_>, errors: &mut Errors) {
-    if let Some(quantity) = at.quantity().filter(|quantity| quantity.nanos() < 0) {
+    if let Some(quantity) = at.quantity().filter(|quantity| quantity.sign() < 0) {
         errors.push(at.invalid_as(quantity.to_string(), NEGATIVE));
     }
 }
@@ -134,7 +135,7 @@ pub(crate) fn requirements(at: &At<'_>, of_pod: bool, claims: &[&str], errors: &
         check_name(resource, &entry, errors);
         quantity_value(resource, &entry, errors);
         let Some(quantity) = entry.quantity() else { continue };
-        let limit = limits.value.get(resource).and_then(crate::kinds::quantity::Quantity::of_value);
+        let limit = limits.value.get(resource).and_then(Quantity::of_json);
         match limit {
             Some(limit) if quantity != limit && !is_overcommit_allowed(resource) => {
                 errors.push(requests.invalid_as(quantity.to_string(), &format!("must be equal to {resource} limit of {limit}")));
@@ -155,10 +156,10 @@ pub(crate) fn requirements(at: &At<'_>, of_pod: bool, claims: &[&str], errors: &
 }
 
 fn huge_page_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
-    let Some(size) = resource.strip_prefix("hugepages-").and_then(crate::kinds::quantity::Quantity::parse) else { return };
+    let Some(size) = resource.strip_prefix("hugepages-").and_then(|size| Quantity::parse(size).ok()) else { return };
     if let Some(quantity) = at.quantity()
-        && size.nanos() > 0
-        && quantity.nanos() % size.nanos() != 0
+        && size.value() > 0
+        && quantity.value() % size.value() != 0
     {
         let detail = format!("{quantity} is not positive integer multiple of {size}");
         errors.push(at.invalid_as(quantity.to_string(), &detail));

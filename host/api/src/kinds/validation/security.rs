@@ -4,6 +4,7 @@ use apimachinery::validation::name;
 use serde_json::{Value, json};
 
 use super::{At, Errors};
+use crate::capabilities;
 
 const SYSCTL_BYTES_MAX: usize = 253;
 const SYSCTL_PATTERN: &str = r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
@@ -111,9 +112,17 @@ fn app_armor(context: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// A privileged container is the cluster's to allow.
+fn privileged(at: &At<'_>, allowed: bool, errors: &mut Errors) {
+    if at.flag("privileged") && !allowed {
+        errors.push(at.child("privileged").forbidden("disallowed by cluster policy"));
+    }
+}
+
 /// `securityContext` of a container.
 pub(crate) fn security_context(container: &At<'_>, host_users: bool, errors: &mut Errors) {
     let Some(at) = container.some("securityContext") else { return };
+    privileged(&at, capabilities::allow_privileged(), errors);
     id(&at.child("runAsUser"), errors);
     id(&at.child("runAsGroup"), errors);
     let proc_mount = at.child("procMount");
@@ -168,4 +177,23 @@ fn shown_context(value: &Value) -> String {
         format!("\"{go}\":{value}")
     });
     format!("{{{}}}", shown.collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn privileged_containers_are_the_clusters_to_allow() {
+        for (context, allowed, want) in [
+            (json!({ "privileged": true }), true, ""),
+            (json!({ "privileged": false }), false, ""),
+            (json!({}), false, ""),
+            (json!({ "privileged": true }), false, "privileged: Forbidden: disallowed by cluster policy"),
+        ] {
+            let mut errors = Errors::new();
+            privileged(&At::root(&context), allowed, &mut errors);
+            assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), want, "{context} {allowed}");
+        }
+    }
 }

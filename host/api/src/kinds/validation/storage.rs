@@ -1,11 +1,11 @@
 //! Persistent volumes and claims, storage classes.
 
+use apimachinery::quantity::Quantity;
 use serde_json::Value;
 
 use super::selector::label_selector;
 use super::{At, Errors, metadata, resources};
 use crate::Resource;
-use crate::kinds::quantity::Quantity;
 use crate::kinds::value;
 
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
@@ -42,8 +42,8 @@ pub(crate) fn claim_spec(at: &At<'_>, errors: &mut Errors) {
         None => errors.push(At { value: at.value, path: at.path.child("resources").key("storage") }.required("")),
         Some(amount) => {
             let at = At { value: amount, path: at.path.child("resources").key("storage") };
-            let quantity = Quantity::of_value(amount).unwrap_or(Quantity::ZERO);
-            if quantity.nanos() <= 0 {
+            let quantity = Quantity::of_json(amount).unwrap_or(Quantity::ZERO);
+            if quantity.sign() <= 0 {
                 errors.push(at.invalid_as(quantity.to_string(), "must be greater than zero"));
             }
         }
@@ -61,6 +61,15 @@ pub(crate) fn claim_spec(at: &At<'_>, errors: &mut Errors) {
     let namespace = reference.child("namespace");
     if !namespace.text().is_empty() {
         namespace.problems(metadata::label(namespace.text(), false), errors);
+    }
+    // What upstream shows as the value is a path, which has nothing that can be shown.
+    let unlike = |detail: &str| at.invalid_as(serde_json::json!({}), detail);
+    if let Some(source) = at.some("dataSource").filter(|_| !reference.value.is_null()) {
+        if !namespace.text().is_empty() {
+            errors.push(unlike("may not be specified when dataSourceRef.namespace is specified"));
+        } else if ["kind", "name", "apiGroup"].iter().any(|name| source.text_of(name) != reference.text_of(name)) {
+            errors.push(unlike("must match dataSourceRef"));
+        }
     }
     if let Some(attributes) = at.some("volumeAttributesClassName").filter(|class| !class.text().is_empty()) {
         attributes.problems(metadata::subdomain(attributes.text(), false), errors);
@@ -119,7 +128,7 @@ pub(crate) fn validate_claim_update(resource: &Resource, claim: &Value, old: &Va
             spec.forbidden("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"),
         );
     }
-    let size = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Quantity::of_value).unwrap_or(Quantity::ZERO);
+    let size = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Quantity::of_json).unwrap_or(Quantity::ZERO);
     const REQUESTED: &str = "/resources/requests/storage";
     let new_size = size(spec.value, REQUESTED);
     if new_size < size(before, REQUESTED) && new_size <= size(old, "/status/capacity/storage") {
@@ -206,10 +215,10 @@ fn volume_spec(spec: &At<'_>, errors: &mut Errors) {
     }
     for (_, entry) in spec.entries("capacity") {
         let Some(quantity) = entry.quantity() else { continue };
-        if quantity.nanos() < 0 {
-            errors.push(entry.invalid_as(quantity.ceil_units(), "must be a valid resource quantity"));
+        if quantity.sign() < 0 {
+            errors.push(entry.invalid_as(quantity.value(), "must be a valid resource quantity"));
         }
-        if quantity.nanos() <= 0 {
+        if quantity.sign() <= 0 {
             errors.push(entry.invalid_as(quantity.to_string(), "must be greater than zero"));
         }
     }

@@ -98,7 +98,7 @@ fn require(at: &At<'_>, names: &[&str], errors: &mut Errors) {
 
 fn one_source(name: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: &mut Errors) {
     match name {
-        "emptyDir" if at.child("sizeLimit").quantity().is_some_and(|limit| limit.nanos() < 0) => {
+        "emptyDir" if at.child("sizeLimit").quantity().is_some_and(|limit| limit.sign() < 0) => {
             errors.push(at.child("sizeLimit").forbidden("SizeLimit field must be a valid resource quantity"));
         }
         "hostPath" => host_path(at, errors),
@@ -249,7 +249,7 @@ fn iscsi(at: &At<'_>, errors: &mut Errors) {
 /// The name of a CSI driver.
 pub(crate) fn csi_driver_name(at: &At<'_>, errors: &mut Errors) {
     if at.text().is_empty() {
-        errors.push(at.required(""));
+        return errors.push(at.required(""));
     }
     if at.text().len() > 63 {
         errors.push(apimachinery::field::Error::too_long(&at.path, 63));

@@ -1,12 +1,11 @@
 //! Reviews: questions to authentication and authorization, asked as objects that are answered and not stored.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod access;
 
+use apimachinery::Status;
 use apimachinery::options::WriteOptions;
 use apimachinery::query::Query;
-use apimachinery::{GroupKind, Status, field};
-use auth::{Attributes, Authentication, Credentials, Decision, SelectorRequirement, UserInfo};
+use auth::{Authentication, Credentials, UserInfo};
 use serde_json::{Map, Value, json};
 
 use super::scope::Scope;
@@ -27,7 +26,7 @@ pub(crate) async fn create(parts: &Parts, scope: Scope, mut request: Authorized)
         "SelfSubjectReview" => self_subject(&scope, &request, &mut review),
         "TokenReview" => token(parts, &mut review).await?,
         "SelfSubjectRulesReview" => rules(&request, &mut review).await?,
-        kind => access(&scope, &request, kind, &mut review).await?,
+        kind => access::answer(&scope, &request, kind, &mut review).await?,
     }
     let fields = apimachinery::object::metadata_mut(&mut review);
     fields.remove("managedFields");
@@ -63,7 +62,8 @@ fn user_json(user: &UserInfo) -> Value {
 }
 
 fn self_subject(scope: &Scope, request: &Authorized, review: &mut Value) {
-    apimachinery::object::set_meta_str(review, "creationTimestamp", &registry::timestamp(scope.now_seconds));
+    // Nothing of what was sent comes back.
+    review["metadata"] = json!({ "creationTimestamp": registry::timestamp(scope.now_seconds) });
     review["status"] = json!({ "userInfo": user_json(&request.user) });
 }
 
@@ -93,10 +93,6 @@ async fn token(parts: &Parts, review: &mut Value) -> Result<(), Status> {
         Ok(_) => json!({ "user": {}, "error": "invalid bearer token" }),
         Err(fault) => json!({ "user": {}, "error": fault.to_string() }),
     };
-    // The token is a secret; upstream clears it from the answer.
-    if let Some(spec) = review["spec"].as_object_mut() {
-        spec.remove("token");
-    }
     Ok(())
 }
 
@@ -149,112 +145,6 @@ fn put_list(object: &mut Value, name: &str, list: &[String]) {
     if !list.is_empty() {
         object[name] = json!(list);
     }
-}
-
-/// SubjectAccessReview and its two narrower forms.
-async fn access(scope: &Scope, request: &Authorized, kind: &str, review: &mut Value) -> Result<(), Status> {
-    let myself = kind == "SelfSubjectAccessReview";
-    let errors = validate_access(scope, kind, review);
-    if !errors.is_empty() {
-        return Err(Status::invalid(&GroupKind::of("authorization.k8s.io", ""), "", &errors));
-    }
-    let user = if myself { request.user.clone() } else { Arc::new(subject(review)) };
-    let (attributes, unreadable) = attributes(review, user);
-    let answer = request.authorizer().authorize(&attributes).await;
-    let mut status = json!({ "allowed": answer.decision == Decision::Allow });
-    if answer.decision == Decision::Deny {
-        status["denied"] = true.into();
-    }
-    if !answer.reason.is_empty() {
-        status["reason"] = answer.reason.into();
-    }
-    if let Some(error) = answer.evaluation_error.filter(|_| answer.decision != Decision::Allow).or(unreadable) {
-        status["evaluationError"] = error.into();
-    }
-    review["status"] = status;
-    Ok(())
-}
-
-fn validate_access(scope: &Scope, kind: &str, review: &Value) -> Vec<field::Error> {
-    let spec = field::Path::new("spec");
-    let resource = review.pointer("/spec/resourceAttributes");
-    let other = review.pointer("/spec/nonResourceAttributes");
-    let mut errors = Vec::new();
-    match (resource, other) {
-        (Some(_), Some(_)) => errors.push(field::Error::invalid(
-            &spec.child("nonResourceAttributes"),
-            "nonResourceAttributes",
-            "cannot be specified in combination with resourceAttributes",
-        )),
-        (None, None) => errors.push(field::Error::invalid(
-            &spec.child("resourceAttributes"),
-            Value::Null,
-            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-        )),
-        _ => {}
-    }
-    let user = review.pointer("/spec/user").and_then(Value::as_str).unwrap_or_default();
-    if kind != "SelfSubjectAccessReview" && user.is_empty() && strings(review.pointer("/spec/groups")).is_empty() {
-        errors.push(field::Error::invalid(&spec.child("user"), user, "at least one of user or group must be specified"));
-    }
-    if kind == "LocalSubjectAccessReview" {
-        let namespace = resource.and_then(|r| r.get("namespace")).and_then(Value::as_str).unwrap_or_default();
-        if namespace != scope.namespace {
-            errors.push(field::Error::invalid(
-                &spec.child("resourceAttributes").child("namespace"),
-                namespace,
-                "must match metadata.namespace",
-            ));
-        }
-    }
-    errors
-}
-
-fn subject(review: &Value) -> UserInfo {
-    let text = |pointer: &str| review.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let extra: BTreeMap<String, Vec<String>> = review
-        .pointer("/spec/extra")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(key, values)| (key.to_ascii_lowercase(), strings(Some(values))))
-        .collect();
-    UserInfo { name: text("/spec/user"), uid: text("/spec/uid"), groups: strings(review.pointer("/spec/groups")), extra }
-}
-
-fn attributes(review: &Value, user: Arc<UserInfo>) -> (Attributes, Option<String>) {
-    if let Some(resource) = review.pointer("/spec/resourceAttributes") {
-        let text = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let version = Some(text("version")).filter(|version| !version.is_empty()).unwrap_or_else(|| "*".into());
-        let attributes = Attributes {
-            user,
-            verb: text("verb"),
-            namespace: text("namespace"),
-            api_group: text("group"),
-            api_version: version,
-            resource: text("resource"),
-            subresource: text("subresource"),
-            name: text("name"),
-            resource_request: true,
-            path: String::new(),
-            field_selector: requirements(resource.pointer("/fieldSelector/requirements")),
-            label_selector: requirements(resource.pointer("/labelSelector/requirements")),
-        };
-        return (attributes, None);
-    }
-    let text = |name: &str| {
-        review.pointer("/spec/nonResourceAttributes").and_then(|a| a.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    (Attributes { user, verb: text("verb"), path: text("path"), ..Attributes::default() }, None)
-}
-
-fn requirements(list: Option<&Value>) -> Vec<SelectorRequirement> {
-    let text = |item: &Value, name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    list.and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(|item| SelectorRequirement { key: text(item, "key"), operator: text(item, "operator"), values: strings(item.get("values")) })
-        .collect()
 }
 
 fn strings(list: Option<&Value>) -> Vec<String> {
