@@ -164,7 +164,7 @@ mod tests {
         let credentials = Credentials { bearer_token: token.then(|| "t".to_owned()), ..Credentials::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         match runtime.block_on(chain.authenticate(&credentials)) {
-            Ok(Authentication::User(user)) => format!("{} {:?}", user.name, user.groups),
+            Ok(Authentication::User(user) | Authentication::UserFor(user, _)) => format!("{} {:?}", user.name, user.groups),
             Ok(Authentication::NoOpinion) => "nobody".into(),
             Ok(Authentication::Rejected(why)) => format!("rejected: {why}"),
             Err(fault) => format!("fault: {fault}"),
