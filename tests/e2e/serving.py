@@ -4,6 +4,7 @@
 The same cases on both stores: what a client sees must not tell them apart.
 """
 
+import gzip
 import sys
 import threading
 
@@ -63,6 +64,25 @@ def an_update_without_change_writes_nothing(world):
     made = a.post(MAPS, config_map("same", v="1")).ok(201).json
     equal(a.put(f"{MAPS}/same", made).ok(200).json["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"])
     a.delete(f"{MAPS}/same").ok()
+
+
+@suite.case
+def openapi_v2_is_negotiated(world):
+    a, _ = world.clients()
+    protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    get = lambda accept, **headers: a.get("/openapi/v2", headers={"Accept": accept, **headers})
+    json_form, plain = get("application/json").ok(200), get(protobuf).ok(200)
+    equal(json_form.json["swagger"], "2.0")
+    check(plain.body.startswith(b"\n\x032.0"), "the first field is the version", plain.body[:10])
+    for answer, kind in ((json_form, "application/json"), (plain, protobuf), (get(protobuf.replace("v2.v1", "v2@v1")).ok(200), protobuf)):
+        equal(answer.header("Content-Type"), kind)
+        equal(answer.header("ETag"), json_form.header("ETag"), "one ETag for every encoding")
+        equal([value for name, value in answer.headers if name.lower() == "vary"], ["Accept-Encoding", "Accept"])
+    packed = get(protobuf, **{"Accept-Encoding": "gzip"}).ok(200)
+    equal((packed.header("Content-Encoding"), gzip.decompress(packed.body)), ("gzip", plain.body))
+    equal(get(protobuf, **{"If-None-Match": plain.header("ETag")}).status, 304)
+    refused = get("application/yaml")
+    equal((refused.status, refused.body, refused.header("Content-Type")), (406, b"", None))
 
 
 @suite.case

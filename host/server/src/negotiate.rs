@@ -149,6 +149,16 @@ pub fn accept_stream(accept: Option<&str>, endpoint: Endpoint) -> Result<Accepte
     negotiate(accept, endpoint).filter(|a| a.media_type.has_stream()).ok_or_else(|| Status::not_acceptable(&MediaType::STREAM_NAMES))
 }
 
+/// kube-openapi's choice among the media types of a document: by clause the first that it names. Parameters other than `q` mean nothing.
+pub fn first_of(accept: Option<&str>, offered: &[&'static str]) -> Option<&'static str> {
+    let accept = accept.filter(|accept| !accept.is_empty()).unwrap_or("*/*");
+    let names = |clause: &Clause<'_>, offer: &str| {
+        let (kind, subtype) = offer.split_once('/').expect("a media type");
+        [(clause.kind, kind), (clause.subtype, subtype)].iter().all(|(asked, has)| asked == has || *asked == "*")
+    };
+    parse_accept(accept).iter().find_map(|clause| offered.iter().copied().find(|offer| names(clause, offer)))
+}
+
 /// Whether a person reads the answer: the query's `pretty`, else what is known of the client.
 pub fn is_pretty(raw_query: &str, user_agent: &str) -> bool {
     if raw_query.contains("pretty")
@@ -441,5 +451,27 @@ mod tests {
         let header = "a/b;q=0.1, c/d, e/*, */*, f/g;q=0.9";
         let order: Vec<_> = parse_accept(header).iter().map(|c| format!("{}/{}", c.kind, c.subtype)).collect();
         assert_eq!(order, ["c/d", "f/g", "e/*", "*/*", "a/b"].map(String::from), "goautoneg's partial order");
+    }
+
+    #[test]
+    fn a_documents_media_type_is_the_first_that_a_clause_names() {
+        const OFFERED: [&str; 3] = ["application/json", "application/a@b+protobuf", "application/a.b+protobuf"];
+        for (accept, chosen) in [
+            (None, Some(OFFERED[0])),
+            (Some(""), Some(OFFERED[0])),
+            (Some("*/*"), Some(OFFERED[0])),
+            (Some("application/*"), Some(OFFERED[0])),
+            (Some("*/a.b+protobuf"), Some(OFFERED[2])),
+            (Some("application/a@b+protobuf"), Some(OFFERED[1])),
+            (Some("application/a.b+protobuf, application/json"), Some(OFFERED[2])),
+            (Some("application/a.b+protobuf;q=0.5, application/json"), Some(OFFERED[0])),
+            (Some("text/html, application/a@b+protobuf;q=0.1"), Some(OFFERED[1])),
+            (Some("application/json;as=Table;v=v9;g=x"), Some(OFFERED[0])),
+            (Some("application/yaml"), None),
+            (Some("text/*"), None),
+            (Some("nonsense"), None),
+        ] {
+            assert_eq!(first_of(accept, &OFFERED), chosen, "{accept:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! they need is that of the compressed bytes in the binary.
 
 mod components;
+mod gnostic;
 mod parameters;
 mod paths;
 mod v2;
@@ -55,11 +56,17 @@ pub fn write(out: &Path, groups: &[GroupVersion], definitions: &Definitions) {
         if !schemas.is_empty() {
             document["components"]["schemas"] = Value::Object(schemas);
         }
-        let _ = writeln!(rust, "    ({path:?}, {}),", embed(out, &format!("openapi-v3-{i}.json.gz"), &document));
+        let text = document.to_string();
+        let embedded = embed(out, &format!("openapi-v3-{i}.json.gz"), text.as_bytes(), &hash(&text));
+        let _ = writeln!(rust, "    ({path:?}, {embedded}),");
     }
     rust.push_str("];\n");
     let document = v2::document(&all, definitions, &info, &security);
-    let _ = writeln!(rust, "pub(super) static V2: Document = {};", embed(out, "openapi-v2.json.gz", &document));
+    let protobuf = gnostic::encode(&document).unwrap_or_else(|error| panic!("OpenAPI v2 as protobuf: {error}"));
+    let text = document.to_string();
+    let hash = hash(&text);
+    let _ = writeln!(rust, "pub(super) static V2: Document = {};", embed(out, "openapi-v2.json.gz", text.as_bytes(), &hash));
+    let _ = writeln!(rust, "pub(super) static V2_PROTOBUF: Document = {};", embed(out, "openapi-v2.pb.gz", &protobuf, &hash));
     crate::write(out, "openapi.rs", &rust);
 }
 
@@ -113,14 +120,17 @@ fn information(groups: &[GroupVersion]) -> Vec<Draft<'static>> {
     all
 }
 
+/// SHA-512 in upper-case hexadecimal.
+fn hash(text: &str) -> String {
+    Sha512::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
 /// Compresses a document into a file, and gives the Rust expression that embeds it.
-fn embed(out: &Path, name: &str, document: &Value) -> String {
-    let text = document.to_string();
+fn embed(out: &Path, name: &str, document: &[u8], hash: &str) -> String {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes()).and_then(|()| encoder.try_finish()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    encoder.write_all(document).and_then(|()| encoder.try_finish()).unwrap_or_else(|error| panic!("{name}: {error}"));
     let bytes = encoder.finish().unwrap_or_else(|error| panic!("{name}: {error}"));
     std::fs::write(out.join(name), bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let hash: String = Sha512::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect();
     let path = format!("concat!(env!(\"OUT_DIR\"), \"/{name}\")");
-    format!("Document {{ gzip: include_bytes!({path}), hash: {hash:?}, size_bytes: {} }}", text.len())
+    format!("Document {{ gzip: include_bytes!({path}), hash: {hash:?}, size_bytes: {} }}", document.len())
 }

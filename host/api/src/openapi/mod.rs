@@ -13,19 +13,20 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/openapi.rs"));
 }
 
-/// A document, compressed.
+/// A document in one encoding, compressed.
 #[derive(Clone, Copy, Debug)]
 pub struct Document {
-    /// JSON, as `Content-Encoding: gzip` has it.
+    /// As `Content-Encoding: gzip` has it.
     pub gzip: &'static [u8],
-    /// SHA-512 of the JSON in upper-case hexadecimal: what stands in `?hash=`.
+    /// SHA-512 of the document in JSON, in upper-case hexadecimal: what stands in `?hash=`. It is the same in every encoding, as
+    /// upstream's is: `Vary` keeps them apart.
     pub hash: &'static str,
-    /// Length of the JSON.
+    /// Length before the compression.
     pub size_bytes: usize,
 }
 
 impl Document {
-    /// The JSON.
+    /// As it was before the compression.
     pub fn inflate(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.size_bytes);
         flate2::read::GzDecoder::new(self.gzip).read_to_end(&mut text).expect("what the build compressed");
@@ -38,9 +39,14 @@ impl Document {
     }
 }
 
-/// `/openapi/v2`.
+/// `/openapi/v2` in JSON.
 pub fn v2() -> Document {
     generated::V2
+}
+
+/// `/openapi/v2` in protobuf: google's message `openapi.v2.Document`.
+pub fn v2_protobuf() -> Document {
+    generated::V2_PROTOBUF
 }
 
 /// `/openapi/v3/<path>`: `api/v1`, `apis/apps/v1`, `apis/apps`, `version`, ….

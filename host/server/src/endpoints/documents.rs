@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use api::discovery::{self, AggregatedVersion, Group};
 use api::openapi::{self, Document};
 use api::tables;
-use apimachinery::{Status, StatusReason, status::StatusDetails};
+use apimachinery::Status;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use serde_json::Value;
 
@@ -86,60 +87,61 @@ impl Documents {
     }
 
     /// `/openapi/v2`, `/openapi/v3` and `/openapi/v3/<group version>`.
-    pub(crate) fn openapi(&self, segments: &[&str], request: &Authorized) -> Result<Response, Status> {
-        let document = match segments {
-            ["openapi", "v2"] => {
-                only_json(request)?;
-                openapi::v2()
-            }
+    pub(crate) fn openapi(&self, segments: &[&str], request: &Authorized) -> Response {
+        match segments {
+            ["openapi", "v2"] => openapi_v2(request),
             ["openapi", "v3"] => {
                 let index = openapi::v3_index(std::iter::empty());
-                return Ok(response::json(&Output { gzip: false, ..Output::JSON }, 200, &index));
+                response::json(&Output { gzip: false, ..Output::JSON }, 200, &index)
             }
             ["openapi", "v3", rest @ ..] => match openapi::v3(&rest.join("/")) {
-                Some(document) => document,
-                None => return Ok(response::page_not_found()),
+                Some(document) => send(document, "application/json", request),
+                None => response::page_not_found(),
             },
-            _ => return Ok(response::page_not_found()),
-        };
-        Ok(send(document, request))
+            _ => response::page_not_found(),
+        }
     }
 }
 
-/// OpenAPI v2 is asked for as protobuf by old clients first; they also take JSON.
-fn only_json(request: &Authorized) -> Result<(), Status> {
-    let accept = request.header("accept").unwrap_or_default();
-    let json = accept.is_empty()
-        || accept
-            .split(',')
-            .map(|part| part.split(';').next().unwrap_or_default().trim())
-            .any(|name| matches!(name, "application/json" | "application/*" | "*/*"));
-    if json {
-        return Ok(());
+/// Of `/openapi/v2` as protobuf.
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// The first name of the same, which is no media type by the letter. Clients ask for it, and are answered with the other.
+const V2_PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+fn openapi_v2(request: &Authorized) -> Response {
+    match negotiate::first_of(request.header("accept"), &["application/json", V2_PROTOBUF_OLD, V2_PROTOBUF]) {
+        Some(V2_PROTOBUF | V2_PROTOBUF_OLD) => send(openapi::v2_protobuf(), V2_PROTOBUF, request),
+        Some(json) => send(openapi::v2(), json, request),
+        None => vary(empty(StatusCode::NOT_ACCEPTABLE)),
     }
-    Err(Status::failure(406, StatusReason::NotAcceptable, "only the following media types are accepted: application/json")
-        .with_details(StatusDetails::default()))
 }
 
-fn send(document: Document, request: &Authorized) -> Response {
+fn send(document: Document, content_type: &'static str, request: &Authorized) -> Response {
     let etag = HeaderValue::from_str(&document.etag()).ok();
     let unchanged = request.headers.get(IF_NONE_MATCH).is_some_and(|given| Some(given) == etag.as_ref());
     let mut response = if unchanged {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = http::StatusCode::NOT_MODIFIED;
-        response
+        empty(StatusCode::NOT_MODIFIED)
     } else if negotiate::accepts_gzip(request.header("accept-encoding")) {
-        let mut response = response::with_type(200, "application/json", Body::full(document.gzip));
+        let mut response = response::with_type(200, content_type, Body::full(document.gzip));
         response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         response
     } else {
-        response::with_type(200, "application/json", Body::full(document.inflate()))
+        response::with_type(200, content_type, Body::full(document.inflate()))
     };
-    let headers = response.headers_mut();
-    headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
-    headers.append(VARY, HeaderValue::from_static("Accept"));
     if let Some(etag) = etag {
-        headers.insert(ETAG, etag);
+        response.headers_mut().insert(ETAG, etag);
     }
+    vary(response)
+}
+
+fn empty(code: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = code;
+    response
+}
+
+fn vary(mut response: Response) -> Response {
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
     response
 }

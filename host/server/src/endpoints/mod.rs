@@ -119,7 +119,7 @@ impl Handler for Endpoints {
             ["version"] => Ok(response::raw_json(200, &api::version::version_info())),
             [".well-known", "openid-configuration"] => Ok(self.parts.openid.configuration()),
             ["openid", "v1", "jwks"] => Ok(self.parts.openid.jwks()),
-            ["openapi", ..] => self.documents.openapi(&segments, &request),
+            ["openapi", ..] => Ok(self.documents.openapi(&segments, &request)),
             ["api"] | ["apis"] | ["api", _] | ["apis", _] | ["apis", _, _] => self.documents.discovery(&segments, &request),
             _ if request.info.is_resource_request => self.resource(request).await,
             _ => Ok(not_found(&segments)?),
