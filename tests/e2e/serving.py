@@ -5,6 +5,7 @@ The same cases on both stores: what a client sees must not tell them apart.
 """
 
 import gzip
+import re
 import sys
 import threading
 
@@ -64,6 +65,20 @@ def an_update_without_change_writes_nothing(world):
     made = a.post(MAPS, config_map("same", v="1")).ok(201).json
     equal(a.put(f"{MAPS}/same", made).ok(200).json["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"])
     a.delete(f"{MAPS}/same").ok()
+
+
+@suite.case
+def what_is_stored_is_counted(world):
+    a, _ = world.clients()
+    count = lambda: int(re.search(r'^apiserver_storage_objects\{resource="configmaps"\} (\d+)$', a.get("/metrics").ok(200).text, re.M)[1])
+    before = count()
+    a.post(MAPS, config_map("counted")).ok(201)
+    equal(count(), before + 1)
+    contains(a.get("/metrics").text, 'apiserver_resource_objects{group="apps",resource="deployments"} 0')
+    a.get("/api/v1/namespaces/default/endpoints").ok(200)
+    contains(a.get("/metrics").text, 'apiserver_requested_deprecated_apis{group="",version="v1",resource="endpoints"')
+    a.delete(f"{MAPS}/counted").ok()
+    equal(count(), before)
 
 
 @suite.case

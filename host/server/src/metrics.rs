@@ -5,12 +5,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use apimachinery::GroupVersionResource;
 use apimachinery::query::Query;
 use apimachinery::request_info::RequestInfo;
+use cacher::Caches;
 use flowcontrol::{FlowControl, RequestKind};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::metrics::counter::Counter;
@@ -27,6 +29,9 @@ const SERIES_COUNT_MAX: usize = 4096;
 
 const DURATION_BUCKETS: [f64; 23] =
     [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0];
+/// Of authentication and of authorization: upstream's, which grow by two.
+const DECISION_BUCKETS: [f64; 15] =
+    [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384];
 const SIZE_BUCKETS: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 type Labels = Vec<(&'static str, String)>;
@@ -37,11 +42,14 @@ pub struct Metrics {
     series: RwLock<HashMap<Box<str>, Arc<Series>>>,
     requests: Family<Labels, Counter>,
     durations: Family<Labels, Histogram, fn() -> Histogram>,
+    sli_durations: Family<Labels, Histogram, fn() -> Histogram>,
     sizes: Family<Labels, Histogram, fn() -> Histogram>,
     long_running: Family<Labels, Gauge>,
     aborts: Family<Labels, Counter>,
-    authentications: Family<Labels, Counter>,
-    authorizations: Family<Labels, Counter>,
+    authentications: ByResult,
+    authorizations: ByResult,
+    deprecated: Family<Labels, Gauge>,
+    watch_events: Family<Labels, Counter>,
     handshake_errors: Counter,
     started: SystemTime,
 }
@@ -57,6 +65,8 @@ struct Series {
     labels: Labels,
     dry_run: String,
     duration: Histogram,
+    /// None for what has no end: its duration says nothing of the server.
+    sli_duration: Option<Histogram>,
     size: Histogram,
     long_running: Option<Gauge>,
     by_code: RwLock<Vec<(u16, Counter)>>,
@@ -71,18 +81,23 @@ impl Default for Metrics {
 impl Metrics {
     /// With the road's own metrics.
     pub fn new() -> Self {
-        let durations: Family<Labels, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        let sizes: Family<Labels, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(SIZE_BUCKETS));
+        type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+        let durations: Histograms = Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        let sli_durations: Histograms = Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        let sizes: Histograms = Family::new_with_constructor(|| Histogram::new(SIZE_BUCKETS));
         let metrics = Self {
             registry: Mutex::new(Registry::default()),
             series: RwLock::default(),
             requests: Family::default(),
             durations,
+            sli_durations,
             sizes,
             long_running: Family::default(),
             aborts: Family::default(),
-            authentications: Family::default(),
-            authorizations: Family::default(),
+            authentications: ByResult::new(&AUTHENTICATION_RESULTS),
+            authorizations: ByResult::new(&AUTHORIZATION_RESULTS),
+            deprecated: Family::default(),
+            watch_events: Family::default(),
             handshake_errors: Counter::default(),
             started: SystemTime::now(),
         };
@@ -93,8 +108,13 @@ impl Metrics {
             registry.register("apiserver_response_sizes", "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component", all.sizes.clone());
             registry.register("apiserver_longrunning_requests", "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component", all.long_running.clone());
             registry.register("apiserver_request_aborts", "[ALPHA] Number of requests which apiserver aborted possibly due to a timeout, for each group, version, verb, resource, subresource and scope", all.aborts.clone());
-            registry.register("authentication_attempts", "[ALPHA] Counter of authenticated attempts", all.authentications.clone());
-            registry.register("authorization_attempts", "[ALPHA] Counter of authorization attempts broken down by result", all.authorizations.clone());
+            registry.register("apiserver_request_sli_duration_seconds", "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component", all.sli_durations.clone());
+            registry.register("authentication_attempts", "[ALPHA] Counter of authenticated attempts", all.authentications.counts.clone());
+            registry.register("authentication_duration_seconds", "[ALPHA] Authentication duration in seconds broken out by result", all.authentications.durations.clone());
+            registry.register("authorization_attempts", "[ALPHA] Counter of authorization attempts broken down by result", all.authorizations.counts.clone());
+            registry.register("authorization_duration_seconds", "[ALPHA] Authorization duration in seconds broken out by result", all.authorizations.durations.clone());
+            registry.register("apiserver_requested_deprecated_apis", "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release", all.deprecated.clone());
+            registry.register("apiserver_watch_events", "[ALPHA] Number of events sent in watch clients", all.watch_events.clone());
             registry.register("apiserver_tls_handshake_errors", "[ALPHA] Number of requests dropped with 'TLS handshake error from' error", all.handshake_errors.clone());
         });
         metrics
@@ -110,20 +130,36 @@ impl Metrics {
         self.register(|registry| registry.register_collector(Box::new(InFlight(flow.clone()))));
     }
 
+    /// Adds the gauges of stored objects.
+    pub(crate) fn watch_caches(&self, caches: &Arc<Caches>) {
+        self.register(|registry| registry.register_collector(Box::new(Objects(Arc::downgrade(caches)))));
+    }
+
+    /// A request for what is to go in a later release.
+    pub(crate) fn requested_deprecated(&self, resource: &GroupVersionResource, subresource: &str) {
+        let mut labels = of_resource(resource);
+        labels.extend([("subresource", subresource.to_owned()), ("removed_release", String::new())]);
+        self.deprecated.get_or_create(&labels).set(1);
+    }
+
+    /// Counts the events that are sent of a resource.
+    pub(crate) fn watch_events(&self, resource: &GroupVersionResource) -> Counter {
+        self.watch_events.get_or_create_owned(&of_resource(resource))
+    }
+
     /// A request whose handshake failed.
     pub(crate) fn handshake_failed(&self) {
         self.handshake_errors.inc();
     }
 
-    /// An answer of the authenticators.
-    pub(crate) fn authenticated(&self, success: bool) {
-        static RESULTS: [&str; 2] = ["failure", "success"];
-        count_result(&self.authentications, RESULTS[usize::from(success)]);
+    /// An answer of the authenticators, and how long it took.
+    pub(crate) fn authenticated(&self, success: bool, took: Duration) {
+        self.authentications.count(AUTHENTICATION_RESULTS[usize::from(success)], took);
     }
 
-    /// An answer of the authorizers.
-    pub(crate) fn authorized(&self, result: &'static str) {
-        count_result(&self.authorizations, result);
+    /// An answer of the authorizers, and how long it took.
+    pub(crate) fn authorized(&self, result: &'static str, took: Duration) {
+        self.authorizations.count(result, took);
     }
 
     /// Begins to measure a request. What it gives is dropped when the answer is sent, or when nobody waits for it any more.
@@ -178,6 +214,7 @@ impl Metrics {
                     let with_dry_run: Labels = labels.iter().cloned().chain([("dry_run", dry_run.to_owned())]).collect();
                     Arc::new(Series {
                         duration: self.durations.get_or_create_owned(&with_dry_run),
+                        sli_duration: (!info.is_long_running()).then(|| self.sli_durations.get_or_create_owned(&labels)),
                         size: self.sizes.get_or_create_owned(&labels),
                         long_running: info.is_long_running().then(|| self.long_running.get_or_create_owned(&labels)),
                         by_code: RwLock::default(),
@@ -244,8 +281,38 @@ fn gauge(out: &mut String, name: &str, help: &str, kind: &str, value: f64) -> st
     writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
 }
 
-fn count_result(family: &Family<Labels, Counter>, result: &'static str) {
-    family.get_or_create(&vec![("result", result.to_owned())]).inc();
+fn of_resource(resource: &GroupVersionResource) -> Labels {
+    vec![("group", resource.group.to_string()), ("version", resource.version.to_string()), ("resource", resource.resource.to_string())]
+}
+
+const AUTHENTICATION_RESULTS: [&str; 2] = ["failure", "success"];
+const AUTHORIZATION_RESULTS: [&str; 4] = ["allowed", "denied", "error", "no-opinion"];
+
+/// How often, and how long it took, by result. Each result's own are looked up once: every request counts here twice.
+struct ByResult {
+    counts: Family<Labels, Counter>,
+    durations: Family<Labels, Histogram, fn() -> Histogram>,
+    known: Vec<(&'static str, Counter, Histogram)>,
+}
+
+impl ByResult {
+    fn new(results: &[&'static str]) -> Self {
+        let counts: Family<Labels, Counter> = Family::default();
+        let durations: Family<Labels, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(DECISION_BUCKETS));
+        let known = |result: &&'static str| {
+            let labels = vec![("result", (*result).to_owned())];
+            (*result, counts.get_or_create_owned(&labels), durations.get_or_create_owned(&labels))
+        };
+        let known = results.iter().map(known).collect();
+        Self { counts, durations, known }
+    }
+
+    fn count(&self, result: &str, took: Duration) {
+        if let Some((_, count, duration)) = self.known.iter().find(|(known, ..)| *known == result) {
+            count.inc();
+            duration.observe(took.as_secs_f64());
+        }
+    }
 }
 
 fn verb_of(method: &http::Method, info: &RequestInfo, apply: bool) -> &'static str {
@@ -344,7 +411,11 @@ impl Drop for Measured {
             counter.inc();
             series.by_code.write().push((code, counter));
         }
-        series.duration.observe(self.elapsed().as_secs_f64());
+        let seconds = self.elapsed().as_secs_f64();
+        series.duration.observe(seconds);
+        if let Some(sli_duration) = &series.sli_duration {
+            sli_duration.observe(seconds);
+        }
         // As upstream: only reads have sizes that tell anything.
         if matches!(series.labels[5].1.as_str(), "GET" | "LIST") {
             series.size.observe(self.bytes as f64);
@@ -367,6 +438,33 @@ impl prometheus_client::collector::Collector for InFlight {
         let encoder =
             encoder.encode_descriptor("apiserver_current_inflight_requests", help, None, prometheus_client::metrics::MetricType::Gauge)?;
         prometheus_client::encoding::EncodeMetric::encode(&family, encoder)
+    }
+}
+
+/// How many objects there are, read when it is asked for.
+#[derive(Debug)]
+struct Objects(Weak<Caches>);
+
+impl prometheus_client::collector::Collector for Objects {
+    fn encode(&self, mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(caches) = self.0.upgrade() else { return Ok(()) };
+        let (by_name, by_group): (Family<Labels, Gauge>, Family<Labels, Gauge>) = Default::default();
+        for cacher in caches.all() {
+            let resource = &cacher.resource().gvr;
+            let count = i64::try_from(cacher.len()).unwrap_or(i64::MAX);
+            by_name.get_or_create(&vec![("resource", resource.group_resource().to_string())]).set(count);
+            let labels = vec![("group", resource.group.to_string()), ("resource", resource.resource.to_string())];
+            by_group.get_or_create(&labels).set(count);
+        }
+        let what = "Number of stored objects at the time of last check split by kind";
+        for (name, help, family) in [
+            ("apiserver_resource_objects", format!("[ALPHA] {what}"), by_group),
+            ("apiserver_storage_objects", format!("[STABLE] {what}; deprecated in favour of apiserver_resource_objects"), by_name),
+        ] {
+            let encoder = encoder.encode_descriptor(name, &help, None, prometheus_client::metrics::MetricType::Gauge)?;
+            prometheus_client::encoding::EncodeMetric::encode(&family, encoder)?;
+        }
+        Ok(())
     }
 }
 
@@ -424,7 +522,11 @@ mod tests {
         request(&metrics, http::Method::GET, "/api/v1/namespaces/n/pods", "", Some(200));
         request(&metrics, http::Method::POST, "/apis/apps/v1/namespaces/n/deployments", "dryRun=All", Some(201));
         request(&metrics, http::Method::GET, "/api/v1/pods", "watch=1", None);
-        metrics.authenticated(true);
+        metrics.authenticated(true, Duration::ZERO);
+        metrics.authorized("denied", Duration::from_millis(5));
+        let endpoints = GroupVersionResource::of("", "v1", "endpoints");
+        metrics.requested_deprecated(&endpoints, "");
+        metrics.watch_events(&endpoints).inc_by(3);
         let text = text(&metrics).await;
         for line in [
             "# TYPE apiserver_request_total counter",
@@ -433,12 +535,21 @@ mod tests {
             "apiserver_response_sizes_bucket{le=\"10000.0\"",
             "apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"WATCH\",version=\"v1\"} 0",
             "apiserver_request_aborts_total{",
-            "# TYPE authentication_attempts counter\nauthentication_attempts{result=\"success\"} 1",
+            "# TYPE authentication_attempts counter\n",
+            "\nauthentication_attempts{result=\"success\"} 1",
+            "\nauthentication_duration_seconds_count{result=\"success\"} 1",
+            "\nauthorization_attempts_total{result=\"denied\"} 1",
+            "\nauthorization_duration_seconds_bucket{le=\"0.008\",result=\"denied\"} 1",
+            "\napiserver_requested_deprecated_apis{group=\"\",version=\"v1\",resource=\"endpoints\",subresource=\"\",removed_release=\"\"} 1",
+            "\napiserver_watch_events_total{group=\"\",version=\"v1\",resource=\"endpoints\"} 3",
             "process_resident_memory_bytes ",
         ] {
             assert!(text.contains(line), "{line} in:\n{text}");
         }
         assert!(!text.contains("# EOF"));
+        assert!(!text.contains(
+            "apiserver_request_sli_duration_seconds_count{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"cluster\""
+        ));
     }
 
     #[tokio::test]

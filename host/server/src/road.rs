@@ -168,8 +168,9 @@ impl Road {
             // Who it is. Behind it, nobody sees what proved it.
             let certificate = connection.peer.as_ref().map(|peer| peer.certificate());
             let credentials = authentication::credentials(&headers, certificate, warnings);
+            let asked = Instant::now();
             let user = authentication::authenticate(&*config.authenticator, &credentials).await;
-            config.metrics.authenticated(user.is_ok());
+            config.metrics.authenticated(user.is_ok(), asked.elapsed());
             if connection.http2 && user.as_ref().map_or(true, |user| authentication::is_anonymous(user)) {
                 // Strangers get no connection to keep: resets of many streams on one are a known attack (CVE-2023-44487).
                 connection.close.notify_one();
@@ -192,13 +193,15 @@ impl Road {
 
             // What they may do. Last before the handler, and the only way to it.
             let attributes = authorization::attributes(&info, &user);
+            let asked = Instant::now();
             let answer = config.authorizer.authorize(&attributes).await;
-            config.metrics.authorized(match (answer.decision, &answer.evaluation_error) {
+            let result = match (answer.decision, &answer.evaluation_error) {
                 (Decision::Allow, _) => "allowed",
                 (_, Some(_)) => "error",
                 (Decision::Deny, None) => "denied",
                 (Decision::NoOpinion, None) => "no-opinion",
-            });
+            };
+            config.metrics.authorized(result, asked.elapsed());
             match (answer.decision, answer.evaluation_error) {
                 (Decision::Allow, _) => {}
                 (Decision::Deny | Decision::NoOpinion, None) => return Err(authorization::forbidden(&attributes, &answer.reason).into()),

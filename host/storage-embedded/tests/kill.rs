@@ -1,6 +1,6 @@
 //! A process that is killed under load, again and again, on real files.
 //!
-//! `WASMGATE_KILLS` says how often (default 40); `WASMGATE_KILL_SEED` fixes the moments.
+//! `WASMGATE_KILLS` says how often (default 200); `WASMGATE_KILL_SEED` fixes the moments.
 
 mod support;
 
@@ -87,7 +87,7 @@ fn nothing_acknowledged_is_lost() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut writers: Vec<_> = (0..WRITERS).map(|name| Writer { name, ..Writer::default() }).collect();
     let (mut seen, mut acknowledged, mut crashes) = (0, 0, 0);
-    let kills = number("WASMGATE_KILLS", 40);
+    let kills = number("WASMGATE_KILLS", 200);
     for kill in 0..kills {
         let lines = load_and_kill(dir.path(), &mut random);
         acknowledged += lines.len();

@@ -71,6 +71,7 @@ impl Endpoints {
     /// Over the built-in resources.
     pub fn new(parts: Parts) -> Self {
         let documents = Documents::new(&parts.server_address);
+        parts.metrics.watch_caches(parts.registry.caches());
         Self { parts, documents }
     }
 
@@ -79,7 +80,10 @@ impl Endpoints {
             return Ok(response::page_not_found());
         }
         let scope = Scope::of(&request)?;
-        request.warnings.add(&scope.requested.deprecation);
+        if !scope.requested.deprecation.is_empty() {
+            request.warnings.add(&scope.requested.deprecation);
+            self.parts.metrics.requested_deprecated(&scope.requested.gvr, &scope.subresource);
+        }
         if scope.is_review() {
             return reviews::create(&self.parts, scope, request).await;
         }
@@ -93,7 +97,7 @@ impl Endpoints {
         match (&*request.info.verb, scope.target) {
             ("get", Target::Object | Target::Subresource) => read::get(registry, &scope, &request).await,
             ("list", Target::Collection | Target::AllNamespaces) => read::list(registry, &scope, &request).await,
-            ("watch", Target::Collection | Target::AllNamespaces | Target::Object) => watch::watch(registry, &scope, &request).await,
+            ("watch", Target::Collection | Target::AllNamespaces | Target::Object) => watch::watch(&self.parts, &scope, &request).await,
             ("create", Target::Collection) => write::create(registry, &scope, request).await,
             ("create", Target::Subresource) => Err(decode::not_served_yet(&scope)),
             ("update", Target::Object | Target::Subresource) => write::update(registry, &scope, request).await,

@@ -8,12 +8,13 @@ use apimachinery::query::Query;
 use bytes::{Bytes, BytesMut};
 use cacher::{EventType, Object, Update, Watcher};
 use futures::Stream;
-use registry::{Registry, WatchRequest, WatchStart};
+use prometheus_client::metrics::counter::Counter;
+use registry::{WatchRequest, WatchStart};
 use serde_json::{Value, json};
 
-use super::read;
 use super::scope::Scope;
 use super::view::{Form, View};
+use super::{Parts, read};
 use crate::body::{Body, BodyError};
 use crate::request::Authorized;
 use crate::response::{self, Response};
@@ -26,13 +27,13 @@ const WATCH_DURATION_MIN: Duration = Duration::from_secs(1800);
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 
 /// `GET` with `watch=true`.
-pub(crate) async fn watch(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+pub(crate) async fn watch(parts: &Parts, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_stream(scope, request)?;
     let options = ListOptions::from_query(&Query::parse(request.query()))?;
     let predicate = read::predicate(scope, &options)?;
     let start = start(&options)?;
     let bookmarks = options.allow_watch_bookmarks;
-    let mut watcher = registry.watch(&scope.request(request, false, None), WatchRequest { predicate, start }).await?;
+    let mut watcher = parts.registry.watch(&scope.request(request, false, None), WatchRequest { predicate, start }).await?;
     if matches!(start, WatchStart::InitialEvents(_)) && bookmarks {
         watcher.mark_initial_end();
     }
@@ -40,7 +41,8 @@ pub(crate) async fn watch(registry: &Registry, scope: &Scope, request: &Authoriz
         Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
         None => WATCH_DURATION_MIN + WATCH_DURATION_MIN.mul_f64(fraction(&request.audit_id)),
     };
-    let stream = Events { view, watcher, bookmarks, until: Instant::now() + duration, columns_sent: false, over: false };
+    let sent = parts.metrics.watch_events(&scope.requested.gvr);
+    let stream = Events { view, watcher, bookmarks, until: Instant::now() + duration, columns_sent: false, over: false, sent };
     let output = stream.view.output.clone();
     Ok(response::events(&output, Body::stream(stream.into_stream())))
 }
@@ -70,6 +72,8 @@ struct Events {
     until: Instant,
     columns_sent: bool,
     over: bool,
+    /// Counts the events.
+    sent: Counter,
 }
 
 impl Events {
@@ -108,6 +112,7 @@ impl Events {
 
     /// One event goes out as the bytes that all watchers share; several are joined.
     fn join(&mut self, updates: Vec<Update>) -> Bytes {
+        self.sent.inc_by(updates.len() as u64);
         let mut frames = updates.into_iter().map(|update| self.frame(update)).collect::<Vec<_>>();
         if frames.len() == 1 {
             return frames.remove(0);
