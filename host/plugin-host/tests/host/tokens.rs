@@ -85,7 +85,7 @@ fn what_is_not_signed_here_is_refused() {
         (with_header(json!({"alg": "ES256"}), &good), unsigned),
         (with_header(json!({"alg": "RS512"}), &good), "invalid: unexpected signature algorithm \"RS512\""),
         (with_header(json!({"alg": "RS256", "crit": ["exp"]}), &good), "invalid: the header has critical extensions"),
-        (with_header(json!({"typ": "JWT"}), &good), "invalid: the header is not valid"),
+        (with_header(json!({"typ": "JWT"}), &good), "unknown"),
         ("".into(), "unknown"),
         ("a.b".into(), "unknown"),
         ("a.b.c".into(), "unknown"),
