@@ -128,6 +128,7 @@ pub(crate) fn link(
 
 /// Lets the system take back the memory that holds these bytes of the binary. The engine has its own copy of the code; whoever reads them
 /// again has them read from the file.
+#[cfg(target_os = "linux")]
 pub(crate) fn give_back_pages(code: &'static [u8]) {
     let page = rustix::param::page_size();
     let start = code.as_ptr().align_offset(page);
@@ -138,6 +139,10 @@ pub(crate) fn give_back_pages(code: &'static [u8]) {
         tracing::debug!(%error, "the pages of a compiled plugin stay in memory");
     }
 }
+
+/// Other systems keep them.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn give_back_pages(_: &'static [u8]) {}
 
 fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
     // SAFETY: `Precompiled` is what this binary carries; the engine itself refuses another version or configuration.

@@ -204,7 +204,7 @@ impl Road {
             config.metrics.authorized(result, asked.elapsed());
             match (answer.decision, answer.evaluation_error) {
                 (Decision::Allow, _) => {}
-                (Decision::Deny | Decision::NoOpinion, None) => return Err(authorization::forbidden(&attributes, &answer.reason).into()),
+                (Decision::Deny | Decision::NoOpinion, None) => return Err(auth::forbidden(&attributes, &answer.reason).into()),
                 (Decision::Deny | Decision::NoOpinion, Some(error)) => return Err(internal(&uri, &error)),
             }
             let authorized = Authorized::new(Passed {
@@ -320,7 +320,7 @@ fn malformed(error: &RequestInfoError, uri: &Uri) -> Refusal {
 /// Upstream's answer to what is nobody's fault but the server's.
 fn internal(uri: &Uri, why: &str) -> Refusal {
     let message = format!("Internal Server Error: {}: {why}", go_quote(&uri.to_string()));
-    Refusal::Text { code: 500, message: authorization::sanitized(&message), retry_after_seconds: None }
+    Refusal::Text { code: 500, message: auth::sanitized(&message), retry_after_seconds: None }
 }
 
 /// Upstream's filter for the seats is one of those that know no `Status`.

@@ -1,23 +1,22 @@
 //! Admission `DefaultIngressClass`: an ingress that names no class gets the default one.
-//!
-//! The classes come by the change feed; only those that are marked as default are kept.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
+use wasmgate_sdk::default_classes::DefaultClasses;
 use wasmgate_sdk::prelude::*;
-use wasmgate_sdk::serde::Deserialize;
 
 /// Marks a class as the default one.
-const MARK: &str = "ingressclass.kubernetes.io/is-default-class";
+const MARKS: [&str; 1] = ["ingressclass.kubernetes.io/is-default-class"];
 /// Where old ingresses name their class.
 const CLASS_ANNOTATION: &str = "/metadata/annotations/kubernetes.io~1ingress.class";
 
 /// The plugin.
-#[derive(Default)]
 pub struct DefaultIngressClass {
-    /// Name and creation time of the default classes.
-    defaults: BTreeMap<String, String>,
+    classes: DefaultClasses,
+}
+
+impl Default for DefaultIngressClass {
+    fn default() -> Self {
+        Self { classes: DefaultClasses::marked_by(&MARKS) }
+    }
 }
 
 impl Plugin for DefaultIngressClass {}
@@ -28,64 +27,24 @@ impl MutatingAdmission for DefaultIngressClass {
         let creates = request.operation == Operation::Create && request.is("networking.k8s.io", "ingresses");
         let Some(ingress) = request.object().filter(|_| creates) else { return Ok(patch) };
         let named = || ingress.get_str("/spec/ingressClassName").is_some() || ingress.get(CLASS_ANNOTATION).is_some();
-        if let Some(class) = self.newest().filter(|_| !named()) {
+        if let Some(class) = self.classes.newest().filter(|_| !named()) {
             patch.add("/spec/ingressClassName", class);
         }
         Ok(patch)
     }
 }
 
-impl DefaultIngressClass {
-    /// Of several the newest, and of several of the same second the first by name. Times are in one form, so text compares.
-    fn newest(&self) -> Option<&str> {
-        self.defaults.iter().min_by_key(|(_, created)| Reverse(created.as_str())).map(|(name, _)| name.as_str())
-    }
-
-    fn put(&mut self, object: &Json) {
-        let Ok(Class { metadata }) = object.parse() else { return };
-        if metadata.annotations.get(MARK).is_some_and(|value| value == "true") {
-            self.defaults.insert(metadata.name, metadata.creation_timestamp);
-        } else {
-            self.defaults.remove(&metadata.name);
-        }
-    }
-}
-
 impl Changes for DefaultIngressClass {
     fn reset(&mut self, _: GroupResource, objects: Vec<Json>) {
-        self.defaults.clear();
-        objects.iter().for_each(|object| self.put(object));
+        self.classes.reset(&objects);
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            match &change.object {
-                Some(object) => self.put(object),
-                None => {
-                    self.defaults.remove(&change.name);
-                }
-            }
-        }
+        self.classes.apply(&changes);
     }
 }
 
 wasmgate_sdk::plugin!(DefaultIngressClass: mutating_admission, changes);
-
-#[derive(Deserialize)]
-#[serde(crate = "wasmgate_sdk::serde")]
-struct Class {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(crate = "wasmgate_sdk::serde", rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    #[serde(default)]
-    creation_timestamp: String,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-}
 
 #[cfg(test)]
 mod tests {
@@ -93,15 +52,6 @@ mod tests {
     use wasmgate_sdk::serde_json::{Value, json};
 
     use super::*;
-
-    fn class(name: &str, second: u8, mark: &str, value: &str) -> Value {
-        let created = format!("2026-01-01T00:00:{second:02}Z");
-        json!({"metadata": {"name": name, "creationTimestamp": created, "annotations": {mark: value}}})
-    }
-
-    fn resource() -> GroupResource {
-        GroupResource::new("networking.k8s.io", "ingressclasses")
-    }
 
     fn named(plugin: &DefaultIngressClass, ingress: &Value) -> String {
         let resource =
@@ -112,36 +62,29 @@ mod tests {
     }
 
     #[test]
-    fn which_class() {
-        let mark = MARK;
-        let classes = [
-            vec![class("a", 1, mark, "false")],
-            vec![class("a", 1, mark, "true"), class("b", 9, mark, "false")],
-            vec![class("a", 1, mark, "true"), class("b", 2, mark, "true"), class("c", 2, mark, "true")],
-        ];
-        let wants = ["", r#""/spec/ingressClassName"="a""#, r#""/spec/ingressClassName"="b""#];
-        for (classes, want) in classes.iter().zip(wants) {
-            let mut plugin = DefaultIngressClass::default();
-            plugin.reset(resource(), classes.iter().map(Json::from).collect());
-            assert_eq!(named(&plugin, &json!({"spec": {}})), want, "{classes:?}");
-            for ingress in [
-                json!({"spec": {"ingressClassName": ""}}),
-                json!({"spec": {"ingressClassName": "x"}}),
-                json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": "x"}}, "spec": {}}),
-            ] {
-                assert_eq!(named(&plugin, &ingress), "", "{ingress}");
+    fn only_one_that_names_no_class_gets_the_default() {
+        let mut plugin = DefaultIngressClass::default();
+        assert_eq!(named(&plugin, &json!({"spec": {}})), "", "there is no default yet");
+        for mark in MARKS {
+            let class = json!({"metadata": {"name": "a", "annotations": {mark: "true"}}});
+            plugin.reset(GroupResource::new("networking.k8s.io", "ingressclasses"), vec![Json::from(&class)]);
+            let rows = [
+                (json!({"spec": {}}), r#""/spec/ingressClassName"="a""#),
+                (json!({"spec": {"ingressClassName": ""}}), ""),
+                (json!({"spec": {"ingressClassName": "x"}}), ""),
+                (json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": "x"}}, "spec": {}}), ""),
+            ];
+            for (ingress, want) in rows {
+                assert_eq!(named(&plugin, &ingress), want, "{ingress}");
             }
         }
-    }
-
-    #[test]
-    fn changes_count_at_once() {
-        let mut plugin = DefaultIngressClass::default();
-        let rows = [(Some(class("a", 1, MARK, "true")), Some("a")), (Some(class("a", 1, MARK, "no")), None), (None, None)];
-        for (object, want) in rows {
-            let object = object.as_ref().map(Json::from);
-            plugin.apply(vec![Change { resource: resource(), namespace: String::new(), name: "a".to_owned(), object }]);
-            assert_eq!(plugin.newest(), want);
-        }
+        let gone = Change {
+            resource: GroupResource::new("networking.k8s.io", "ingressclasses"),
+            namespace: String::new(),
+            name: "a".to_owned(),
+            object: None,
+        };
+        plugin.apply(vec![gone]);
+        assert_eq!(named(&plugin, &json!({"spec": {}})), "");
     }
 }

@@ -6,7 +6,7 @@
 //! use wasmgate_sdk::prelude::*;
 //!
 //! #[derive(Default)]
-//! struct NoHostNetwork;
+//! pub struct NoHostNetwork;
 //!
 //! impl Plugin for NoHostNetwork {}
 //!
@@ -33,6 +33,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod capabilities;
 pub mod changes;
+pub mod default_classes;
 pub mod json;
 pub mod patch;
 pub mod quantity;

@@ -3,8 +3,9 @@
 use wasmgate_sdk::prelude::*;
 use wasmgate_sdk::serde_json::Value;
 
+/// The plugin.
 #[derive(Default)]
-struct NoLatestTag;
+pub struct NoLatestTag;
 
 impl Plugin for NoLatestTag {}
 

@@ -6,7 +6,6 @@ use apimachinery::request_info::RequestInfo;
 use apimachinery::selector::{self, Operator};
 use apimachinery::{FieldSelector, LabelSelector};
 use auth::{Attributes, SelectorRequirement, UserInfo};
-pub use auth::{forbidden, sanitized};
 
 /// What the request wants to do, as authorizers see it.
 pub fn attributes(info: &RequestInfo, user: &Arc<UserInfo>) -> Attributes {
