@@ -101,12 +101,7 @@ impl View {
     }
 
     fn metadata(&self, json: &[u8], beta: bool) -> Bytes {
-        let object: Value = serde_json::from_slice(json).unwrap_or_default();
-        let mut shown = printers::partial_object_metadata(&object);
-        if beta {
-            printers::to_v1beta1(&mut shown);
-        }
-        shown.to_string().into()
+        partial_metadata(&serde_json::from_slice(json).unwrap_or_default(), beta).to_string().into()
     }
 
     /// Stored bytes are this view's bytes.
@@ -211,7 +206,7 @@ impl View {
             return response::json(&self.output, 200, &self.table(objects, json!({}), true));
         }
         let items: Vec<Value> = match self.form {
-            Form::Metadata { .. } => objects.iter().map(printers::partial_object_metadata).collect(),
+            Form::Metadata { beta } => objects.iter().map(|object| partial_metadata(object, beta)).collect(),
             _ => objects.to_vec(),
         };
         let (kind, api_version) = self.list_kind();
@@ -286,6 +281,14 @@ impl View {
             _ => (self.gvk.kind.to_string(), self.gvk.api_version()),
         }
     }
+}
+
+fn partial_metadata(object: &Value, beta: bool) -> Value {
+    let mut shown = printers::partial_object_metadata(object);
+    if beta {
+        printers::to_v1beta1(&mut shown);
+    }
+    shown
 }
 
 /// An object as it is served, in layout, with its resource version where it stands.
