@@ -199,6 +199,73 @@ def the_controllers_do_their_work(world):
 
 
 @suite.case
+def a_kubelet_ends_a_pod(world):
+    a, b = world.clients()
+    pods = "/api/v1/namespaces/default/pods"
+    wait_for("the default service account", lambda: a.get("/api/v1/namespaces/default/serviceaccounts/default").status == 200)
+    made = a.post(pods, {"metadata": {"name": "ends"}, "spec": {"nodeName": "far", "containers": [{"name": "c", "image": "i"}]}}).ok(201).json
+    marked = b.delete(f"{pods}/ends").ok(200).json
+    equal(marked["metadata"]["deletionGracePeriodSeconds"], 30)
+    # The status as a kubelet sends it: with the uid, and the time of deletion as it knows it.
+    patch = {"metadata": {"uid": made["metadata"]["uid"]}, "status": {"phase": "Succeeded"}}
+    written = a.patch(f"{pods}/ends/status", patch, kind="strategic-merge").ok(200).json
+    equal(written["metadata"]["deletionTimestamp"], marked["metadata"]["deletionTimestamp"])
+    written["status"]["message"] = "it ended"
+    written["metadata"].pop("deletionTimestamp")
+    written = a.put(f"{pods}/ends/status", written).ok(200).json
+    equal(written["metadata"]["deletionTimestamp"], marked["metadata"]["deletionTimestamp"])
+    a.patch(f"{pods}/ends", {"metadata": {"finalizers": ["example.com/new"]}}).refused(422, "Invalid", "no new finalizers can be added")
+    end = {"gracePeriodSeconds": 0, "preconditions": {"uid": made["metadata"]["uid"]}}
+    a.delete(f"{pods}/ends", {**end, "preconditions": {"uid": "other"}}).refused(409, "Conflict", "the UID in the precondition")
+    b.delete(f"{pods}/ends", end).ok(200)
+    a.get(f"{pods}/ends").refused(404, "NotFound")
+
+
+@suite.case
+def pods_go_before_what_they_need(world):
+    a, b = world.clients()
+    a.post("/api/v1/namespaces", {"metadata": {"name": "ordered"}}).ok(201)
+    inside = "/api/v1/namespaces/ordered"
+    wait_for("the default service account", lambda: a.get(f"{inside}/serviceaccounts/default").status == 200)
+    a.post(f"{inside}/secrets", {"metadata": {"name": "needed"}}).ok(201)
+    pod = {"metadata": {"name": "last", "finalizers": ["example.com/f"]}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    a.post(f"{inside}/pods", pod).ok(201)
+    a.delete(inside).ok(200)
+    conditions = wait_for("its conditions", lambda: b.get(inside).ok(200).json["status"].get("conditions"))
+    equal([(c["type"], c["status"], c["reason"]) for c in conditions], [
+        ("NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered"),
+        ("NamespaceDeletionGroupVersionParsingFailure", "False", "ParsedGroupVersions"),
+        ("NamespaceDeletionContentFailure", "False", "ContentDeleted"),
+        ("NamespaceContentRemaining", "False", "ContentRemoved"),
+        ("NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers"),
+    ])
+    a.get(f"{inside}/secrets/needed").ok(200)
+    check(a.get(f"{inside}/pods/last").ok(200).json["metadata"].get("deletionTimestamp"), "the pod is marked")
+    a.post(f"{inside}/secrets", {"metadata": {"name": "late"}}).refused(403, "Forbidden", "being terminated")
+    a.patch(f"{inside}/pods/last", {"metadata": {"finalizers": None}}).ok(200)
+    wait_for("the namespace to be gone", lambda: b.get(inside).status == 404)
+
+
+@suite.case
+def garbage_in_doubt_is_kept(world):
+    a, b = world.clients()
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    owner = a.post(MAPS, config_map("owner")).ok(201).json["metadata"]
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
+    a.post(roles, {"metadata": {"name": "kept", "ownerReferences": [reference]}, "rules": []}).ok(201)
+    gone = {"apiVersion": "v1", "kind": "Node", "name": "nobody", "uid": "nobody"}
+    a.post(roles, {"metadata": {"name": "taken", "ownerReferences": [gone]}, "rules": []}).ok(201)
+    wait_for("what has no owner to be gone", lambda: b.get(f"{roles}/taken").status == 404)
+    told = lambda: [event for event in b.get("/api/v1/namespaces/default/events").json["items"] if event["involvedObject"]["name"] == "kept"]
+    event = wait_for("the event", told)[0]
+    equal((event["reason"], event["type"]), ("OwnerRefInvalidNamespace", "Warning"))
+    equal(event["message"], f'ownerRef [v1/ConfigMap, namespace: , name: owner, uid: {owner["uid"]}] does not exist in namespace ""')
+    a.get(f"{roles}/kept").ok(200)
+    a.delete(f"{roles}/kept").ok(200)
+    a.delete(f"{MAPS}/owner").ok(200)
+
+
+@suite.case
 def the_chain_decides_on_every_server(world):
     a, b = world.clients()
     b.get("/api/v1/namespaces/default/pods", headers={"Impersonate-User": "jane"}).refused(403, "Forbidden", 'User "jane" cannot list')

@@ -45,6 +45,11 @@ pub fn is_being_deleted(object: &Value) -> bool {
     !meta_str(object, "deletionTimestamp").is_empty()
 }
 
+/// `metadata.deletionGracePeriodSeconds`.
+pub fn deletion_grace_period_seconds(object: &Value) -> Option<i64> {
+    object.get("metadata")?.get("deletionGracePeriodSeconds")?.as_i64()
+}
+
 /// `metadata.finalizers`.
 pub fn finalizers(object: &Value) -> Vec<&str> {
     object

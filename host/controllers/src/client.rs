@@ -8,7 +8,7 @@ use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
 use auth::UserInfo;
 use cacher::{Cacher, EventType, Object, Predicate, Update, Watcher};
-use registry::{Registry, Request};
+use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::Value;
 
 /// First and longest pause before something that failed is tried again.
@@ -88,6 +88,18 @@ impl Client {
         ignore_gone(self.registry.update(&request, &changed, false).await.map(drop))
     }
 
+    /// All objects of a namespace, as fresh as the store.
+    pub(crate) async fn list(&self, resource: api::ResourceRef, namespace: &str) -> Result<Vec<Arc<Object>>, Status> {
+        let request = self.request(resource, "list", namespace, "");
+        self.registry.list(&request, &of_namespace(namespace)).await.map(|found| found.objects)
+    }
+
+    /// Deletes all objects of a namespace; those that are gone meanwhile are no error.
+    pub(crate) async fn delete_all(&self, resource: api::ResourceRef, namespace: &str, options: &DeleteOptions) -> Result<(), Status> {
+        let request = self.request(resource, "deletecollection", namespace, "");
+        self.registry.delete_collection(&request, &of_namespace(namespace), options).await.map(drop)
+    }
+
     /// Deletes an object; one that is gone is no error.
     pub(crate) async fn delete(
         &self,
@@ -98,6 +110,16 @@ impl Client {
     ) -> Result<(), Status> {
         let request = self.request(resource, "delete", namespace, name);
         ignore_gone(self.registry.delete(&request, options).await.map(drop))
+    }
+}
+
+fn of_namespace(namespace: &str) -> ListRequest {
+    ListRequest {
+        predicate: Predicate { namespace: Some(namespace.into()), ..Predicate::default() },
+        selective: false,
+        limit: 0,
+        continue_token: None,
+        revision: ListRevision::MostRecent,
     }
 }
 

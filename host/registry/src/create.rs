@@ -97,7 +97,7 @@ impl Registry {
             let there = self.cacher(request)?.get(&key).is_some();
             return Ok(if there { Tried::NameTaken(name) } else { Tried::Created(wire::encode(&object, &resource.gvk).into()) });
         }
-        match self.commit(request, &key, 0, Some(&object), also).await {
+        match self.commit(request, &key, 0, &object, also).await {
             Ok(json) => Ok(Tried::Created(json)),
             Err(CommitError::Conflict) => Ok(Tried::NameTaken(name)),
             Err(CommitError::Taken) => Ok(Tried::Again),
@@ -121,26 +121,41 @@ impl Registry {
         status
     }
 
-    /// Writes an object (none: removes it) if it is still at `expected`, together with `also`. Returns the bytes as served;
-    /// for a removal nothing.
+    /// Writes an object if it is still at `expected`, together with `also`. Returns the bytes as served.
     pub(crate) async fn commit(
         &self,
         request: &Request,
         key: &str,
         expected: u64,
-        object: Option<&Value>,
+        object: &Value,
         also: Vec<storage::Operation>,
     ) -> Result<Bytes, CommitError> {
+        let gvk = &request.resource.gvk;
+        let stored: Bytes = wire::encode(object, gvk).into();
+        let revision = self.commit_bytes(request, key, expected, Some(stored.clone()), also).await?;
+        // As a rule the cache has made the very bytes already.
+        let cached = self.caches.cacher(&request.resource.storage_prefix).and_then(|cacher| cacher.get(key));
+        if let Some(cached) = cached.filter(|cached| cached.revision() == revision) {
+            return Ok(cached.json());
+        }
+        let mut served = Vec::with_capacity(stored.len() + 32);
+        wire::splice(&mut served, &stored, &wire::head(gvk), revision);
+        Ok(served.into())
+    }
+
+    /// The same for an object as it is stored; none removes what is there. Returns the revision of the change.
+    pub(crate) async fn commit_bytes(
+        &self,
+        request: &Request,
+        key: &str,
+        expected: u64,
+        stored: Option<Bytes>,
+        also: Vec<storage::Operation>,
+    ) -> Result<u64, CommitError> {
         let resource = &*request.resource;
-        let gvk = &resource.gvk;
-        let stored: Option<Bytes> = object.map(|object| wire::encode(object, gvk).into());
         let own_key = self.caches.store_key(resource, key);
-        let mut operations = vec![storage::Operation {
-            key: own_key.clone(),
-            expected,
-            value: stored.clone(),
-            time_to_live: (stored.is_some() && resource.storage_prefix == "events").then_some(EVENT_TIME_TO_LIVE),
-        }];
+        let time_to_live = (stored.is_some() && resource.storage_prefix == "events").then_some(EVENT_TIME_TO_LIVE);
+        let mut operations = vec![storage::Operation { key: own_key.clone(), expected, value: stored, time_to_live }];
         operations.extend(also);
         let revision = match self.caches.storage().commit(operations).await {
             Ok(revision) => revision,
@@ -156,15 +171,7 @@ impl Registry {
         };
         // Whoever is told of the write finds it: plugins decide on what the cache holds.
         self.caches.wait_until(revision).await;
-        let Some(stored) = stored else { return Ok(Bytes::new()) };
-        // As a rule the cache has made the very bytes already.
-        let cached = self.caches.cacher(&resource.storage_prefix).and_then(|cacher| cacher.get(key));
-        if let Some(cached) = cached.filter(|cached| cached.revision() == revision) {
-            return Ok(cached.json());
-        }
-        let mut served = Vec::with_capacity(stored.len() + 32);
-        wire::splice(&mut served, &stored, &wire::head(gvk), revision);
-        Ok(served.into())
+        Ok(revision)
     }
 }
 

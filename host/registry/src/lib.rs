@@ -9,6 +9,7 @@ mod bootstrap;
 mod continue_token;
 mod create;
 mod delete;
+mod deletion;
 mod error;
 mod hooks;
 mod list;

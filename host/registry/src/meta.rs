@@ -67,29 +67,44 @@ fn drop_repeated_owners(object: &mut Value) -> Vec<String> {
     )]
 }
 
-/// Before an update: what a client leaves out or may not set stays as it is.
+/// Before a kind prepares an update: what no client may say.
 ///
 /// Returns warnings for the client.
 pub(crate) fn fill_for_update(object: &mut Value, old: &Value) -> Vec<String> {
-    let old = old.get("metadata").and_then(Value::as_object);
-    let metadata = object::metadata_mut(object);
-    let mut keep = |field: &str, only_if_missing: bool| {
-        if only_if_missing && metadata.get(field).is_some_and(|v| !v.is_null() && v != "") {
-            return;
-        }
-        match old.and_then(|old| old.get(field)) {
-            Some(value) => drop(metadata.insert(field.to_owned(), value.clone())),
-            None => drop(metadata.remove(field)),
-        }
-    };
-    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace"] {
-        keep(field, true);
+    if object::namespace(object).is_empty() {
+        keep(object, old, "namespace");
     }
-    keep("creationTimestamp", false);
-    keep("generation", false);
-    keep("selfLink", false);
-    metadata.remove("managedFields");
+    keep(object, old, "generation");
+    keep(object, old, "selfLink");
+    object::metadata_mut(object).remove("managedFields");
     drop_repeated_owners(object)
+}
+
+/// After a kind prepared an update and before it is validated: identity and the time of deletion stay as they are, whatever the client
+/// and the kind made of them (upstream's `BeforeUpdate`). What is set here is what validation would refuse to see changed; an update that
+/// brings a time of deletion of its own to an object that is not being deleted is left to validation.
+pub(crate) fn keep_identity(object: &mut Value, old: &Value) {
+    let is_nil = |object: &Value, field: &str| object.get("metadata").and_then(|metadata| metadata.get(field)).is_none_or(Value::is_null);
+    if object::uid(object).is_empty() {
+        keep(object, old, "uid");
+    }
+    for field in ["creationTimestamp", "deletionTimestamp"] {
+        if is_nil(object, field) || !object::meta_str(old, field).is_empty() {
+            keep(object, old, field);
+        }
+    }
+    if is_nil(object, "deletionGracePeriodSeconds") {
+        keep(object, old, "deletionGracePeriodSeconds");
+    }
+}
+
+/// Puts a field of `metadata` back to what it was.
+fn keep(object: &mut Value, old: &Value, field: &str) {
+    let metadata = object::metadata_mut(object);
+    match old.get("metadata").and_then(|old| old.get(field)) {
+        Some(value) => drop(metadata.insert(field.to_owned(), value.clone())),
+        None => drop(metadata.remove(field)),
+    }
 }
 
 /// Adds one to `metadata.generation` where the kind has one.

@@ -7,6 +7,7 @@ use auth::{Attributes, Decision};
 use serde_json::Value;
 
 use crate::create::{CommitError, group_kind};
+use crate::deletion::{is_emptied_namespace, is_namespace};
 use crate::meta;
 use crate::{Registry, Request, Written, error};
 
@@ -98,6 +99,7 @@ impl Registry {
             strategy.prepare_for_subresource_update(resource, &request.subresource, &mut object, old);
         }
         request.stamp(strategy, &mut object, Some(old));
+        meta::keep_identity(&mut object, old);
         // Before validation: upstream's words about an address come before those about the rest.
         let also = self.hooks.before_write(self, request, &mut object, Some(old)).await?;
         let errors = if whole {
@@ -117,17 +119,18 @@ impl Registry {
             }
         }
         object::set_meta_str(&mut object, "resourceVersion", object::resource_version(old));
+        // Before the look at what changed: nothing has to, where a deletion stopped between its mark and its end.
+        if is_gone_after(request, &object, old) {
+            return self.remove_after_update(request, key, revision, &object, old).await.map(|json| json.ok_or(insisted));
+        }
         if object == *old {
             // Nothing changed: nothing is written, and no watcher hears of it.
             return Ok(Ok(served(request, &object)));
         }
-        if self.is_gone_after(&object) {
-            return self.remove_after_update(request, key, revision, &object, old).await.map(|json| json.ok_or(insisted));
-        }
         if request.dry_run {
             return Ok(Ok(served(request, &object)));
         }
-        match self.commit(request, key, revision, Some(&object), also).await {
+        match self.commit(request, key, revision, &object, also).await {
             Ok(json) => Ok(Ok(json)),
             Err(CommitError::Conflict) => Ok(Err(insisted)),
             Err(CommitError::Taken) => Ok(Err(false)),
@@ -148,7 +151,7 @@ impl Registry {
             if request.dry_run || object == old {
                 return Ok(served(request, &object));
             }
-            match self.commit(request, &key, current.revision(), Some(&object), Vec::new()).await {
+            match self.commit(request, &key, current.revision(), &object, Vec::new()).await {
                 Ok(json) => return Ok(json),
                 Err(CommitError::Failed(status)) => return Err(status),
                 Err(CommitError::Conflict | CommitError::Taken) => {
@@ -233,16 +236,6 @@ impl Registry {
         Err(auth::forbidden(&attributes, &answer.reason))
     }
 
-    /// An object marked for deletion whose last finalizer has gone is removed by the update that took it.
-    fn is_gone_after(&self, object: &Value) -> bool {
-        let namespace_is_finalized = object.get("kind").is_none_or(|kind| kind != "Namespace")
-            || object.pointer("/spec/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
-        object::is_being_deleted(object)
-            && object::finalizers(object).is_empty()
-            && object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) == 0
-            && namespace_is_finalized
-    }
-
     async fn remove_after_update(
         &self,
         request: &Request,
@@ -254,7 +247,7 @@ impl Registry {
         if !request.dry_run {
             // What the stored object holds is given back; what the last change asked for is not taken any more.
             let also = self.hooks.before_remove(self, request, old).await?;
-            match self.commit(request, key, revision, None, also).await {
+            match self.commit_bytes(request, key, revision, None, also).await {
                 Ok(_) => {}
                 Err(CommitError::Conflict | CommitError::Taken) => return Ok(None),
                 Err(CommitError::Failed(status)) => return Err(status),
@@ -262,6 +255,14 @@ impl Registry {
         }
         Ok(Some(served(request, object)))
     }
+}
+
+/// An object marked as deleted whose last finalizer has gone is removed by the update that took it. A namespace has finalizers of its own.
+fn is_gone_after(request: &Request, object: &Value, old: &Value) -> bool {
+    object::is_being_deleted(old)
+        && object::finalizers(object).is_empty()
+        && object::deletion_grace_period_seconds(old).unwrap_or(0) == 0
+        && (!is_namespace(request) || is_emptied_namespace(object))
 }
 
 /// An object's bytes as they are served, with the resource version that it carries.

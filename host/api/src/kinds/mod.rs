@@ -50,7 +50,7 @@ pub(crate) enum StatusMetadata {
     Reset,
     /// Nothing but managedFields.
     KeepAll,
-    /// All but owner references; never marked as deleted.
+    /// All but owner references; a time of deletion is not read.
     KeepOwners,
     /// All but labels, annotations, finalizers and owner references.
     KeepClients,
