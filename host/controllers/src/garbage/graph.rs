@@ -71,12 +71,10 @@ impl OwnerReference {
         self.block_owner_deletion == Some(true)
     }
 
-    /// The owner's resource as it is stored. A version that is not served stands for the kind; none: nobody serves the kind.
+    /// The owner's resource as it is stored. None: nobody serves the kind in that version, or there are no objects of it, as of reviews.
     pub(super) fn resource(&self) -> Option<ResourceRef> {
         let gvk = GroupVersion::parse(&self.api_version)?.with_kind(self.kind.clone());
-        let of_kind = |row: &&'static api::Resource| row.gvk.group == gvk.group && row.gvk.kind == gvk.kind;
-        let resource = tables::stored(tables::find_kind(&gvk).or_else(|| tables::resources().iter().find(of_kind))?);
-        // Of reviews and the like there are no objects.
+        let resource = tables::stored(tables::find_kind(&gvk)?);
         (!resource.storage_prefix.is_empty()).then(|| resource.into())
     }
 

@@ -179,7 +179,8 @@ async fn owners_decide_together() {
         // Another version of the owner than the stored one, and one that is not served any more.
         ("other-version", vec![owner("autoscaling/v1", "HorizontalPodAutoscaler", "scaler", &uid("scaler"))], Some(vec!["uid-scaler"])),
         ("old-version", vec![owner("apps/v1beta1", "Deployment", "deployment", &uid("deployment"))], Some(vec!["uid-deployment"])),
-        ("old-version-gone", vec![owner("apps/v1beta1", "Deployment", "deployment", "uid-other")], None),
+        ("old-version-in-doubt", vec![owner("apps/v1beta1", "Deployment", "deployment", "uid-other")], Some(vec!["uid-other"])),
+        ("other-version-gone", vec![owner("autoscaling/v1", "HorizontalPodAutoscaler", "scaler", "uid-other")], None),
     ];
     let _running = world.control(&[Controller::GarbageCollector]);
     for (name, owners, _) in &rows {
