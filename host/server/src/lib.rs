@@ -23,4 +23,5 @@ pub mod response;
 pub mod road;
 pub mod shutdown;
 pub mod tls;
+mod x509;
 mod yaml;
