@@ -10,8 +10,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use apimachinery::field;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::upstream_flags;
 use crate::values::{self, Cidr};
@@ -155,11 +156,11 @@ pub struct Flags {
     pub allow_privileged: bool,
 
     /// How much to log: 0 what an operator needs, 2 more, 4 debugging, 6 everything of ours, 8 everything
-    #[arg(short = 'v', long = "v", value_name = "LEVEL", default_value = "0", value_parser = count, help_heading = GLOBAL)]
+    #[arg(short = 'v', long = "v", value_name = "LEVEL", default_value = "0", value_parser = level, help_heading = GLOBAL)]
     pub verbosity: u32,
     /// Prints the version
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
-          hide_default_value = true, value_parser = values::boolean, action = ArgAction::Set, help_heading = GLOBAL)]
+          hide_default_value = true, value_parser = version, action = ArgAction::Set, help_heading = GLOBAL)]
     pub version: bool,
     /// Prints this help
     #[arg(short = 'h', long, action = ArgAction::SetTrue, help_heading = GLOBAL)]
@@ -171,14 +172,26 @@ fn ip(text: &str) -> Result<IpAddr, String> {
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| "must be a number from 0 to 65535".to_owned())
+    values::integer(text)?.try_into().map_err(|_| "must be a number from 0 to 65535".to_owned())
 }
 
 fn count(text: &str) -> Result<u32, String> {
-    match text.strip_prefix('-') {
-        Some(digits) if digits.parse::<u64>().is_ok() => Err("can not be negative".to_owned()),
-        _ => text.parse().map_err(|_| format!("must be a number from 0 to {}", u32::MAX)),
+    match values::integer(text)? {
+        ..0 => Err("can not be negative".to_owned()),
+        number => number.try_into().map_err(|_| format!("must be a number from 0 to {}", u32::MAX)),
     }
+}
+
+/// A level of the log: a number without a sign.
+fn level(text: &str) -> Result<u32, String> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let level = text.parse().ok().filter(|_| digits);
+    level.ok_or_else(|| format!("strconv.ParseUint: parsing {}: invalid syntax", field::go_quote(text)))
+}
+
+/// `raw` asks for more than this server has to say of its version.
+fn version(text: &str) -> Result<bool, String> {
+    if text == "raw" { Ok(true) } else { values::boolean(text) }
 }
 
 /// A command line that cannot be run.
@@ -190,8 +203,12 @@ impl Flags {
     /// Reads the arguments that follow the program's name.
     pub fn parse_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, UsageError> {
         let command = Self::command();
-        let arguments = normalize(&command, arguments)?;
-        let matches = command.no_binary_name(true).try_get_matches_from(arguments).map_err(|error| one_line(&error))?;
+        let (flags, others) = normalize(&command, arguments)?;
+        let matches = command.no_binary_name(true).try_get_matches_from(flags).map_err(|error| one_line(&error))?;
+        // As upstream: empty ones are no arguments.
+        if others.iter().any(|argument| !argument.is_empty()) {
+            return Err(UsageError(format!("\"wasmgate\" does not take any arguments, got {others:?}")));
+        }
         Self::from_arg_matches(&matches).map_err(|error| one_line(&error))
     }
 
@@ -201,61 +218,92 @@ impl Flags {
     }
 }
 
-/// Brings every argument into the form `--name=value` (`--name` for a boolean without a value), in pflag's reading.
-fn normalize(command: &Command, arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, UsageError> {
+/// Brings every flag into the form `--name=value` (`--name` for a boolean without a value), in pflag's reading. The arguments that are no
+/// flags come second.
+fn normalize(command: &Command, arguments: impl IntoIterator<Item = OsString>) -> Result<(Vec<String>, Vec<String>), UsageError> {
     let mut normal = Vec::new();
+    let mut others = Vec::new();
     let mut arguments = arguments.into_iter().map(|argument| {
         argument.into_string().map_err(|argument| UsageError(format!("the argument {:?} is not UTF-8", argument.to_string_lossy())))
     });
     while let Some(argument) = arguments.next().transpose()? {
-        let (name, value) = match argument.strip_prefix("--") {
-            Some("") => {
-                let rest = arguments.collect::<Result<Vec<_>, _>>()?;
-                return if rest.is_empty() { Ok(normal) } else { Err(takes_no_arguments(&rest)) };
+        if argument == "--" {
+            others.extend(arguments.by_ref().collect::<Result<Vec<_>, _>>()?);
+        } else if let Some(long) = argument.strip_prefix("--") {
+            if long.starts_with(['-', '=']) {
+                return Err(UsageError(format!("bad flag syntax: {argument}")));
             }
-            Some(long) => {
-                let (name, value) = match long.split_once('=') {
-                    Some((name, value)) => (name, Some(value.to_owned())),
-                    None => (long, None),
-                };
-                (name.replace('_', "-"), value)
-            }
-            None => match argument.strip_prefix('-') {
-                None | Some("") => return Err(takes_no_arguments(&[argument])),
-                Some("h") => ("help".to_owned(), None),
-                Some(short) => match short.strip_prefix('v') {
-                    None => {
-                        let letter = short.chars().next().unwrap_or(' ');
-                        return Err(UsageError(format!("unknown shorthand flag: {letter:?} in {argument}")));
-                    }
-                    Some("") => ("v".to_owned(), None),
-                    Some(level) => ("v".to_owned(), Some(level.strip_prefix('=').unwrap_or(level).to_owned())),
-                },
-            },
-        };
-        let Some(flag) = command.get_arguments().find(|flag| flag.get_long() == Some(&name)) else {
-            return Err(UsageError(if upstream_flags::is_upstream(&name) {
-                format!("--{name} is a kube-apiserver flag that wasmgate does not support yet")
-            } else {
-                format!("unknown flag: --{name}")
-            }));
-        };
-        let needs_value = flag.get_num_args().is_none_or(|count| count.min_values() > 0) && flag.get_action().takes_values();
-        normal.push(match (value, needs_value) {
-            (Some(value), _) if flag.get_action().takes_values() => format!("--{name}={value}"),
-            (Some(value), _) if values::boolean(&value) == Ok(false) => continue,
-            (Some(_), _) | (None, false) => format!("--{name}"),
-            (None, true) => match arguments.next().transpose()? {
-                Some(value) => format!("--{name}={value}"),
-                None => return Err(UsageError(format!("flag needs an argument: --{name}"))),
-            },
-        });
+            let (name, value) = match long.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (long, None),
+            };
+            let flag = find(command, name)?;
+            let value = match (value, needs_value(flag)) {
+                (None, true) => Some(arguments.next().transpose()?.ok_or_else(|| UsageError(format!("flag needs an argument: --{name}")))?),
+                (value, _) => value,
+            };
+            normal.extend(written(flag, value));
+        } else if argument.len() > 1 && argument.starts_with('-') {
+            shorthands(command, &argument, &mut arguments, &mut normal)?;
+        } else {
+            others.push(argument);
+        }
     }
-    Ok(normal)
+    Ok((normal, others))
 }
 
-fn takes_no_arguments(given: &[String]) -> UsageError {
-    UsageError(format!("wasmgate does not take any arguments, got {given:?}"))
+/// `-h`, `-v4`, `-v=4`, `-v 4`, and several in one, of which the last may have a value.
+fn shorthands(
+    command: &Command,
+    argument: &str,
+    arguments: &mut dyn Iterator<Item = Result<String, UsageError>>,
+    normal: &mut Vec<String>,
+) -> Result<(), UsageError> {
+    let mut rest = &argument[1..];
+    while let Some(letter) = rest.chars().next() {
+        let Some(flag) = command.get_arguments().find(|flag| flag.get_short() == Some(letter)) else {
+            return Err(UsageError(format!("unknown shorthand flag: {letter:?} in -{rest}")));
+        };
+        let after = &rest[letter.len_utf8()..];
+        let value = match after.strip_prefix('=') {
+            Some(value) if !value.is_empty() => Some(value.to_owned()),
+            _ if !needs_value(flag) => None,
+            _ if !after.is_empty() => Some(after.to_owned()),
+            _ => match arguments.next().transpose()? {
+                Some(value) => Some(value),
+                None => return Err(UsageError(format!("flag needs an argument: {letter:?} in -{rest}"))),
+            },
+        };
+        rest = if value.is_some() { "" } else { after };
+        normal.extend(written(flag, value));
+    }
+    Ok(())
+}
+
+/// The flag of that name. Underscores are dashes.
+fn find<'a>(command: &'a Command, name: &str) -> Result<&'a Arg, UsageError> {
+    let normal = name.replace('_', "-");
+    command.get_arguments().find(|flag| flag.get_long() == Some(&normal)).ok_or_else(|| {
+        UsageError(if upstream_flags::is_upstream(&normal) {
+            format!("--{normal} is a kube-apiserver flag that wasmgate does not support yet")
+        } else {
+            format!("unknown flag: --{name}")
+        })
+    })
+}
+
+fn needs_value(flag: &Arg) -> bool {
+    flag.get_num_args().is_none_or(|count| count.min_values() > 0) && flag.get_action().takes_values()
+}
+
+/// As clap reads it. `None`: a switch that is switched off.
+fn written(flag: &Arg, value: Option<String>) -> Option<String> {
+    let name = flag.get_long().expect("every flag has a long name");
+    match value {
+        Some(value) if flag.get_action().takes_values() => Some(format!("--{name}={value}")),
+        Some(value) if values::boolean(&value) == Ok(false) => None,
+        _ => Some(format!("--{name}")),
+    }
 }
 
 /// After [`normalize`] only values can be wrong.
@@ -265,7 +313,10 @@ fn one_line(error: &clap::Error) -> UsageError {
         _ => "",
     };
     // clap shows a flag with its value's name.
-    let flag = context(ContextKind::InvalidArg).split([' ', '=', '[']).next().unwrap_or_default();
+    let flag = match context(ContextKind::InvalidArg).split([' ', '=', '[']).next().unwrap_or_default() {
+        "--v" => "-v, --v",
+        flag => flag,
+    };
     let value = context(ContextKind::InvalidValue);
     UsageError(match error.kind() {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
@@ -310,7 +361,11 @@ mod tests {
         for (line, verbosity) in [("-v2", 2), ("-v 3", 3), ("--v=5", 5), ("--v 6", 6), ("", 0)] {
             assert_eq!(parse(line).expect(line).verbosity, verbosity, "{line}");
         }
-        for (line, help) in [("-h", true), ("--help", true), ("--help=false", false)] {
+        assert_eq!(parse("-hv4").map(|flags| (flags.help, flags.verbosity)), Ok((true, 4)));
+        for (line, version) in [("--version", true), ("--version=raw", true), ("--version=false", false), ("", false)] {
+            assert_eq!(parse(line).expect(line).version, version, "{line}");
+        }
+        for (line, help) in [("-h", true), ("--help", true), ("--help=false", false), ("-h=false", false)] {
             assert_eq!(parse(line).expect(line).help, help, "{line}");
         }
     }
@@ -322,14 +377,39 @@ mod tests {
             ("--no-such-flag=1", "unknown flag: --no-such-flag"),
             ("--audit-log-path=x", "--audit-log-path is a kube-apiserver flag that wasmgate does not support yet"),
             ("--audit_log_path x", "--audit-log-path is a kube-apiserver flag that wasmgate does not support yet"),
+            ("--no_such_flag", "unknown flag: --no_such_flag"),
+            ("--=1", "bad flag syntax: --=1"),
+            ("---v=1", "bad flag syntax: ---v=1"),
             ("-x", "unknown shorthand flag: 'x' in -x"),
-            ("serve", "wasmgate does not take any arguments, got [\"serve\"]"),
-            ("-- serve", "wasmgate does not take any arguments, got [\"serve\"]"),
-            ("--anonymous-auth false", "wasmgate does not take any arguments, got [\"false\"]"),
+            ("-hxv", "unknown shorthand flag: 'x' in -xv"),
+            ("serve", "\"wasmgate\" does not take any arguments, got [\"serve\"]"),
+            ("serve -v=1 -", "\"wasmgate\" does not take any arguments, got [\"serve\", \"-\"]"),
+            ("serve --no-such-flag", "unknown flag: --no-such-flag"),
+            ("-- serve", "\"wasmgate\" does not take any arguments, got [\"serve\"]"),
+            ("--anonymous-auth false", "\"wasmgate\" does not take any arguments, got [\"false\"]"),
             ("--secure-port", "flag needs an argument: --secure-port"),
-            ("--secure-port x", "invalid argument \"x\" for \"--secure-port\" flag: must be a number from 0 to 65535"),
+            ("--secure_port", "flag needs an argument: --secure_port"),
+            // pflag: a level that is missing is no level, and a flag that follows is taken for one.
+            ("-v", "flag needs an argument: 'v' in -v"),
+            ("--v", "flag needs an argument: --v"),
+            ("-hv", "flag needs an argument: 'v' in -v"),
+            (
+                "-v --secure-port=0",
+                "invalid argument \"--secure-port=0\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"--secure-port=0\": invalid syntax",
+            ),
+            (
+                "-v --secure-port 0",
+                "invalid argument \"--secure-port\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"--secure-port\": invalid syntax",
+            ),
+            ("-v=", "invalid argument \"=\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"=\": invalid syntax"),
+            ("-v=-1", "invalid argument \"-1\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"-1\": invalid syntax"),
+            ("--version=bad", "invalid argument \"bad\" for \"--version\" flag: strconv.ParseBool: parsing \"bad\": invalid syntax"),
+            ("--secure-port x", "invalid argument \"x\" for \"--secure-port\" flag: strconv.ParseInt: parsing \"x\": invalid syntax"),
             ("--secure-port 70000", "invalid argument \"70000\" for \"--secure-port\" flag: must be a number from 0 to 65535"),
-            ("--anonymous-auth=maybe", "invalid argument \"maybe\" for \"--anonymous-auth\" flag: must be true or false"),
+            (
+                "--anonymous-auth=maybe",
+                "invalid argument \"maybe\" for \"--anonymous-auth\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax",
+            ),
             ("--request-timeout=-1s", "invalid argument \"-1s\" for \"--request-timeout\" flag: can not be negative"),
             ("--request-timeout=5", "invalid argument \"5\" for \"--request-timeout\" flag: time: missing unit in duration \"5\""),
             ("--max-requests-inflight=-1", "invalid argument \"-1\" for \"--max-requests-inflight\" flag: can not be negative"),
@@ -338,7 +418,7 @@ mod tests {
                 "--service-cluster-ip-range=10.0.0.1",
                 "invalid argument \"10.0.0.1\" for \"--service-cluster-ip-range\" flag: invalid CIDR address: 10.0.0.1",
             ),
-            ("-v=loud", "invalid argument \"loud\" for \"--v\" flag: must be a number from 0 to 4294967295"),
+            ("-v=loud", "invalid argument \"loud\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"loud\": invalid syntax"),
         ] {
             assert_eq!(parse(line).expect_err(line), want, "{line}");
         }

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use apimachinery::field;
 use apimachinery::time::parse_duration;
 
 /// Go's `time.ParseDuration`, without negative durations: no flag of ours takes one.
@@ -18,12 +19,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Go's `strconv.ParseInt`, in decimal.
+pub fn integer(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("strconv.ParseInt: parsing {}: invalid syntax", field::go_quote(text)))
+}
+
 /// Go's `strconv.ParseBool`.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err("must be true or false".to_owned()),
+        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", field::go_quote(text))),
     }
 }
 
