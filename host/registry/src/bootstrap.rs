@@ -1,9 +1,11 @@
-//! Objects that every server starts with: made where they are missing, before the port opens.
+//! Objects that every server starts with: made where they are missing, and brought up to date, before the port opens.
 
 use api::ResourceRef;
+use api::bootstrap::{Reconciled, split_from};
 use apimachinery::{Status, object};
-use cacher::wire;
+use cacher::{Object, wire};
 use serde_json::Value;
+use std::sync::Arc;
 use storage::{Error, Operation};
 
 use crate::meta;
@@ -14,51 +16,107 @@ const TRANSACTION_OPERATIONS_MAX: usize = 100;
 /// How often the whole is tried again because another server does the same at the same time.
 const BOOTSTRAP_TRIES_MAX: usize = 16;
 
+/// What is to be done with an object that is there (the first), and should be as the second says.
+pub type Reconcile<'a> = &'a (dyn Fn(&Value, &Value) -> Reconciled + Send + Sync);
+
 impl Registry {
     /// Creates the objects that are not there; one that is there is left as it is. Returns how many were made.
+    pub async fn create_missing(&self, objects: &[(ResourceRef, Value)], now_seconds: i64) -> Result<usize, Status> {
+        self.ensure(objects, &|_, _| Reconciled::Unchanged, now_seconds).await
+    }
+
+    /// Creates the objects that are not there, and changes those that are as `reconcile` says. Returns how many were written.
     ///
     /// These are the server's own and come before any plugin can decide: neither admission nor authorization is asked.
-    pub async fn create_missing(&self, objects: &[(ResourceRef, Value)], now_seconds: i64) -> Result<usize, Status> {
-        let mut made = 0;
+    pub async fn ensure(&self, objects: &[(ResourceRef, Value)], reconcile: Reconcile<'_>, now_seconds: i64) -> Result<usize, Status> {
+        let mut written = 0;
         for _ in 0..BOOTSTRAP_TRIES_MAX {
-            let missing: Vec<Operation> =
-                objects.iter().filter_map(|(resource, object)| self.creation(resource, object, now_seconds)).collect();
-            if missing.is_empty() {
-                return Ok(made);
+            let wanted = objects.iter().filter_map(|(resource, object)| self.operation(resource, object, reconcile, now_seconds));
+            let operations: Vec<Operation> = wanted.collect();
+            if operations.is_empty() {
+                return Ok(written);
             }
-            for batch in missing.chunks(TRANSACTION_OPERATIONS_MAX) {
-                match self.caches().storage().commit(batch.to_vec()).await {
-                    Ok(revision) => {
-                        made += batch.len();
-                        self.caches().wait_until(revision).await;
-                    }
-                    // Another server was faster with one of them; what is left is looked at again.
-                    Err(Error::Conflict { current, .. }) => {
-                        if let Some(current) = current {
-                            self.caches().wait_until(current.mod_revision).await;
-                        }
-                    }
-                    Err(other) => return Err(error::write(other)),
-                }
-            }
+            written += self.commit_in_batches(&operations).await?;
         }
         Err(Status::internal("the objects that every server starts with could not be created: another server keeps changing them"))
     }
 
-    fn creation(&self, resource: &ResourceRef, object: &Value, now_seconds: i64) -> Option<Operation> {
-        let cacher = self.caches().cacher(&resource.storage_prefix)?;
-        let key = match object::namespace(object) {
-            "" => object::name(object).to_owned(),
-            namespace => format!("{namespace}/{}", object::name(object)),
+    /// Removes objects of the resource that are to go, unless they are among those wanted. Returns how many were removed.
+    pub async fn remove_outdated(
+        &self,
+        resource: &ResourceRef,
+        wanted: &[(ResourceRef, Value)],
+        is_outdated: impl Fn(&Value) -> bool,
+    ) -> Result<usize, Status> {
+        let Some(cacher) = self.caches().cacher(&resource.storage_prefix) else { return Ok(0) };
+        let names = |object: &Object| wanted.iter().any(|(of, wanted)| of.gvr == resource.gvr && key(wanted) == **object.key());
+        let outdated = |object: &Arc<Object>| {
+            serde_json::from_slice::<Value>(&object.json()).is_ok_and(|value| is_outdated(&value) && object::finalizers(&value).is_empty())
         };
-        if cacher.get(&key).is_some() {
-            return None;
+        let snapshot = cacher.snapshot();
+        let found = snapshot.objects.values().filter(|object| !names(object) && outdated(object));
+        let operations: Vec<Operation> =
+            found.map(|object| Operation::delete(self.caches().store_key(resource, object.key()), object.revision())).collect();
+        self.commit_in_batches(&operations).await
+    }
+
+    /// Returns how many were committed. A batch that met another writer is left out: what is left is looked at again by the caller.
+    async fn commit_in_batches(&self, operations: &[Operation]) -> Result<usize, Status> {
+        let mut committed = 0;
+        for batch in operations.chunks(TRANSACTION_OPERATIONS_MAX) {
+            match self.caches().storage().commit(batch.to_vec()).await {
+                Ok(revision) => {
+                    committed += batch.len();
+                    self.caches().wait_until(revision).await;
+                }
+                Err(Error::Conflict { current, .. }) => {
+                    if let Some(current) = current {
+                        self.caches().wait_until(current.mod_revision).await;
+                    }
+                }
+                Err(other) => return Err(error::write(other)),
+            }
         }
-        let mut object = object.clone();
-        let metadata = object::metadata_mut(&mut object);
-        metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
-        metadata.insert("creationTimestamp".into(), meta::timestamp(now_seconds).into());
-        let stored = wire::encode(&object, &resource.gvk);
-        Some(Operation::create(self.caches().store_key(resource, &key), stored.into()))
+        Ok(committed)
+    }
+
+    fn operation(&self, resource: &ResourceRef, wanted: &Value, reconcile: Reconcile<'_>, now_seconds: i64) -> Option<Operation> {
+        let cacher = self.caches().cacher(&resource.storage_prefix)?;
+        let key = key(wanted);
+        let store_key = self.caches().store_key(resource, &key);
+        let parse = |object: Arc<Object>| serde_json::from_slice::<Value>(&object.json()).ok();
+        let Some(found) = cacher.get(&key) else {
+            let mut object = wanted.clone();
+            if let Some(source) = split_from(wanted).and_then(|source| cacher.get(source)).and_then(parse) {
+                take_over(&mut object, &source);
+            }
+            let metadata = object::metadata_mut(&mut object);
+            metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+            metadata.insert("creationTimestamp".into(), meta::timestamp(now_seconds).into());
+            return Some(Operation::create(store_key, wire::encode(&object, &resource.gvk).into()));
+        };
+        let revision = found.revision();
+        match reconcile(&parse(found)?, wanted) {
+            Reconciled::Unchanged => None,
+            Reconciled::Update(object) => Some(Operation::update(store_key, revision, wire::encode(&object, &resource.gvk).into())),
+            // The next round makes it.
+            Reconciled::Recreate => Some(Operation::delete(store_key, revision)),
+        }
+    }
+}
+
+/// Below the resource's prefix.
+fn key(object: &Value) -> String {
+    match object::namespace(object) {
+        "" => object::name(object).to_owned(),
+        namespace => format!("{namespace}/{}", object::name(object)),
+    }
+}
+
+/// See [`split_from`].
+fn take_over(binding: &mut Value, source: &Value) {
+    for pointer in ["/subjects", "/metadata/labels", "/metadata/annotations"] {
+        let (Some(target), found) = (binding.pointer_mut(pointer), source.pointer(pointer)) else { continue };
+        *target = found.cloned().unwrap_or_default();
     }
 }

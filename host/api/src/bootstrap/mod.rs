@@ -9,15 +9,16 @@ use serde_json::{Value, json};
 
 use crate::{Resource, tables};
 
-const RBAC: &str = include_str!("../data/bootstrap/rbac.txt");
-const OBJECTS: &str = include_str!("../data/bootstrap/objects.json");
+mod flow_control;
+mod rbac_reconciliation;
+
+const RBAC: &str = include_str!("../../data/bootstrap/rbac.txt");
+const OBJECTS: &str = include_str!("../../data/bootstrap/objects.json");
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// All of them, in the order in which upstream makes them within a kind: namespaces first, so that what lies in one finds it.
 ///
-/// Upstream keeps roles and bindings up to date when it starts (it adds rules and subjects that are missing, unless the
-/// annotation `rbac.authorization.kubernetes.io/autoupdate` says `false`), and likewise flow schemas and priority levels
-/// (annotation `apf.kubernetes.io/autoupdate-spec`); namespaces, priority classes and APIServices it makes where they are not.
+/// One that is there already is brought up to date by [`reconcile`].
 pub fn bootstrap_objects() -> Vec<(&'static Resource, Value)> {
     let plain: Vec<Value> = serde_json::from_str(OBJECTS).expect("data of ours is JSON");
     let all = plain.into_iter().chain(rbac());
@@ -29,6 +30,46 @@ pub fn bootstrap_objects() -> Vec<(&'static Resource, Value)> {
         (resource, object)
     })
     .collect()
+}
+
+/// What is to be done with an object that every server starts with, and that is there already.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reconciled {
+    /// Nothing.
+    Unchanged,
+    /// It becomes this.
+    Update(Value),
+    /// It is removed, and made anew: what differs cannot be changed.
+    Recreate,
+}
+
+/// Brings an existing object up to date as upstream does when it starts. Roles and bindings get back the rules and subjects that they
+/// lack; flow schemas and priority levels their spec, unless somebody has changed it. The others are made where they are missing, and
+/// are then whoever's they are.
+pub fn reconcile(existing: &Value, wanted: &Value) -> Reconciled {
+    match wanted["kind"].as_str().unwrap_or_default() {
+        "ClusterRole" | "Role" => rbac_reconciliation::role(existing, wanted),
+        "ClusterRoleBinding" | "RoleBinding" => rbac_reconciliation::binding(existing, wanted),
+        "FlowSchema" | "PriorityLevelConfiguration" => flow_control::reconcile(existing, wanted),
+        _ => Reconciled::Unchanged,
+    }
+}
+
+/// Whether a running server keeps it up to date, and not only one that starts.
+pub fn is_kept_up(wanted: &Value) -> bool {
+    matches!(wanted["kind"].as_str(), Some("FlowSchema" | "PriorityLevelConfiguration" | "Namespace"))
+}
+
+/// Whether an object that is none of those that every server starts with was one in an earlier version, and is to go.
+pub fn is_outdated(existing: &Value) -> bool {
+    matches!(existing["kind"].as_str(), Some("FlowSchema" | "PriorityLevelConfiguration")) && flow_control::is_auto_updated(existing)
+}
+
+/// The binding whose subjects, labels and annotations a missing one takes over: what somebody may do without being known was once in
+/// `system:discovery`, and who was taken out of that one must not get it back.
+pub fn split_from(wanted: &Value) -> Option<&'static str> {
+    let is_split = wanted["kind"] == "ClusterRoleBinding" && wanted["metadata"]["name"] == "system:public-info-viewer";
+    is_split.then_some("system:discovery")
 }
 
 /// Reads `data/bootstrap/rbac.txt`; its form is described there.

@@ -1,0 +1,109 @@
+//! The objects that every server starts with, brought up to date before the port opens, and some of them while it serves.
+//!
+//! What they are is in `api::bootstrap`; here they meet what depends on flags, and the clock.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use api::ResourceRef;
+use api::bootstrap;
+use apimachinery::Status;
+use cacher::{Predicate, Watcher};
+use registry::Registry;
+use serde_json::Value;
+
+use crate::cluster_trust::{self, ClusterTrust};
+use crate::config::Config;
+
+/// How often a running server looks at flow schemas, priority levels and system namespaces; upstream's interval.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// What is kept there, and how.
+pub struct Bootstrap {
+    objects: Vec<(ResourceRef, Value)>,
+    trust: ClusterTrust,
+}
+
+impl Bootstrap {
+    /// As the flags say.
+    pub fn new(config: &Config) -> Self {
+        let trust = ClusterTrust { client_ca: config.authentication.client_ca.clone().unwrap_or_default(), request_header: None };
+        let mut objects: Vec<_> = bootstrap::bootstrap_objects().into_iter().map(|(resource, object)| (resource.into(), object)).collect();
+        objects.extend(cluster_trust::objects(&trust, now_seconds()));
+        Self { objects, trust }
+    }
+
+    /// Makes and heals everything; to be called once before the port opens.
+    pub async fn ensure(&self, registry: &Registry) -> Result<(), Status> {
+        self.ensure_these(registry, &self.objects).await
+    }
+
+    /// Does so for ever with what upstream keeps up while it runs. A failure is logged, and the next turn tries again.
+    pub async fn keep_up(self, registry: Arc<Registry>) {
+        let is_kept_up = |object: &Value| bootstrap::is_kept_up(object) || cluster_trust::is_one(object);
+        let objects: Vec<_> = self.objects.iter().filter(|(_, object)| is_kept_up(object)).cloned().collect();
+        let mut trusted = Trusted::watch(&registry, &objects);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = trusted.changed() => {}
+            }
+            if let Err(status) = self.ensure_these(&registry, &objects).await {
+                tracing::warn!(%status, "flow schemas, priority levels, system namespaces or the config maps of authentication are not up to date");
+                tokio::time::sleep(INTERVAL).await;
+            }
+        }
+    }
+
+    async fn ensure_these(&self, registry: &Registry, objects: &[(ResourceRef, Value)]) -> Result<(), Status> {
+        let now_seconds = now_seconds();
+        let reconcile = |existing: &Value, wanted: &Value| match cluster_trust::reconcile(&self.trust, existing, wanted, now_seconds) {
+            Some(reconciled) => reconciled,
+            None => bootstrap::reconcile(existing, wanted),
+        };
+        let written = registry.ensure(objects, &reconcile, now_seconds).await?;
+        let mut removed = 0;
+        for kind in ["FlowSchema", "PriorityLevelConfiguration"] {
+            let resource = objects.iter().map(|(resource, _)| resource).find(|resource| &*resource.gvk.kind == kind);
+            let Some(resource) = resource else { continue };
+            removed += registry.remove_outdated(resource, &self.objects, bootstrap::is_outdated).await?;
+        }
+        tracing::debug!(written, removed, "objects that every server starts with");
+        Ok(())
+    }
+}
+
+/// Changes of the config maps that say how clients are authenticated.
+struct Trusted(Vec<Watcher>);
+
+impl Trusted {
+    fn watch(registry: &Registry, objects: &[(ResourceRef, Value)]) -> Self {
+        let watch = |(resource, object): &(ResourceRef, Value)| {
+            let predicate = Predicate {
+                namespace: Some(apimachinery::object::namespace(object).into()),
+                name: Some(apimachinery::object::name(object).into()),
+                ..Predicate::default()
+            };
+            Some(registry.caches().cacher(&resource.storage_prefix)?.watch_from_now(predicate))
+        };
+        Self(objects.iter().filter(|(_, object)| cluster_trust::is_one(object)).filter_map(watch).collect())
+    }
+
+    /// Waits for the next one.
+    async fn changed(&mut self) {
+        loop {
+            for watcher in &mut self.0 {
+                match watcher.take() {
+                    Ok(updates) if updates.is_empty() => {}
+                    // What has happened is looked at, not what was said of it; after a loss as well.
+                    _ => return,
+                }
+            }
+            futures::future::select_all(self.0.iter_mut().map(|watcher| Box::pin(watcher.ready()))).await;
+        }
+    }
+}
+
+fn now_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
