@@ -2,8 +2,6 @@
 //! need. Everything is found out here, once, so that making an instance later cannot fail for such a reason.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
@@ -11,6 +9,7 @@ use wasmtime::{Engine, Precompiled};
 
 use crate::bindings::exports::wasmgate::plugin as exports;
 use crate::bindings::wasmgate::plugin as imports;
+use crate::code_cache::CodeCache;
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
 use crate::host::HostState;
@@ -109,7 +108,7 @@ pub(crate) fn link(
     artifact: Artifact<'_>,
     manifest: &Manifest,
     allowed: &BTreeSet<Capability>,
-    cache: Option<&Path>,
+    cache: Option<&CodeCache>,
 ) -> Result<Linked, LoadError> {
     if let Some(&capability) = manifest.capabilities.difference(allowed).next() {
         return Err(LoadError::CapabilityNotAllowed { capability });
@@ -149,24 +148,17 @@ fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
     unsafe { Component::deserialize(engine, bytes) }.map_err(|error| LoadError::Incompatible(format!("{error:#}")))
 }
 
-fn compile(engine: &Engine, bytes: &[u8], cache: Option<&Path>) -> Result<Component, LoadError> {
+fn compile(engine: &Engine, bytes: &[u8], cache: Option<&CodeCache>) -> Result<Component, LoadError> {
     if bytes.len() > limits::COMPONENT_BYTES_MAX {
         return Err(LoadError::TooLarge { bytes: bytes.len() });
     }
     check_header(bytes)?;
-    let cached = cache.map(|directory| cache_file(engine, bytes, directory));
-    if let Some(file) = cached.as_deref().filter(|file| file.exists()) {
-        // SAFETY: the directory belongs to this server alone (mode 0700, under its data), and holds what it compiled.
-        match unsafe { Component::deserialize_file(engine, file) } {
-            Ok(component) => return Ok(component),
-            Err(error) => tracing::warn!(file = %file.display(), "compiling again, the cached code does not load: {error:#}"),
-        }
+    if let Some(component) = cache.and_then(|cache| cache.get(engine, bytes)) {
+        return Ok(component);
     }
     let component = Component::new(engine, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    if let Some(file) = cached
-        && let Err(error) = store(&component, &file)
-    {
-        tracing::warn!(file = %file.display(), "the compiled component is not cached: {error}");
+    if let Some(cache) = cache {
+        cache.put(engine, bytes, &component);
     }
     Ok(component)
 }
@@ -184,26 +176,6 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
         _ if bytes.starts_with(b"(") => no("it is text; components are taken in binary form"),
         _ => no("it does not begin as one"),
     }
-}
-
-/// One file for each component and engine.
-fn cache_file(engine: &Engine, bytes: &[u8], directory: &Path) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    directory.join(format!("{}-{:016x}.cwasm", hex(&Sha256::digest(bytes)), hasher.finish()))
-}
-
-fn store(component: &Component, file: &Path) -> std::io::Result<()> {
-    let directory = file.parent().expect("a file in the cache directory");
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(directory)?;
-    let code = component.serialize().map_err(std::io::Error::other)?;
-    // Another server with the same cache must see the whole file or none.
-    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&temporary, code)?;
-    std::fs::rename(&temporary, file)
 }
 
 /// `wasmgate:plugin/log@0.1.0` → `log`.

@@ -187,9 +187,18 @@ fn content(directory: &Path, path: &Path, digest: &mut Sha256) -> Result<(Arc<st
     Ok((text.into(), bytes.into()))
 }
 
+/// Whether every user of the machine may change the file. Not where it is mounted read-only, as Kubernetes mounts config maps.
+fn is_open_to_everybody(file: &std::fs::File) -> std::io::Result<bool> {
+    let writable = std::os::unix::fs::MetadataExt::mode(&file.metadata()?) & 0o002 != 0;
+    Ok(writable && !rustix::fs::fstatvfs(file)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
 fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let file = std::fs::File::open(path).map_err(|error| format!("{name}: {error}"))?;
+    if is_open_to_everybody(&file).map_err(|error| format!("{name}: {error}"))? {
+        return Err(format!("{name}: everybody may write to it, and so decide who may do what here (chmod o-w)"));
+    }
     let mut bytes = Vec::new();
     file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
     if bytes.len() > bytes_max {

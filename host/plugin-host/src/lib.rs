@@ -9,6 +9,7 @@
 
 mod bindings;
 pub mod cluster;
+mod code_cache;
 mod component;
 pub mod dir;
 mod engine;
@@ -26,6 +27,7 @@ pub mod set;
 pub mod token;
 
 pub use cluster::{Change, Changes, ClusterView, EmptyCluster, Feed, FeedSnapshot};
+pub use code_cache::CodeCache;
 pub use component::LoadError;
 pub use dir::{DirectoryError, PluginDirectory};
 pub use engine::{EngineError, PluginEngine};

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// A component's size.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+/// Size of a component's compiled code: it is about twice the component's.
+pub const COMPILED_BYTES_MAX: usize = 8 * COMPONENT_BYTES_MAX;
 /// A manifest's size.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// Plugins of a directory.

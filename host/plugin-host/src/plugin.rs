@@ -4,7 +4,6 @@
 //! back. An answer that is none is a fault like a trap: the instance is dropped.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::bindings::exports::wasmgate::plugin as exports;
 use crate::bindings::wasmgate::plugin::{admission_types, authorization_types, types};
+use crate::code_cache::CodeCache;
 use crate::component::{self, Artifact, LoadError};
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
@@ -58,7 +58,7 @@ pub struct Loader {
     /// What the operator lets plugins that are not embedded call.
     pub allowed: BTreeSet<Capability>,
     /// Where compiled code of foreign components is kept.
-    pub cache: Option<PathBuf>,
+    pub cache: Option<CodeCache>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -93,7 +93,7 @@ impl Loader {
         }
         let everything = BTreeSet::from(Capability::ALL);
         let allowed = if origin == Origin::Embedded { &everything } else { &self.allowed };
-        let linked = component::link(&self.engine, artifact, &manifest, allowed, self.cache.as_deref())?;
+        let linked = component::link(&self.engine, artifact, &manifest, allowed, self.cache.as_ref())?;
         let metrics = self.metrics.of(&manifest.name);
         let shared = Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone() };
         let mould = Mould {

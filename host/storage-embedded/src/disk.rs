@@ -7,6 +7,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::ops::Bound;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,8 +63,8 @@ impl Directory {
     /// need an owner, too.
     pub(crate) fn new(dir: &Path, file_name: &str, reserve_bytes: usize) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::Unavailable(format!("{}: {error}", dir.display()));
-        std::fs::create_dir_all(dir).map_err(failed)?;
-        let lock = File::options().write(true).create(true).truncate(false).open(dir.join("store.lock")).map_err(failed)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        let lock = private_file().write(true).create(true).truncate(false).open(dir.join("store.lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -84,6 +85,13 @@ impl Directory {
     }
 }
 
+/// What the store lies in holds Secrets: its owner alone may read it.
+fn private_file() -> std::fs::OpenOptions {
+    let mut options = File::options();
+    options.mode(0o600);
+    options
+}
+
 impl Disk for Directory {
     fn exists(&self) -> bool {
         self.file.exists()
@@ -97,7 +105,12 @@ impl Disk for Directory {
     }
 
     fn open_other(&self) -> io::Result<Box<dyn StorageBackend>> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&self.other)?;
+        // It becomes the store, and one that is left over may have been made for others to read: so it is made anew.
+        match self.discard_other() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = private_file().read(true).write(true).create_new(true).open(&self.other)?;
         Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
     }
 
@@ -115,7 +128,7 @@ impl Disk for Directory {
             return Ok(());
         }
         let lay_up = || {
-            let mut file = File::create(&self.reserve)?;
+            let mut file = private_file().write(true).create(true).truncate(true).open(&self.reserve)?;
             // Bytes without a pattern: a file system that compresses or leaves out zeros would keep no room.
             let mut state = 0x9e37_79b9_7f4a_7c15_u64;
             let mut block = vec![0; 1 << 16];

@@ -4,8 +4,10 @@
 //! Where upstream has a default, `--etcd-servers` gives upstream's, so that an operator's unit file means what it meant. On the
 //! embedded store, which upstream does not have, defaults are those of a server that is alone on a developer's machine.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::flags::{Flags, UsageError};
 use crate::keys::{self, PublicKey, ServingCertificate, SigningKey};
+use crate::ownership;
 use crate::token_file::{self, StaticToken};
 use crate::values::Cidr;
 
@@ -220,7 +223,7 @@ impl Config {
     /// Checks the flags against each other, reads the files, fills in the defaults.
     pub fn from_flags(flags: Flags) -> Result<Self> {
         let mut warnings = Vec::new();
-        let storage = storage(&flags)?;
+        let storage = storage(&flags, &mut warnings)?;
         let embedded = storage == Storage::Embedded;
         let default_bind = if embedded { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
         let listen = SocketAddr::new(flags.bind_address.unwrap_or(default_bind.into()), flags.secure_port);
@@ -234,19 +237,14 @@ impl Config {
             authentication.anonymous = false;
         }
         let (admission_plugins, admission_plugins_enabled) = admission(&flags.enable_admission_plugins, &flags.disable_admission_plugins)?;
-        if let Some(dir) = &flags.plugin_dir
-            && !dir.is_dir()
-        {
-            return refuse(format!("--plugin-dir {}: not a directory", dir.display()));
+        if let Some(dir) = &flags.plugin_dir {
+            check_plugin_dir(dir, &mut warnings)?;
         }
         if flags.data_dir.as_os_str().is_empty() {
             return refuse("--data-dir must not be empty");
         }
-        if flags.data_dir.exists() && !flags.data_dir.is_dir() {
-            return refuse(format!("--data-dir {}: not a directory", flags.data_dir.display()));
-        }
         Ok(Self {
-            serving_certificate: serving_certificate(&flags)?,
+            serving_certificate: serving_certificate(&flags, &mut warnings)?,
             controllers: controllers(flags.controllers.as_deref(), embedded)?,
             storage,
             data_dir: flags.data_dir,
@@ -277,6 +275,13 @@ impl Config {
         self.service_cluster_ip_ranges[0].nth(1).expect("a service range has at least eight addresses")
     }
 
+    /// Whether something is kept in the data directory that the server cannot do without.
+    pub fn needs_data_dir(&self) -> bool {
+        let accounts = &self.authentication.service_accounts;
+        let makes_tokens = accounts.signing_key.is_none() && accounts.verification_keys.is_empty();
+        self.storage == Storage::Embedded || self.serving_certificate.is_none() || self.admin_kubeconfig() || makes_tokens
+    }
+
     /// Whether the authority in the data directory is believed, and an administrator's kubeconfig signed by it is written. Beside
     /// `--client-ca-file` it is so on the embedded store only: who runs a cluster decides who its administrators are.
     pub fn admin_kubeconfig(&self) -> bool {
@@ -284,23 +289,66 @@ impl Config {
     }
 }
 
-fn read_file(flag: &str, path: &Path) -> Result<String> {
+/// Whether a file is to be known to the server alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrecy {
+    /// A certificate, a public key.
+    Public,
+    /// A private key, tokens.
+    Secret,
+}
+
+/// Reads a file that a flag names. Upstream takes it whoever may read or write it, and so do we; the log says what is unsafe about it.
+fn read_file(flag: &str, path: &Path, secrecy: Secrecy, warnings: &mut Vec<String>) -> Result<String> {
     let failed = |why: &dyn std::fmt::Display| UsageError(format!("{flag} {}: {why}", path.display()));
-    let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    let metadata = file.metadata().map_err(|error| failed(&error))?;
     if metadata.is_dir() {
         return Err(failed(&"is a directory"));
     }
-    if metadata.len() > FLAG_FILE_BYTES_MAX {
+    if ownership::is_open_to_everybody(&file, &metadata) {
+        warnings.push(format!("{flag} {}: everybody may write to it, and so decide who is let in", path.display()));
+    } else if secrecy == Secrecy::Secret && metadata.is_file() && ownership::is_readable_by_everybody(&metadata) {
+        warnings.push(format!("{flag} {}: everybody may read it, and it is a secret", path.display()));
+    }
+    let mut text = String::new();
+    file.take(FLAG_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    if text.len() as u64 > FLAG_FILE_BYTES_MAX {
         return Err(failed(&format_args!("is larger than {FLAG_FILE_BYTES_MAX} bytes")));
     }
-    std::fs::read_to_string(path).map_err(|error| failed(&error))
+    Ok(text)
+}
+
+/// Who can write there decides who may do what: a plugin may be an authenticator or an authorizer.
+fn check_plugin_dir(path: &Path, warnings: &mut Vec<String>) -> Result<()> {
+    let shown = path.display();
+    let failed = |error: std::io::Error| UsageError(format!("--plugin-dir {shown}: {error}"));
+    let directory = std::fs::File::open(path).map_err(failed)?;
+    let metadata = directory.metadata().map_err(failed)?;
+    if !metadata.is_dir() {
+        return refuse(format!("--plugin-dir {shown}: not a directory"));
+    }
+    if ownership::is_open_to_everybody(&directory, &metadata) {
+        return refuse(format!(
+            "--plugin-dir {shown}: everybody may write to it (mode {}), and a plugin decides who may do what; close it to them \
+             (chmod o-w {shown})",
+            ownership::mode(&metadata)
+        ));
+    }
+    if ownership::is_anothers(&metadata) {
+        let owner = ownership::account(metadata.uid());
+        warnings.push(format!("--plugin-dir {shown} belongs to {owner}, who thereby decides who may do what"));
+    } else if ownership::is_writable_by_others(&metadata) {
+        warnings.push(format!("--plugin-dir {shown}: its group may write to it, and thereby decides who may do what"));
+    }
+    Ok(())
 }
 
 fn in_file(flag: &str, path: &Path, error: keys::KeyError) -> UsageError {
     UsageError(format!("{flag} {}: {error}", path.display()))
 }
 
-fn storage(flags: &Flags) -> Result<Storage> {
+fn storage(flags: &Flags, warnings: &mut Vec<String>) -> Result<Storage> {
     let servers: Vec<String> = flags.etcd_servers.iter().flatten().map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect();
     if flags.etcd_servers.is_none() {
         let given = [
@@ -329,7 +377,7 @@ fn storage(flags: &Flags) -> Result<Storage> {
     }
     let ca_pem = match &flags.etcd_cafile {
         Some(path) => {
-            let text = read_file("--etcd-cafile", path)?;
+            let text = read_file("--etcd-cafile", path, Secrecy::Public, warnings)?;
             keys::certificates_from_pem(&text).map_err(|error| in_file("--etcd-cafile", path, error))?;
             Some(text)
         }
@@ -337,7 +385,8 @@ fn storage(flags: &Flags) -> Result<Storage> {
     };
     let client_pem = match (&flags.etcd_certfile, &flags.etcd_keyfile) {
         (Some(certificate), Some(key)) => {
-            let (certificate_text, key_text) = (read_file("--etcd-certfile", certificate)?, read_file("--etcd-keyfile", key)?);
+            let certificate_text = read_file("--etcd-certfile", certificate, Secrecy::Public, warnings)?;
+            let key_text = read_file("--etcd-keyfile", key, Secrecy::Secret, warnings)?;
             ServingCertificate::from_pem(&certificate_text, &key_text).map_err(|error| {
                 UsageError(format!("--etcd-certfile {} and --etcd-keyfile {}: {error}", certificate.display(), key.display()))
             })?;
@@ -358,14 +407,14 @@ fn storage(flags: &Flags) -> Result<Storage> {
     Ok(Storage::Etcd(EtcdConfig { servers, prefix: format!("/{prefix}"), ca_pem, client_pem }))
 }
 
-fn serving_certificate(flags: &Flags) -> Result<Option<ServingCertificate>> {
+fn serving_certificate(flags: &Flags, warnings: &mut Vec<String>) -> Result<Option<ServingCertificate>> {
     match (&flags.tls_cert_file, &flags.tls_private_key_file) {
         (None, None) => Ok(None),
         (Some(_), None) => refuse("--tls-cert-file needs --tls-private-key-file"),
         (None, Some(_)) => refuse("--tls-private-key-file needs --tls-cert-file"),
         (Some(certificate), Some(key)) => {
-            let certificate_text = read_file("--tls-cert-file", certificate)?;
-            let key_text = read_file("--tls-private-key-file", key)?;
+            let certificate_text = read_file("--tls-cert-file", certificate, Secrecy::Public, warnings)?;
+            let key_text = read_file("--tls-private-key-file", key, Secrecy::Secret, warnings)?;
             let pair = ServingCertificate::from_pem(&certificate_text, &key_text).map_err(|error| match error {
                 keys::KeyError::Pem | keys::KeyError::NoCertificate | keys::KeyError::BadCertificate => {
                     in_file("--tls-cert-file", certificate, error)
@@ -455,22 +504,28 @@ fn authorization_modes(given: Option<&[String]>, embedded: bool) -> Result<Vec<A
 
 fn authentication(flags: &Flags, warnings: &mut Vec<String>) -> Result<AuthenticationConfig> {
     let client_ca = match &flags.client_ca_file {
-        Some(path) => Some(
-            keys::certificates_from_pem(&read_file("--client-ca-file", path)?).map_err(|error| in_file("--client-ca-file", path, error))?,
-        ),
+        Some(path) => {
+            let text = read_file("--client-ca-file", path, Secrecy::Public, warnings)?;
+            Some(keys::certificates_from_pem(&text).map_err(|error| in_file("--client-ca-file", path, error))?)
+        }
         None => None,
     };
     let static_tokens = match &flags.token_auth_file {
         Some(path) => {
-            let text = read_file("--token-auth-file", path)?;
+            let text = read_file("--token-auth-file", path, Secrecy::Secret, warnings)?;
             token_file::parse(&path.display().to_string(), &text, warnings).map_err(UsageError)?
         }
         None => Vec::new(),
     };
-    Ok(AuthenticationConfig { client_ca, static_tokens, anonymous: flags.anonymous_auth, service_accounts: service_accounts(flags)? })
+    Ok(AuthenticationConfig {
+        client_ca,
+        static_tokens,
+        anonymous: flags.anonymous_auth,
+        service_accounts: service_accounts(flags, warnings)?,
+    })
 }
 
-fn service_accounts(flags: &Flags) -> Result<ServiceAccountConfig> {
+fn service_accounts(flags: &Flags, warnings: &mut Vec<String>) -> Result<ServiceAccountConfig> {
     let mut issuers: Vec<String> = Vec::new();
     for issuer in &flags.service_account_issuer {
         if issuer.is_empty() {
@@ -499,12 +554,12 @@ fn service_accounts(flags: &Flags) -> Result<ServiceAccountConfig> {
     }
     let mut verification_keys = Vec::new();
     for path in &flags.service_account_key_file {
-        let text = read_file("--service-account-key-file", path)?;
+        let text = read_file("--service-account-key-file", path, Secrecy::Public, warnings)?;
         verification_keys.extend(PublicKey::all_from_pem(&text).map_err(|error| in_file("--service-account-key-file", path, error))?);
     }
     let signing_key = match &flags.service_account_signing_key_file {
         Some(path) => {
-            let text = read_file("--service-account-signing-key-file", path)?;
+            let text = read_file("--service-account-signing-key-file", path, Secrecy::Secret, warnings)?;
             Some(SigningKey::from_pem(&text).map_err(|error| in_file("--service-account-signing-key-file", path, error))?)
         }
         None => None,

@@ -33,7 +33,7 @@ pub fn write(pki: &Pki, data_dir: &Path, listening: SocketAddr) -> Result<Option
         certificate = base64(&admin.certificate_pem),
         key = base64(&admin.key_pem),
     );
-    pki::replace(&path, &content, true, Durable::No)?;
+    pki::replace(&path, &content, Durable::No)?;
     Ok(Some(path))
 }
 

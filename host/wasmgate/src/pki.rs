@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
@@ -18,6 +18,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::Config;
+use crate::data_dir;
 use crate::keys::{self, KeyError, PublicKey, ServingCertificate, SigningKey, pem};
 
 const AUTHORITY_DAYS: i64 = 3650;
@@ -102,12 +103,11 @@ const REMEDY_TOKENS: &str =
 impl Pki {
     /// Takes what the flags gave, loads the rest from the data directory, makes what is not there yet.
     pub fn load(config: &Config, now: Timestamp) -> Result<Self, PkiError> {
-        create_private_dir(&config.data_dir)?;
         let today = now.to_zoned(TimeZone::UTC).date();
         let accounts = &config.authentication.service_accounts;
         let own_tokens = accounts.signing_key.is_none() && accounts.verification_keys.is_empty();
         let own_authority = config.serving_certificate.is_none() || config.admin_kubeconfig();
-        let directory = Directory { path: config.data_dir.join("pki") };
+        let directory = Directory { path: config.data_dir.join(data_dir::PKI) };
         let sans = wanted_sans(config);
         if !directory.path.exists() && (own_authority || own_tokens) {
             directory.create(&sans, today)?;
@@ -178,25 +178,27 @@ impl Directory {
     /// Makes everything beside the place where it belongs, then renames: a crash leaves nothing half done.
     fn create(&self, sans: &Sans, today: Date) -> Result<(), PkiError> {
         let parent = self.path.parent().expect("pki lies in the data directory");
-        let staging = tempfile::Builder::new().prefix(".pki-").tempdir_in(parent).map_err(|source| io_error(parent, source))?;
+        let private = fs::Permissions::from_mode(0o700);
+        let staging =
+            tempfile::Builder::new().prefix(".pki-").permissions(private).tempdir_in(parent).map_err(|source| io_error(parent, source))?;
         let (authority_pem, issuer) = make_authority(today)?;
         let server_key = KeyPair::generate()?;
         let admin_key = KeyPair::generate()?;
         let token_key = KeyPair::generate()?;
         let files = [
-            ("ca.crt", authority_pem, false),
-            ("ca.key", issuer.key().serialize_pem(), true),
-            ("apiserver.crt", issue(&issuer, &server_key, Leaf::Server(sans), today)?, false),
-            ("apiserver.key", server_key.serialize_pem(), true),
-            ("admin.crt", issue(&issuer, &admin_key, Leaf::Admin, today)?, false),
-            ("admin.key", admin_key.serialize_pem(), true),
-            ("sa.key", token_key.serialize_pem(), true),
-            ("sa.pub", token_key.public_key_pem(), false),
+            ("ca.crt", authority_pem),
+            ("ca.key", issuer.key().serialize_pem()),
+            ("apiserver.crt", issue(&issuer, &server_key, Leaf::Server(sans), today)?),
+            ("apiserver.key", server_key.serialize_pem()),
+            ("admin.crt", issue(&issuer, &admin_key, Leaf::Admin, today)?),
+            ("admin.key", admin_key.serialize_pem()),
+            ("sa.key", token_key.serialize_pem()),
+            ("sa.pub", token_key.public_key_pem()),
         ];
         // At once, so that the file system commits them together: one after the other they are half of the start.
-        let write = |(name, content, private): &(&str, String, bool)| {
+        let write = |(name, content): &(&str, String)| {
             let path = staging.path().join(name);
-            write_new(&path, content, *private).map_err(|source| io_error(&path, source))
+            write_new(&path, content).map_err(|source| io_error(&path, source))
         };
         std::thread::scope(|scope| {
             let writers: Vec<_> = files.iter().map(|file| scope.spawn(|| write(file))).collect();
@@ -265,8 +267,8 @@ impl Directory {
             let certificate_pem = issue(&authority.issuer, &key, leaf, today)?;
             // The certificate last: a crash in between leaves one file, and both are made again.
             remove(&certificate_path)?;
-            replace(&key_path, &key.serialize_pem(), true, Durable::Yes)?;
-            replace(&certificate_path, &certificate_pem, false, Durable::Yes)?;
+            replace(&key_path, &key.serialize_pem(), Durable::Yes)?;
+            replace(&certificate_path, &certificate_pem, Durable::Yes)?;
             return Ok((certificate_pem, key.serialize_pem()));
         };
         let pair = ServingCertificate::from_pem(&certificate_pem, &key_pem).map_err(|error| {
@@ -284,7 +286,7 @@ impl Directory {
         tracing::info!("{}: {why}; making a new one", certificate_path.display());
         let key = KeyPair::from_pem(&key_pem).map_err(|_| self.broken(&key_name, "can not be used", REMEDY_PAIR))?;
         let certificate_pem = issue(&authority.issuer, &key, leaf, today)?;
-        replace(&certificate_path, &certificate_pem, false, Durable::Yes)?;
+        replace(&certificate_path, &certificate_pem, Durable::Yes)?;
         Ok((certificate_pem, key_pem))
     }
 
@@ -293,8 +295,8 @@ impl Directory {
             Some(key_pem) => key_pem,
             None => {
                 let key = KeyPair::generate()?;
-                replace(&self.file("sa.key"), &key.serialize_pem(), true, Durable::Yes)?;
-                replace(&self.file("sa.pub"), &key.public_key_pem(), false, Durable::Yes)?;
+                replace(&self.file("sa.key"), &key.serialize_pem(), Durable::Yes)?;
+                replace(&self.file("sa.pub"), &key.public_key_pem(), Durable::Yes)?;
                 key.serialize_pem()
             }
         };
@@ -389,14 +391,11 @@ fn io_error(path: &Path, source: io::Error) -> PkiError {
     PkiError::Io { path: path.to_owned(), source }
 }
 
-/// The data directory holds keys and secrets: it is its owner's alone. One that exists is left as it is.
-fn create_private_dir(path: &Path) -> Result<(), PkiError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| io_error(path, source))
-}
+/// Mode of every file here: certificates are no secrets, but lie in a directory that is closed to others anyway.
+const FILE_MODE: u32 = 0o600;
 
-fn write_new(path: &Path, content: &str, private: bool) -> io::Result<()> {
-    let mode = if private { 0o600 } else { 0o644 };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+fn write_new(path: &Path, content: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()
 }
@@ -410,11 +409,10 @@ pub enum Durable {
     No,
 }
 
-/// Replaces a file in one step: readers see the old or the new one. `private`: mode 0600.
-pub fn replace(path: &Path, content: &str, private: bool, durable: Durable) -> Result<(), PkiError> {
+/// Replaces a file in one step: readers see the old or the new one. It is its owner's alone from the first moment on.
+pub fn replace(path: &Path, content: &str, durable: Durable) -> Result<(), PkiError> {
     let parent = path.parent().expect("a file lies in a directory");
-    let mode = if private { 0o600 } else { 0o644 };
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    let permissions = fs::Permissions::from_mode(FILE_MODE);
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".new-").permissions(permissions).tempfile_in(parent)?;
         file.write_all(content.as_bytes())?;
@@ -443,7 +441,6 @@ mod tests {
     use super::*;
     use crate::flags::Flags;
     use std::ffi::OsString;
-    use std::os::unix::fs::PermissionsExt;
 
     const NOW: &str = "2026-06-01T12:00:00Z";
 
@@ -473,9 +470,10 @@ mod tests {
         for entry in fs::read_dir(dir.path().join("pki")).expect("a directory") {
             let entry = entry.expect("an entry");
             let mode = entry.metadata().expect("metadata").permissions().mode() & 0o777;
-            let name = entry.file_name().into_string().expect("a name");
-            assert_eq!(mode, if name.ends_with(".key") { 0o600 } else { 0o644 }, "{name}");
+            assert_eq!(mode, 0o600, "{:?}", entry.file_name());
         }
+        let mode = fs::metadata(dir.path().join("pki")).expect("metadata").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700);
         assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 1, "nothing temporary is left");
     }
 

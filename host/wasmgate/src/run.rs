@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use cacher::{Caches, Freshness};
 use futures::future::BoxFuture;
-use plugin_host::{Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
+use plugin_host::{CodeCache, Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
 use registry::Registry;
 use registry::services::{Masters, ServiceHooks, ServiceRanges};
 use server::endpoints::{Endpoints, Parts, TokenSigner};
@@ -21,11 +21,12 @@ use server::shutdown::{Phase, Shutdown};
 use server::tls::Tls;
 use storage::Storage;
 
+use crate::bootstrap::Bootstrap;
 use crate::cluster::CachedCluster;
 use crate::config::{self, Config};
 use crate::pki::Pki;
 use crate::token_signer::KeySigner;
-use crate::{jwks, keys, kubeconfig, signals, standard};
+use crate::{data_dir, jwks, keys, kubeconfig, signals, standard};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -37,6 +38,7 @@ const DRAIN_DURATION_MAX: Duration = Duration::from_secs(60);
 pub async fn run(config: Config) -> Result<(), Failure> {
     let mut signalled = signals::listen()?;
     api::capabilities::set_allow_privileged(config.allow_privileged);
+    let code_cache = prepare_data_dir(&config)?;
     let pki = Pki::load(&config, jiff::Timestamp::now())?;
     let listener = Server::bind(config.listen, tls(&pki)?, Limits::default())?;
     let address = listener.local_addr();
@@ -46,11 +48,12 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let caches = Caches::start(storage, freshness, &root, resources).await?;
 
     let metrics = Arc::new(Metrics::new());
-    let plugins = load_plugins(&config, &pki, &caches, &metrics).await?;
+    let plugins = load_plugins(&config, &pki, &caches, &metrics, code_cache).await?;
     let ranges = service_ranges(&config)?;
     let hooks = Arc::new(ServiceHooks::new(ranges.clone()));
     let registry = Arc::new(Registry::new(caches.clone(), plugins.clone(), plugins.clone(), hooks));
-    bootstrap(&registry).await?;
+    let bootstrap = Bootstrap::new(&config);
+    bootstrap.ensure(&registry).await?;
     let alone = matches!(config.storage, config::Storage::Embedded);
     let masters = Arc::new(Masters::new(registry.clone(), ranges, config.advertise_address, address.port(), alone));
     masters.reconcile().await?;
@@ -77,6 +80,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         request_duration_max: config.requests.timeout,
     });
     let reconciling = tokio::spawn(masters.clone().run());
+    let keeping_up = tokio::spawn(bootstrap.keep_up(registry.clone()));
     let controllers = controllers::start(&registry, &config.controllers, &pki.serving_ca_pem);
     if let Some(path) = kubeconfig::write(&pki, &config.data_dir, address)? {
         tracing::info!("administrator's kubeconfig: {}", path.display());
@@ -91,6 +95,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     tokio::time::sleep(config.shutdown_delay).await;
     drop((controllers, directory));
     reconciling.abort();
+    keeping_up.abort();
     if let Err(status) = masters.leave().await {
         tracing::warn!(%status, "this server stays among the endpoints of the service kubernetes until its lease runs out");
     }
@@ -126,7 +131,34 @@ async fn open_storage(config: &Config) -> Result<(Arc<dyn Storage>, Freshness, S
     })
 }
 
-async fn load_plugins(config: &Config, pki: &Pki, caches: &Arc<Caches>, metrics: &Metrics) -> Result<Arc<PluginSet>, Failure> {
+/// The data directory, private to this user, and in it the cache of compiled plugins. A server to which everything is given keeps nothing
+/// but that cache, and does without it where there is no place for it.
+fn prepare_data_dir(config: &Config) -> Result<Option<CodeCache>, Failure> {
+    let path = &config.data_dir;
+    let open = || CodeCache::open(path.join(data_dir::PLUGIN_CACHE), &path.join(data_dir::PLUGIN_CACHE_KEY));
+    match data_dir::prepare(path) {
+        Ok(()) => match open() {
+            Ok(cache) => Ok(Some(cache)),
+            Err(error) => {
+                tracing::warn!("compiled plugins are not kept: {}: {error}", path.display());
+                Ok(None)
+            }
+        },
+        Err(error) if config.needs_data_dir() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!("compiled plugins are not kept: {error}");
+            Ok(None)
+        }
+    }
+}
+
+async fn load_plugins(
+    config: &Config,
+    pki: &Pki,
+    caches: &Arc<Caches>,
+    metrics: &Metrics,
+    code_cache: Option<CodeCache>,
+) -> Result<Arc<PluginSet>, Failure> {
     let selection = standard::select(config);
     let asked: Vec<_> = selection.missing.iter().filter(|name| is_asked_for(name, config)).collect();
     if !asked.is_empty() {
@@ -147,7 +179,7 @@ async fn load_plugins(config: &Config, pki: &Pki, caches: &Arc<Caches>, metrics:
             plugin_host::Capability::Random,
             plugin_host::Capability::Cluster,
         ]),
-        cache: Some(config.data_dir.join("plugin-cache")),
+        cache: code_cache,
         metrics: plugin_metrics.unwrap_or_else(plugin_host::Metrics::unregistered),
     };
     Ok(PluginSet::new(loader, selection.plugins).await?)
@@ -161,14 +193,6 @@ fn service_ranges(config: &Config) -> Result<ServiceRanges, Failure> {
     let networks: Vec<String> = config.service_cluster_ip_ranges.iter().map(ToString::to_string).collect();
     let ranges = ServiceRanges::new(networks.iter().map(String::as_str), config.service_node_ports.clone());
     ranges.ok_or_else(|| "--service-cluster-ip-range names no network".into())
-}
-
-async fn bootstrap(registry: &Registry) -> Result<(), Failure> {
-    let objects: Vec<_> = api::bootstrap::bootstrap_objects().into_iter().map(|(resource, object)| (resource.into(), object)).collect();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let made = registry.create_missing(&objects, i64::try_from(now)?).await?;
-    tracing::debug!(made, "objects that every server starts with");
-    Ok(())
 }
 
 /// A request is decided by one chain, whatever is swapped meanwhile.

@@ -97,8 +97,9 @@ async fn a_directory_cannot_take_the_name_of_a_standard_plugin() {
 async fn compiled_code_is_kept_by_digest_and_found_again() {
     let cache = tempfile::tempdir().expect("a directory");
     let path = cache.path().join("cache");
+    let open = || Some(CodeCache::open(path.clone(), &cache.path().join("key")).expect("a cache"));
     for _ in 0..2 {
-        let bench = Bench::with(|loader| loader.cache = Some(path.clone())).await;
+        let bench = Bench::with(|loader| loader.cache = open()).await;
         bench.load(&[version("1")]).await;
         assert_eq!(label(&bench).await, "1");
         assert_eq!(std::fs::read_dir(&path).expect("a cache").count(), 1);
@@ -107,7 +108,7 @@ async fn compiled_code_is_kept_by_digest_and_found_again() {
     for entry in std::fs::read_dir(&path).expect("a cache") {
         std::fs::write(entry.expect("an entry").path(), b"noise").expect("written");
     }
-    let bench = Bench::with(|loader| loader.cache = Some(path.clone())).await;
+    let bench = Bench::with(|loader| loader.cache = open()).await;
     bench.load(&[version("1")]).await;
     assert_eq!(label(&bench).await, "1");
 }

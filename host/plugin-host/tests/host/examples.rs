@@ -1,5 +1,6 @@
 //! The examples, as an operator installs them. `cargo xtask examples` builds them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use admission::{Admission, Notes, Objects};
@@ -38,7 +39,8 @@ async fn installed(name: &str) -> Bench {
     let bench = Bench::with(|loader| {
         loader.services.cluster = Arc::new(RedTeam);
         // Compiling Python takes half a minute; the next run finds it here.
-        loader.cache = Some(format!("{}/../../target/test-cache", env!("CARGO_MANIFEST_DIR")).into());
+        let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+        loader.cache = Some(CodeCache::open(target.join("test-cache"), &target.join("test-cache.key")).expect("a cache"));
     })
     .await;
     let path = format!("{}/../../target/examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
