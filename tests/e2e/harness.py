@@ -1,7 +1,8 @@
 """What the end-to-end suites share: a server of one's own, a client, and cases that are counted.
 
 A suite is a script: it starts servers on free ports with data in a temporary folder, runs its cases, and ends with
-`N passed, N failed`. Only Python's standard library. Waiting has a deadline, and nothing is asserted about time.
+`N passed, N failed`. Only Python's standard library. Waiting has a deadline, and nothing is asserted about time. What cannot run because
+something is missing on this machine says `SKIPPED: …`, which the summary of `cargo xtask test` shows.
 
 Environment: WASMGATE_BIN is the server (default target/release/wasmgate).
 """
@@ -411,6 +412,13 @@ def cleanup():
             running.kill()
     if SCRATCH is not None and "WASMGATE_E2E_KEEP" not in os.environ:
         shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def skip(why):
+    """Ends the suite: it cannot run here."""
+    cleanup()
+    print(f"SKIPPED: {why}\n0 passed, 0 failed", flush=True)
+    os._exit(0)
 
 
 def tool(name):

@@ -1,5 +1,8 @@
 //! `cargo xtask test`: every suite, a summary, and `N passed, N failed` as the last line.
 //!
+//! What a suite could not run, because something is missing on this machine, it says in lines `SKIPPED: why`. The summary shows them
+//! again, and a suite that has run nothing else is not counted as passed.
+//!
 //! Everything is built in the release profile with the same features, so that no dependency is compiled twice; the three crates that
 //! would change the features of the others (the benchmarks, kube-rs as a client, and this one) are left out of the workspace's own tests.
 
@@ -116,16 +119,45 @@ struct Outcome {
     took: Duration,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Failed,
+    /// It could run nothing.
+    Skipped,
+}
+
+impl Outcome {
+    fn verdict(&self) -> Verdict {
+        match &self.result {
+            Err(_) => Verdict::Failed,
+            Ok(()) if self.cases.none_ran() => Verdict::Skipped,
+            Ok(()) => Verdict::Ok,
+        }
+    }
+}
+
+/// What begins a line that says why something did not run.
+const SKIPPED: &str = "SKIPPED: ";
+
 /// Cases that a suite printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Cases {
     passed: u64,
     failed: u64,
+    /// Why some did not run, each reason once.
+    skipped: Vec<String>,
 }
 
 impl Cases {
     /// Adds what a line counts: cargo's `test result: ok. 3 passed; 0 failed; …` or a script's `3 passed, 0 failed`.
     fn count(&mut self, line: &str) {
+        if let Some(why) = line.strip_prefix(SKIPPED) {
+            if !self.skipped.iter().any(|known| known == why) {
+                self.skipped.push(why.to_owned());
+            }
+            return;
+        }
         let line = line.strip_prefix("test result: ").map_or(line, |rest| rest.split_once(". ").map_or(rest, |(_, counts)| counts));
         let mut words = line.split([' ', ',', ';']).filter(|word| !word.is_empty());
         if let (Some(passed), Some("passed"), Some(failed), Some("failed")) = (words.next(), words.next(), words.next(), words.next())
@@ -134,6 +166,11 @@ impl Cases {
             self.passed += passed;
             self.failed += failed;
         }
+    }
+
+    /// Whether nothing ran at all.
+    fn none_ran(&self) -> bool {
+        self.passed + self.failed == 0 && !self.skipped.is_empty()
     }
 }
 
@@ -151,17 +188,31 @@ pub fn test(names: &[String]) -> Result<(), String> {
     let wanted: Vec<&Suite> = SUITES.iter().filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name)).collect();
     let outcomes = all(&wanted);
 
+    summary(&outcomes, start.elapsed());
+    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+    let skipped = outcomes.iter().filter(|outcome| outcome.verdict() == Verdict::Skipped).count();
+    println!("{} passed, {failed} failed", outcomes.len() - failed - skipped);
+    // The last line is the summary's: no error line behind it.
+    if failed == 0 { Ok(()) } else { std::process::exit(1) }
+}
+
+/// A line for each suite, the sums, and everything that did not run.
+fn summary(outcomes: &[Outcome], took: Duration) {
     println!("\n{:<18} {:>8} {:>7} {:>7}", "suite", "seconds", "passed", "failed");
-    for Outcome { name, result, cases, took } in &outcomes {
-        let verdict = result.as_ref().map_or_else(|error| format!("FAILED  {error}"), |()| "ok".to_owned());
+    for outcome in outcomes {
+        let Outcome { name, result, cases, took } = outcome;
+        let verdict = match (outcome.verdict(), result) {
+            (Verdict::Skipped, _) => "SKIPPED".to_owned(),
+            (_, Ok(())) => "ok".to_owned(),
+            (_, Err(error)) => format!("FAILED  {error}"),
+        };
         println!("{name:<18} {:>8.1} {:>7} {:>7}  {verdict}", took.as_secs_f32(), cases.passed, cases.failed);
     }
     let (passed, failed) = outcomes.iter().fold((0, 0), |(passed, failed), o| (passed + o.cases.passed, failed + o.cases.failed));
-    println!("\n{passed} cases passed and {failed} failed in {} s", start.elapsed().as_secs());
-    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
-    println!("{} passed, {failed} failed", outcomes.len() - failed);
-    // The last line is the summary's: no error line behind it.
-    if failed == 0 { Ok(()) } else { std::process::exit(1) }
+    println!("\n{passed} cases passed and {failed} failed in {} s", took.as_secs());
+    for Outcome { name, cases, .. } in outcomes {
+        cases.skipped.iter().for_each(|why| println!("{SKIPPED}{name}: {why}"));
+    }
 }
 
 /// One after the other, but for those that run beside the others; the outcomes are in the order of the suites.
@@ -215,8 +266,9 @@ fn one(suite: &Suite, number: &str, mut print: Print) -> Outcome {
     });
     print.done();
     let took = start.elapsed();
-    say(format!("{number}, {}: {} after {} s", suite.name, if result.is_ok() { "ok" } else { "FAILED" }, took.as_secs()));
-    Outcome { name: suite.name, result, cases, took }
+    let outcome = Outcome { name: suite.name, result, cases, took };
+    say(format!("{number}, {}: {:?} after {} s", outcome.name, outcome.verdict(), took.as_secs()));
+    outcome
 }
 
 /// Runs it, hands its output on, and counts what it counts.
@@ -261,7 +313,19 @@ mod tests {
         ] {
             let mut cases = Cases::default();
             cases.count(line);
-            assert_eq!(cases, Cases { passed, failed }, "{line}");
+            assert_eq!(cases, Cases { passed, failed, skipped: Vec::new() }, "{line}");
         }
+    }
+
+    #[test]
+    fn what_could_not_run_is_seen() {
+        let mut cases = Cases::default();
+        ["SKIPPED: no etcd", "0 passed, 0 failed", "SKIPPED: no etcd"].into_iter().for_each(|line| cases.count(line));
+        assert_eq!(cases.skipped, ["no etcd"]);
+        let verdict = |cases: &Cases| Outcome { name: "", result: Ok(()), cases: cases.clone(), took: Duration::ZERO }.verdict();
+        assert_eq!(verdict(&cases), Verdict::Skipped);
+        cases.count("3 passed, 0 failed");
+        assert_eq!(verdict(&cases), Verdict::Ok);
+        assert_eq!(verdict(&Cases::default()), Verdict::Ok, "a suite need not count");
     }
 }

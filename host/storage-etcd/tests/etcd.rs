@@ -125,7 +125,7 @@ async fn nobody_there_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_both_ways() {
-    let Some(pki) = Pki::make() else { return };
+    let pki = Pki::make().expect("certificates can be made");
     let server = Server::start_with("https", |dir| {
         pki.write(dir);
         let file = |name: &str| dir.join(name).display().to_string();

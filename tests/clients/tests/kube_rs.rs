@@ -21,6 +21,10 @@ use kube::runtime::{WatchStreamExt, reflector, watcher};
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::json;
 
+#[path = "../../skipped.rs"]
+mod skipped;
+use skipped::skipped;
+
 /// How long anything is waited for.
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -49,7 +53,7 @@ fn binary() -> Option<PathBuf> {
 impl Server {
     fn start() -> Option<Self> {
         let Some(binary) = binary() else {
-            eprintln!("SKIPPED: no server; build it, or set WASMGATE_BIN");
+            skipped("no server; build it, or set WASMGATE_BIN");
             return None;
         };
         let folder = tempfile::tempdir().expect("a temporary directory");

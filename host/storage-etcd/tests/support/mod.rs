@@ -4,6 +4,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+#[path = "../../../../tests/skipped.rs"]
+mod skipped;
+use skipped::skipped;
+
 /// An etcd of one member. Dropping it ends it.
 pub struct Server {
     binary: PathBuf,
@@ -28,7 +32,7 @@ pub fn free_port() -> u16 {
 }
 
 impl Server {
-    /// Starts an etcd; `None`, and a word on stderr, where there is none.
+    /// Starts an etcd; `None`, and a word about it, where there is none.
     pub fn start() -> Option<Self> {
         Self::start_with("http", |_| Vec::new())
     }
@@ -36,7 +40,7 @@ impl Server {
     /// Starts an etcd with more arguments, made once the directory is there.
     pub fn start_with(scheme: &str, arguments: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let Some(binary) = binary() else {
-            eprintln!("SKIPPED: no etcd on this machine; install etcd-server, or set WASMGATE_ETCD");
+            skipped("no etcd; install etcd-server, or set WASMGATE_ETCD");
             return None;
         };
         let dir = tempfile::tempdir().expect("a temporary directory");
