@@ -44,6 +44,7 @@ const SUITES: &[Suite] = &[
         needs: tools::etcd,
         command: || with_second_etcd(with(end_to_end("serving"), "--store=etcd")),
     },
+    Suite { name: "warnings", beside: false, needs: nothing, command: || end_to_end("warnings") },
     Suite { name: "kubectl", beside: false, needs: tools::kubectl, command: || end_to_end("kubectl") },
     Suite {
         name: "python-client",

@@ -69,8 +69,14 @@ pub trait Strategy: Sync + Send {
         Vec::new()
     }
 
-    /// Warnings for the client about a valid object (`old` on update).
-    fn warnings(&self, _resource: &Resource, _object: &Value, _old: Option<&Value>) -> Vec<String> {
+    /// Warnings about a new object as it was sent: of what `prepare_for_create` is about to put right. Given whether it is valid or not.
+    fn warnings_before_preparation(&self, _object: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Warnings for the client about a valid object (`old` on update), at most [`crate::kinds::WARNINGS_COUNT_MAX`]. `subresource` is
+    /// empty for the object itself.
+    fn warnings(&self, _subresource: &str, _object: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()
     }
 
@@ -87,6 +93,11 @@ pub trait Strategy: Sync + Send {
     /// For a DELETE that does not say what becomes of dependents.
     fn default_garbage_collection_policy(&self) -> GarbageCollectionPolicy {
         GarbageCollectionPolicy::Background
+    }
+
+    /// What a DELETE that does not say what becomes of dependents is warned of.
+    fn orphaning_warning(&self) -> Option<&'static str> {
+        None
     }
 
     /// Why this object may not be deleted by its name.

@@ -80,6 +80,7 @@ impl Registry {
                 object::set_meta_str(&mut object, "name", &meta::generate_name(&prefix));
             }
         }
+        notes.warnings.extend(strategy.warnings_before_preparation(&object));
         strategy.prepare_for_create(resource, &mut object);
         request.stamp(strategy, &mut object, None);
         let name = object::name(&object).to_owned();
@@ -89,7 +90,7 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(&group_kind(request), &name, &errors));
         }
-        notes.warnings.extend(strategy.warnings(resource, &object, None));
+        notes.warnings.extend(strategy.warnings("", &object, None));
         attributes.name.clone_from(&name);
         self.admission.validate(&attributes, Objects { object: Some(&object), old: None }, notes).await?;
         let key = request.key_of(&name);

@@ -110,7 +110,8 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(&group_kind(request), &request.name, &errors));
         }
-        notes.warnings.extend(strategy.warnings(resource, &object, Some(old)));
+        let subresource = if whole { "" } else { request.subresource.as_str() };
+        notes.warnings.extend(strategy.warnings(subresource, &object, Some(old)));
         match facet {
             None => self.admission.validate(&attributes, Objects { object: Some(&object), old: Some(old) }, notes).await?,
             Some(facet) => {

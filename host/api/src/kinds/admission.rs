@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::value::{if_nil, list_mut, object_at, object_mut};
+use super::warnings::Warnings;
 use crate::Resource;
 
 /// `ValidatingWebhookConfiguration`
@@ -56,4 +57,19 @@ pub(super) fn default_policy(_: &Resource, policy: &mut Value) {
 /// The bindings of both.
 pub(super) fn default_binding(_: &Resource, binding: &mut Value) {
     default_match_resources(object_at(binding, "spec"), "matchResources");
+}
+
+/// All of them: names that belong to configurations in files.
+pub(super) fn warn_of_name(object: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    const SUFFIX: &str = ".static.k8s.io";
+    if apimachinery::object::name(object).ends_with(SUFFIX) {
+        warnings.push(format!(
+            "metadata.name: names ending with \"{SUFFIX}\" are reserved for static manifest-based configurations and cannot be managed via the API"
+        ));
+    }
+}
+
+/// `ValidatingAdmissionPolicy`: its status is as its spec in this.
+pub(super) fn warn_of_policy_status(policy: &Value, warnings: &mut Warnings) {
+    warn_of_name(policy, None, warnings);
 }

@@ -1,11 +1,15 @@
 //! The smaller kinds of the core group: Secret, ServiceAccount, Namespace, Node, LimitRange, ResourceQuota, Endpoints.
 
+use apimachinery::quantity::Quantity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::key_pair;
 use super::pod_template::round_up_quantities;
+use super::validation::At;
 use super::value::{entries, has, if_zero, list, list_mut, object_at, object_mut, remove, restore, set, text};
+use super::warnings::{self, Warnings};
 use crate::Resource;
 
 /// `Secret`: plain data joins the encoded.
@@ -146,6 +150,73 @@ pub(super) fn default_endpoints(_: &Resource, object: &mut Value) {
     for subset in list_mut(object, "subsets") {
         for port in list_mut(subset, "ports") {
             if_zero(port, "protocol", "TCP");
+        }
+    }
+}
+
+/// `Node`: fields without effect, and networks.
+pub(super) fn warn_of_node(node: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    let spec = At::root(node).child("spec");
+    if spec.has("configSource") {
+        warnings.push("spec.configSource: the feature is removed".to_owned());
+    }
+    if !spec.is_empty("externalID") {
+        warnings.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+    }
+    spec.items("podCIDRs").for_each(|network| warnings::network(&network, warnings));
+}
+
+/// `ResourceQuota`: as it is made, requests that may be more than the limits.
+pub(super) fn warn_of_quota(quota: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    if old.is_some() {
+        return;
+    }
+    let hard = &quota["spec"]["hard"];
+    let amount = |name: &str| hard.get(name).and_then(Quantity::of_json);
+    for resource in ["cpu", "memory", "storage", "ephemeral-storage"] {
+        let (mut request, limit) = (format!("requests.{resource}"), format!("limits.{resource}"));
+        if matches!(resource, "cpu" | "memory") && !has(hard, &request) {
+            resource.clone_into(&mut request);
+        }
+        if let (Some(asked), Some(most)) = (amount(&request), amount(&limit))
+            && asked > most
+        {
+            warnings.push(format!("ResourceQuota {request} ({asked}) should be less than {limit} ({most})"));
+        }
+    }
+}
+
+/// `ServiceAccount`: an annotation that is newly set.
+pub(super) fn warn_of_service_account(account: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    const ENFORCE: &str = "kubernetes.io/enforce-mountable-secrets";
+    let has = |account: &Value| account.pointer("/metadata/annotations").is_some_and(|annotations| annotations.get(ENFORCE).is_some());
+    if has(account) && !old.is_some_and(has) {
+        warnings.push(format!(
+            "metadata.annotations[{ENFORCE}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+        ));
+    }
+}
+
+/// `Secret`: a key that is not the certificate's.
+pub(super) fn warn_of_secret(secret: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    if text(secret, "type") != "kubernetes.io/tls" {
+        return;
+    }
+    let bytes = |name: &str| STANDARD.decode(text(&secret["data"], name)).unwrap_or_default();
+    if let Err(problem) = key_pair::check(&bytes("tls.crt"), &bytes("tls.key")) {
+        warnings.push(problem);
+    }
+}
+
+/// `Endpoints`: addresses. The controller's own are well-formed.
+pub(super) fn warn_of_endpoints(endpoints: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    let manager = endpoints.pointer("/metadata/labels").map_or("", |labels| text(labels, "endpoints.kubernetes.io/managed-by"));
+    if manager == "endpoint-controller" {
+        return;
+    }
+    for subset in At::root(endpoints).items("subsets") {
+        for list in ["addresses", "notReadyAddresses"] {
+            subset.items(list).for_each(|address| warnings::address(&address.child("ip"), warnings));
         }
     }
 }

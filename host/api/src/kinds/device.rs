@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::value::{if_nil, if_zero, list_mut, object_at, object_mut, text};
+use super::warnings::Warnings;
 use crate::Resource;
 use crate::strategy::Context;
 
@@ -61,5 +62,14 @@ pub(super) fn stamp_taint_rule(rule: &mut Value, old: Option<&Value>, context: &
             super::value::remove(taint, "timeAdded");
         }
         if_nil(taint, "timeAdded", context.now);
+    }
+}
+
+/// `ResourceSlice`: the driver's name.
+pub(super) fn warn_of_slice(slice: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    let driver = text(&slice["spec"], "driver");
+    if driver != driver.to_lowercase() {
+        let driver = apimachinery::field::go_quote(driver);
+        warnings.push(format!("spec.driver: driver names should be lowercase; {driver} contains uppercase characters"));
     }
 }

@@ -1,8 +1,11 @@
 //! Kinds that extend the API: CustomResourceDefinition and APIService.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::value::{flag, has, if_nil, if_zero, list, object_at, object_mut, set, text};
+use super::value::{entries, flag, has, if_nil, if_zero, list, object_at, object_mut, set, text};
+use super::warnings::Warnings;
 use crate::Resource;
 use crate::strategy::Context;
 
@@ -61,3 +64,73 @@ pub(super) fn stamp_api_service(service: &mut Value, old: Option<&Value>, contex
         set(object_at(service, "status"), "conditions", json!([condition]));
     }
 }
+
+/// `CustomResourceDefinition`: formats that nobody checks, where they are new.
+pub(super) fn warn_of_definition(definition: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let before = old.map(unrecognized_formats).unwrap_or_default();
+    for format in unrecognized_formats(definition).difference(&before) {
+        warnings.push(format!("unrecognized format {}", apimachinery::field::go_quote(format)));
+    }
+}
+
+/// The formats of all schemas of a definition that upstream does not know.
+fn unrecognized_formats(definition: &Value) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let versions = list(&definition["spec"], "versions");
+    let mut schemas: Vec<&Value> = versions.iter().filter_map(|version| version.pointer("/schema/openAPIV3Schema")).collect();
+    while let Some(schema) = schemas.pop() {
+        let (format, kind) = (text(schema, "format"), text(schema, "type"));
+        if !format.is_empty() && !is_recognized_format(kind, format) {
+            found.insert(format);
+        }
+        for name in ["items", "not", "additionalProperties", "additionalItems"] {
+            schemas.extend(schema.get(name).filter(|schema| schema.is_object()));
+        }
+        for name in ["items", "allOf", "anyOf", "oneOf"] {
+            schemas.extend(list(schema, name));
+        }
+        for name in ["properties", "patternProperties", "definitions", "dependencies"] {
+            schemas.extend(entries(schema, name).map(|(_, schema)| schema).filter(|schema| schema.is_object()));
+        }
+    }
+    found
+}
+
+fn is_recognized_format(kind: &str, format: &str) -> bool {
+    match kind {
+        "" | "string" => FORMATS.contains(&format.replace('-', "").as_str()),
+        "integer" => matches!(format, "int32" | "int64"),
+        "number" => matches!(format, "float" | "double"),
+        _ => false,
+    }
+}
+
+/// Formats of strings, without dashes.
+const FORMATS: [&str; 26] = [
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "datetime",
+    "k8sshortname",
+    "k8slongname",
+];

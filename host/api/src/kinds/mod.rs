@@ -7,25 +7,33 @@ mod admission;
 mod autoscaling;
 mod certificates;
 mod core;
+mod der;
 mod device;
 mod extension;
 mod flowcontrol;
+mod key_pair;
 mod networking;
 mod pod;
 mod pod_template;
+mod pod_warnings;
 mod rbac;
+mod runtime_class;
 mod service;
 pub mod shape;
 mod storage;
 mod table;
 mod validation;
 mod value;
+mod volume_overlap;
+mod warnings;
 mod workload;
 
 use apimachinery::field;
 use apimachinery::object::metadata_mut;
 use serde_json::Value;
 
+pub use self::warnings::WARNINGS_COUNT_MAX;
+use self::warnings::Warnings;
 use crate::Resource;
 use crate::strategy::{Context, GarbageCollectionPolicy, Strategy};
 
@@ -73,7 +81,8 @@ type Stamp = fn(&mut Value, Option<&Value>, &Context<'_>);
 type Validate = fn(&Resource, &Value) -> Vec<field::Error>;
 type ValidateUpdate = fn(&Resource, &Value, &Value) -> Vec<field::Error>;
 type ValidateSubresource = fn(&Resource, &str, &Value, &Value) -> Vec<field::Error>;
-type Warnings = fn(&Resource, &Value, Option<&Value>) -> Vec<String>;
+type Warn = fn(&Value, Option<&Value>, &mut Warnings);
+type WarnOfStatus = fn(&Value, &mut Warnings);
 
 /// What most kinds ask of metadata: a DNS subdomain as the name.
 fn validate_subdomain(resource: &Resource, object: &Value) -> Vec<field::Error> {
@@ -100,9 +109,13 @@ pub(crate) struct Kind {
     validate: Validate,
     validate_update: ValidateUpdate,
     validate_subresource: ValidateSubresource,
-    warnings: Warnings,
+    warn: Warn,
+    /// The subresource `status`; the others are not warned of.
+    warn_of_status: WarnOfStatus,
+    warn_before_preparation: fn(&Value) -> Vec<String>,
     grace_period_seconds: fn(&Value, Option<i64>) -> Option<i64>,
     garbage_collection: GarbageCollectionPolicy,
+    orphaning_warning: Option<&'static str>,
     refuses_deletion: fn(&str) -> Option<&'static str>,
 }
 
@@ -132,9 +145,12 @@ impl Kind {
                 validation::metadata::validate_update(object, old, &mut errors);
                 errors
             },
-            warnings: |_, _, _| Vec::new(),
+            warn: |_, _, _| (),
+            warn_of_status: |_, _| (),
+            warn_before_preparation: |_| Vec::new(),
             grace_period_seconds: |_, _| None,
             garbage_collection: GarbageCollectionPolicy::Background,
+            orphaning_warning: None,
             refuses_deletion: |_| None,
         }
     }
@@ -199,6 +215,21 @@ impl Kind {
         self
     }
 
+    const fn warn(mut self, warn: Warn) -> Self {
+        self.warn = warn;
+        self
+    }
+
+    const fn warn_of_status(mut self, warn: WarnOfStatus) -> Self {
+        self.warn_of_status = warn;
+        self
+    }
+
+    const fn warn_before_preparation(mut self, warn: fn(&Value) -> Vec<String>) -> Self {
+        self.warn_before_preparation = warn;
+        self
+    }
+
     const fn grace(mut self, grace: fn(&Value, Option<i64>) -> Option<i64>) -> Self {
         self.grace_period_seconds = grace;
         self
@@ -207,6 +238,11 @@ impl Kind {
     /// Deletion leaves dependents alone, as it did before there was garbage collection.
     const fn orphans_dependents(mut self) -> Self {
         self.garbage_collection = GarbageCollectionPolicy::Orphan;
+        self
+    }
+
+    const fn orphaning_warning(mut self, warning: &'static str) -> Self {
+        self.orphaning_warning = Some(warning);
         self
     }
 
@@ -302,8 +338,22 @@ impl Strategy for Kind {
         errors
     }
 
-    fn warnings(&self, resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
-        (self.warnings)(resource, object, old)
+    fn warnings_before_preparation(&self, object: &Value) -> Vec<String> {
+        (self.warn_before_preparation)(object)
+    }
+
+    fn warnings(&self, subresource: &str, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Warnings::default();
+        match subresource {
+            "" => (self.warn)(object, old, &mut warnings),
+            "status" => (self.warn_of_status)(object, &mut warnings),
+            _ => {}
+        }
+        warnings.into_vec()
+    }
+
+    fn orphaning_warning(&self) -> Option<&'static str> {
+        self.orphaning_warning
     }
 
     fn allow_create_on_update(&self) -> bool {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use apimachinery::quantity::Quantity;
 use serde_json::{Value, json};
 
-use super::pod_template;
 use super::value::{entries, has, if_nil, int, list, list_mut, object_at, object_mut, remove, restore, set, some, text};
+use super::{pod_template, pod_warnings};
 use crate::Resource;
 
 /// Fills in a pod.
@@ -144,6 +144,18 @@ pub(super) fn prepare(_: &Resource, pod: &mut Value, old: Option<&Value>) {
     let labels = pod.pointer("/metadata/labels").cloned().unwrap_or_default();
     if let Some(spec) = object_mut(pod, "spec") {
         apply_label_keys(spec, &labels);
+    }
+    fill_in_app_armor(pod);
+}
+
+/// What only annotations say of AppArmor, the fields say too: kubelets read nothing else.
+fn fill_in_app_armor(pod: &mut Value) {
+    for found in pod_warnings::app_armor_to_fill_in(pod) {
+        let Some(profile) = found.profile else { continue };
+        let (list, index) = found.container;
+        if let Some(container) = list_mut(&mut pod["spec"], list).nth(index) {
+            set(object_at(container, "securityContext"), "appArmorProfile", profile);
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::pod_template::{default_resources, default_volume_source, round_up_quantities};
-use super::value::{has, if_nil, if_zero, object_at, object_mut, remove, restore, set, text};
+use super::validation::At;
+use super::value::{has, if_nil, if_zero, list, object_at, object_mut, remove, restore, set, text};
+use super::warnings::{self, Warnings};
 use crate::Resource;
 use crate::strategy::Context;
 
@@ -118,5 +120,91 @@ pub(super) fn default_driver(_: &Resource, driver: &mut Value) {
 pub(super) fn default_attachment(_: &Resource, attachment: &mut Value) {
     if let Some(spec) = attachment.pointer_mut("/spec/source/inlineVolumeSpec") {
         default_volume_spec(spec);
+    }
+}
+
+/// `PersistentVolume`: annotations, labels of nodes and plugins that are no more, and the policy that nobody should use.
+pub(super) fn warn_of_volume(volume: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    const ANNOTATIONS: [(&str, &str); 2] = [
+        (STORAGE_CLASS_ANNOTATION, "deprecated since v1.8; use \"storageClassName\" attribute instead"),
+        ("volume.beta.kubernetes.io/mount-options", "deprecated since v1.31; use \"mountOptions\" attribute instead"),
+    ];
+    const PLUGINS: [(&str, &str, &str); 6] = [
+        ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+        ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+        ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+        ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+        ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+        ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+    ];
+    let root = At::root(volume);
+    let annotations = root.child("metadata").child("annotations");
+    for (key, why) in ANNOTATIONS.iter().filter(|(key, _)| annotations.value.get(key).is_some()) {
+        warnings.at(&annotations.path.key(key), why);
+    }
+    let spec = root.child("spec");
+    if spec.text_of("persistentVolumeReclaimPolicy") == "Recycle" {
+        let why = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
+        warnings.at(&spec.path.child("persistentVolumeReclaimPolicy"), why);
+    }
+    for term in spec.child("nodeAffinity").child("required").items("nodeSelectorTerms") {
+        warnings::node_label_expressions(&term, warnings);
+    }
+    for (_, shown, why) in PLUGINS.iter().filter(|(field, ..)| spec.has(field)) {
+        warnings.at(&spec.path.child(shown), why);
+    }
+}
+
+const STORAGE_CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// `PersistentVolumeClaim`
+pub(super) fn warn_of_claim(claim: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    let root = At::root(claim);
+    let annotations = root.child("metadata").child("annotations");
+    if annotations.value.get(STORAGE_CLASS_ANNOTATION).is_some() {
+        let path = annotations.path.key(STORAGE_CLASS_ANNOTATION);
+        warnings.at(&path, "deprecated since v1.8; use \"storageClassName\" attribute instead");
+    }
+    warn_of_claim_spec(&root.child("spec"), warnings);
+}
+
+/// The spec of a claim, also that of an ephemeral volume or of a stateful set's template.
+pub(super) fn warn_of_claim_spec(spec: &At<'_>, warnings: &mut Warnings) {
+    for list in ["requests", "limits"] {
+        warnings::fractional_bytes(&spec.child("resources").child(list), "storage", warnings);
+    }
+}
+
+/// `StorageClass`: labels of nodes.
+pub(super) fn warn_of_class(class: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    for expression in At::root(class).items("allowedTopologies").flat_map(|topology| topology.items("matchLabelExpressions")) {
+        if let Some(why) = warnings::deprecated_node_label(expression.text_of("key")) {
+            warnings.at(&expression.path.child("key"), why);
+        }
+    }
+}
+
+/// `CSIDriver`: tokens that would stand in logs, where an update touches them.
+pub(super) fn warn_of_driver(driver: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let spec = &driver["spec"];
+    let untouched = old.is_some_and(|old| old["spec"].get("tokenRequests") == spec.get("tokenRequests"));
+    if !untouched && !list(spec, "tokenRequests").is_empty() && !has(spec, "serviceAccountTokenInSecrets") {
+        warnings.push(
+            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in \
+             volume attributes"
+                .to_owned(),
+        );
+    }
+}
+
+/// `CSIStorageCapacity`: labels of nodes.
+pub(super) fn warn_of_capacity(capacity: &Value, _: Option<&Value>, warnings: &mut Warnings) {
+    let topology = At::root(capacity).child("nodeTopology");
+    warnings::node_label_expressions(&topology, warnings);
+    let labels = topology.path.child("matchLabels");
+    for (label, _) in topology.entries("matchLabels") {
+        if let Some(why) = warnings::deprecated_node_label(label) {
+            warnings.at(&labels.child(label), why);
+        }
     }
 }

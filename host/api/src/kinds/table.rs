@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::validation as check;
 use super::{
-    Generation, Kind, StatusMetadata, admission, autoscaling, certificates, core, device, extension, flowcontrol, networking, pod, rbac,
-    service, storage, value, workload,
+    Generation, Kind, StatusMetadata, admission, autoscaling, certificates, core, device, extension, flowcontrol, networking, pod,
+    pod_warnings, rbac, runtime_class, service, storage, value, workload,
 };
 use crate::Resource;
 use crate::strategy::Strategy;
@@ -85,13 +85,17 @@ static KINDS: &[Kind] = &[
         .stamp(pod::stamp)
         .validate(check::pod::validate)
         .validate_update(check::pod::validate_update)
-        .validate_subresource(check::pod::validate_subresource),
+        .validate_subresource(check::pod::validate_subresource)
+        .warn(pod_warnings::pod)
+        .warn_of_status(pod_warnings::pod_status)
+        .warn_before_preparation(pod_warnings::before_preparation),
     Kind::new("", "ConfigMap").validate(check::core::validate_config_map).validate_update(check::core::validate_config_map_update),
     Kind::new("", "Secret")
         .default(core::default_secret)
         .prepare(core::prepare_secret)
         .validate(check::core::validate_secret)
-        .validate_update(check::core::validate_secret_update),
+        .validate_update(check::core::validate_secret_update)
+        .warn(core::warn_of_secret),
     Kind::new("", "Service")
         .status(StatusMetadata::Free)
         .create_on_update()
@@ -99,12 +103,15 @@ static KINDS: &[Kind] = &[
         .prepare(service::prepare)
         .validate(check::service::validate)
         .validate_update(check::service::validate_update)
-        .validate_subresource(check::service::validate_status),
+        .validate_subresource(check::service::validate_status)
+        .warn(service::warn)
+        .warn_of_status(service::warn_of_status),
     Kind::new("", "Endpoints")
         .create_on_update()
         .default(core::default_endpoints)
         .validate(check::service::validate_endpoints)
-        .validate_update(check::service::validate_endpoints_update),
+        .validate_update(check::service::validate_endpoints_update)
+        .warn(core::warn_of_endpoints),
     Kind::new("", "Event").create_on_update().validate(check::core::validate_event).validate_update(check::core::validate_event_update),
     Kind::new("events.k8s.io", "Event")
         .create_on_update()
@@ -124,22 +131,28 @@ static KINDS: &[Kind] = &[
         .prepare(core::prepare_node)
         .validate(check::core::validate_node)
         .validate_update(check::core::validate_node_update)
-        .validate_subresource(check::core::validate_node_status),
+        .validate_subresource(check::core::validate_node_status)
+        .warn(core::warn_of_node),
     Kind::new("", "PersistentVolume")
         .status(StatusMetadata::Free)
         .default(storage::default_volume)
         .prepare(storage::prepare_volume)
         .stamp(storage::stamp_volume)
         .validate(check::storage::validate_volume)
-        .validate_update(check::storage::validate_volume_update),
+        .validate_update(check::storage::validate_volume_update)
+        .warn(storage::warn_of_volume),
     Kind::new("", "PersistentVolumeClaim")
         .status(StatusMetadata::Free)
         .default(storage::default_claim)
         .prepare(storage::prepare_claim)
         .validate(check::storage::validate_claim)
         .validate_update(check::storage::validate_claim_update)
-        .validate_subresource(check::storage::validate_claim_status),
-    Kind::new("", "ServiceAccount").prepare(core::prepare_service_account).validate_update(check::core::validate_metadata_again),
+        .validate_subresource(check::storage::validate_claim_status)
+        .warn(storage::warn_of_claim),
+    Kind::new("", "ServiceAccount")
+        .prepare(core::prepare_service_account)
+        .validate_update(check::core::validate_metadata_again)
+        .warn(core::warn_of_service_account),
     Kind::new("", "LimitRange")
         .create_on_update()
         .default(core::default_limit_range)
@@ -150,7 +163,8 @@ static KINDS: &[Kind] = &[
         .default(core::default_resource_quota)
         .validate(check::core::validate_quota)
         .validate_update(check::core::validate_quota_update)
-        .validate_subresource(check::core::validate_quota_status),
+        .validate_subresource(check::core::validate_quota_status)
+        .warn(core::warn_of_quota),
     Kind::new("", "ReplicationController")
         .status(StatusMetadata::Free)
         .generation(SPEC)
@@ -158,12 +172,14 @@ static KINDS: &[Kind] = &[
         .default(workload::default_replication_controller)
         .validate(check::workload::validate_replication_controller)
         .validate_update(check::workload::validate_replication_controller_update)
-        .validate_subresource(check::workload::validate_status),
+        .validate_subresource(check::workload::validate_status)
+        .warn(workload::warn_of_replication_controller),
     Kind::new("", "PodTemplate")
         .generation(Generation::From1(template))
         .default(workload::default_pod_template)
         .validate(check::workload::validate_pod_template)
-        .validate_update(check::workload::validate_pod_template_update),
+        .validate_update(check::workload::validate_pod_template_update)
+        .warn(workload::warn_of_pod_template),
     // Workloads.
     Kind::new(APPS, "Deployment")
         .status(StatusMetadata::KeepLabels)
@@ -171,14 +187,16 @@ static KINDS: &[Kind] = &[
         .default(workload::default_deployment)
         .validate(check::workload::validate_deployment)
         .validate_update(check::workload::validate_deployment_update)
-        .validate_subresource(check::workload::validate_status),
+        .validate_subresource(check::workload::validate_status)
+        .warn(workload::warn_of_replicas),
     Kind::new(APPS, "ReplicaSet")
         .status(StatusMetadata::Free)
         .generation(SPEC)
         .default(workload::default_replica_set)
         .validate(check::workload::validate_replica_set)
         .validate_update(check::workload::validate_replica_set_update)
-        .validate_subresource(check::workload::validate_status),
+        .validate_subresource(check::workload::validate_status)
+        .warn(workload::warn_of_replicas),
     Kind::new(APPS, "StatefulSet")
         .status(StatusMetadata::Free)
         .generation(SPEC)
@@ -186,7 +204,8 @@ static KINDS: &[Kind] = &[
         .prepare(workload::prepare_stateful_set)
         .validate(check::workload::validate_stateful_set)
         .validate_update(check::workload::validate_stateful_set_update)
-        .validate_subresource(check::workload::validate_status),
+        .validate_subresource(check::workload::validate_status)
+        .warn(workload::warn_of_stateful_set),
     Kind::new(APPS, "DaemonSet")
         .status(StatusMetadata::Free)
         .generation(SPEC)
@@ -195,7 +214,8 @@ static KINDS: &[Kind] = &[
         .prepare_subresource(workload::prepare_daemon_set_status)
         .validate(check::workload::validate_daemon_set)
         .validate_update(check::workload::validate_daemon_set_update)
-        .validate_subresource(check::workload::validate_status),
+        .validate_subresource(check::workload::validate_status)
+        .warn(workload::warn_of_daemon_set),
     Kind::new(APPS, "ControllerRevision")
         .validate(check::workload::validate_revision)
         .validate_update(check::workload::validate_revision_update),
@@ -207,13 +227,16 @@ static KINDS: &[Kind] = &[
         .prepare(workload::prepare_job)
         .validate(check::job::validate)
         .validate_update(check::job::validate_update)
-        .validate_subresource(check::job::validate_status),
+        .validate_subresource(check::job::validate_status)
+        .warn(workload::warn_of_job)
+        .orphaning_warning(workload::PODS_STAY),
     Kind::new(BATCH, "CronJob")
         .status(StatusMetadata::Free)
         .generation(SPEC)
         .default(workload::default_cron_job)
         .validate(check::job::validate_cron_job)
-        .validate_update(check::job::validate_cron_job_update),
+        .validate_update(check::job::validate_cron_job_update)
+        .warn(workload::warn_of_cron_job),
     Kind::new("autoscaling", "HorizontalPodAutoscaler")
         .status(StatusMetadata::Free)
         .default(autoscaling::default)
@@ -233,7 +256,9 @@ static KINDS: &[Kind] = &[
         .generation(SPEC)
         .validate(check::networking::validate_ingress)
         .validate_update(check::networking::validate_ingress_update)
-        .validate_subresource(check::networking::validate_ingress_status),
+        .validate_subresource(check::networking::validate_ingress_status)
+        .warn(networking::warn_of_ingress)
+        .warn_of_status(networking::warn_of_ingress_status),
     Kind::new(NETWORKING, "IngressClass")
         .generation(SPEC)
         .default(networking::default_ingress_class)
@@ -243,7 +268,8 @@ static KINDS: &[Kind] = &[
         .generation(SPEC)
         .default(networking::default_policy)
         .validate(check::networking::validate_policy)
-        .validate_update(check::networking::validate_policy_update),
+        .validate_update(check::networking::validate_policy_update)
+        .warn(networking::warn_of_policy),
     Kind::new(NETWORKING, "IPAddress")
         .validate(check::networking::validate_ip_address)
         .validate_update(check::networking::validate_ip_address_update),
@@ -256,7 +282,8 @@ static KINDS: &[Kind] = &[
         .default(networking::default_endpoint_slice)
         .prepare(networking::prepare_endpoint_slice)
         .validate(check::networking::validate_endpoint_slice)
-        .validate_update(check::networking::validate_endpoint_slice_update),
+        .validate_update(check::networking::validate_endpoint_slice_update)
+        .warn(networking::warn_of_endpoint_slice),
     // Roles and their bindings.
     Kind::new(RBAC, "Role").create_on_update().validate(check::rbac::validate_role).validate_update(check::rbac::validate_role_update),
     Kind::new(RBAC, "ClusterRole")
@@ -277,7 +304,8 @@ static KINDS: &[Kind] = &[
     Kind::new(STORAGE, "StorageClass")
         .default(storage::default_class)
         .validate(check::storage::validate_class)
-        .validate_update(check::storage::validate_class_update),
+        .validate_update(check::storage::validate_class_update)
+        .warn(storage::warn_of_class),
     Kind::new(STORAGE, "VolumeAttachment")
         .status(StatusMetadata::Reset)
         .conditional_update()
@@ -289,7 +317,8 @@ static KINDS: &[Kind] = &[
         .conditional_update()
         .default(storage::default_driver)
         .validate(check::storage::validate_driver)
-        .validate_update(check::storage::validate_driver_update),
+        .validate_update(check::storage::validate_driver_update)
+        .warn(storage::warn_of_driver),
     Kind::new(STORAGE, "CSINode")
         .conditional_update()
         .validate(check::storage::validate_node)
@@ -297,7 +326,8 @@ static KINDS: &[Kind] = &[
     Kind::new(STORAGE, "CSIStorageCapacity")
         .conditional_update()
         .validate(check::storage::validate_capacity)
-        .validate_update(check::storage::validate_capacity_update),
+        .validate_update(check::storage::validate_capacity_update)
+        .warn(storage::warn_of_capacity),
     Kind::new(STORAGE, "VolumeAttributesClass")
         .validate(check::storage::validate_attributes_class)
         .validate_update(check::storage::validate_attributes_class_update),
@@ -307,7 +337,8 @@ static KINDS: &[Kind] = &[
         .create_on_update()
         .conditional_update()
         .validate(check::policy::validate_runtime_class)
-        .validate_update(check::policy::validate_runtime_class_update),
+        .validate_update(check::policy::validate_runtime_class_update)
+        .warn(runtime_class::warn),
     Kind::new("scheduling.k8s.io", "PriorityClass")
         .generation(Generation::From1(never))
         .refuses_deletion(protected_priority_class)
@@ -350,38 +381,45 @@ static KINDS: &[Kind] = &[
         .conditional_update()
         .default(admission::default_mutating_webhooks)
         .validate(check::admission::validate_webhooks)
-        .validate_update(check::admission::validate_webhooks_update),
+        .validate_update(check::admission::validate_webhooks_update)
+        .warn(admission::warn_of_name),
     Kind::new(ADMISSION, "ValidatingWebhookConfiguration")
         .generation(Generation::From1(webhooks))
         .conditional_update()
         .default(admission::default_validating_webhooks)
         .validate(check::admission::validate_webhooks)
-        .validate_update(check::admission::validate_webhooks_update),
+        .validate_update(check::admission::validate_webhooks_update)
+        .warn(admission::warn_of_name),
     Kind::new(ADMISSION, "ValidatingAdmissionPolicy")
         .status(StatusMetadata::Reset)
         .generation(SPEC)
         .conditional_update()
         .default(admission::default_policy)
         .validate(check::admission::validate_policy)
-        .validate_update(check::admission::validate_policy_update),
+        .validate_update(check::admission::validate_policy_update)
+        .warn(admission::warn_of_name)
+        .warn_of_status(admission::warn_of_policy_status),
     Kind::new(ADMISSION, "ValidatingAdmissionPolicyBinding")
         .generation(SPEC)
         .conditional_update()
         .default(admission::default_binding)
         .validate(check::admission::validate_binding)
-        .validate_update(check::admission::validate_binding_update),
+        .validate_update(check::admission::validate_binding_update)
+        .warn(admission::warn_of_name),
     Kind::new(ADMISSION, "MutatingAdmissionPolicy")
         .generation(SPEC)
         .conditional_update()
         .default(admission::default_policy)
         .validate(check::admission::validate_policy)
-        .validate_update(check::admission::validate_policy_update),
+        .validate_update(check::admission::validate_policy_update)
+        .warn(admission::warn_of_name),
     Kind::new(ADMISSION, "MutatingAdmissionPolicyBinding")
         .generation(SPEC)
         .conditional_update()
         .default(admission::default_binding)
         .validate(check::admission::validate_binding)
-        .validate_update(check::admission::validate_binding_update),
+        .validate_update(check::admission::validate_binding_update)
+        .warn(admission::warn_of_name),
     Kind::new(RESOURCE, "DeviceClass")
         .generation(SPEC)
         .validate(check::device::validate_class)
@@ -390,7 +428,8 @@ static KINDS: &[Kind] = &[
         .generation(SPEC)
         .stamp(device::stamp_slice)
         .validate(check::resource_slice::validate)
-        .validate_update(check::resource_slice::validate_update),
+        .validate_update(check::resource_slice::validate_update)
+        .warn(device::warn_of_slice),
     Kind::new(RESOURCE, "ResourceClaim")
         .status(StatusMetadata::Reset)
         .default(device::default_claim)
@@ -422,6 +461,7 @@ static KINDS: &[Kind] = &[
         .conditional_update()
         .default(extension::default_definition)
         .prepare(extension::prepare_definition)
+        .warn(extension::warn_of_definition)
         .validate(check::definition::validate)
         .validate_update(check::definition::validate_update)
         .validate_subresource(check::definition::validate_status),

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::pod_template::default_template;
+use super::pod_warnings;
+use super::validation::At;
 use super::value::{flag, has, if_nil, if_zero, list_mut, object_at, object_mut, remove, set, text};
+use super::warnings::{self, Warnings};
 use crate::Resource;
 
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -201,4 +204,114 @@ pub(super) fn default_cron_job(_: &Resource, object: &mut Value) {
     let job = object_at(object_at(spec, "jobTemplate"), "spec");
     default_failure_policy(job);
     default_template(object_at(job, "template"));
+}
+
+/// What a deletion of a `Job` is told that does not say what becomes of its pods.
+pub(super) const PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them \
+                                    or set propagationPolicy=Orphan to suppress this warning";
+
+const IN_POD_NAMES: &str = "Pod names and hostnames";
+
+/// Whether an update counted as one of the spec: upstream looks at the templates of no other.
+fn spec_is_new(object: &Value, old: Option<&Value>) -> bool {
+    old.is_none_or(|old| old.pointer("/metadata/generation") != object.pointer("/metadata/generation"))
+}
+
+/// `Deployment`, `ReplicaSet`
+pub(super) fn warn_of_replicas(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let root = At::root(object);
+    if old.is_none() {
+        warnings::not_a_hostname(&root, IN_POD_NAMES, warnings);
+    }
+    if spec_is_new(object, old) {
+        pod_warnings::template(&root.child("spec").child("template"), warnings);
+    }
+}
+
+/// `ReplicationController`: on update upstream looks at the template that was there before.
+pub(super) fn warn_of_replication_controller(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    match old {
+        None => warn_of_replicas(object, None, warnings),
+        Some(before) if spec_is_new(object, old) => {
+            pod_warnings::template(&At::root(before).child("spec").child("template"), warnings);
+        }
+        Some(_) => {}
+    }
+}
+
+/// `PodTemplate`
+pub(super) fn warn_of_pod_template(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    if spec_is_new(object, old) {
+        pod_warnings::template(&At::root(object).child("template"), warnings);
+    }
+}
+
+/// `DaemonSet`
+pub(super) fn warn_of_daemon_set(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    if old.is_none_or(|old| template_generation(old) != template_generation(object)) {
+        pod_warnings::template(&At::root(object).child("spec").child("template"), warnings);
+    }
+}
+
+/// `StatefulSet`
+pub(super) fn warn_of_stateful_set(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let spec = At::root(object).child("spec");
+    if spec_is_new(object, old) {
+        pod_warnings::template(&spec.child("template"), warnings);
+    }
+    for template in spec.items("volumeClaimTemplates") {
+        // The paths are upstream's, which differ.
+        let path = if old.is_some() { template.path.child("Spec") } else { template.path.clone() };
+        super::storage::warn_of_claim_spec(&template.child("spec").renamed(path), warnings);
+    }
+    if spec.int_of("revisionHistoryLimit").is_some_and(|limit| limit < 0) {
+        warnings
+            .push("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended".to_owned());
+    }
+}
+
+/// `Job`
+pub(super) fn warn_of_job(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let root = At::root(object);
+    if old.is_none() {
+        warnings::not_a_hostname(&root, IN_POD_NAMES, warnings);
+    }
+    if spec_is_new(object, old) {
+        warn_of_job_spec(&root.child("spec"), warnings);
+    }
+}
+
+/// `CronJob`
+pub(super) fn warn_of_cron_job(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let root = At::root(object);
+    if old.is_none() {
+        warnings::not_a_hostname(&root, IN_POD_NAMES, warnings);
+    }
+    let spec = root.child("spec");
+    if spec_is_new(object, old) {
+        warn_of_job_spec(&spec.child("jobTemplate").child("spec"), warnings);
+    }
+    if old.is_some() && spec.text_of("schedule").contains("TZ") {
+        // The path is upstream's.
+        warnings.push(
+            "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see \
+             https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+                .to_owned(),
+        );
+    }
+}
+
+fn warn_of_job_spec(spec: &At<'_>, warnings: &mut Warnings) {
+    const COMPLETIONS_COUNT_TRACKED: i64 = 100_000;
+    const PARALLELISM_COUNT_TRACKED: i64 = 10_000;
+    let more = |name: &str, than: i64| spec.int_of(name).unwrap_or(0) > than;
+    if spec.text_of("completionMode") == "Indexed"
+        && more("completions", COMPLETIONS_COUNT_TRACKED)
+        && more("parallelism", PARALLELISM_COUNT_TRACKED)
+    {
+        let why = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be \
+                   able to track completedIndexes when a big number of indexes fail";
+        warnings.at(&spec.path, why);
+    }
+    pod_warnings::template(&spec.child("template"), warnings);
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{At, Errors, metadata};
 use crate::Resource;
+use crate::kinds::der::element;
 use crate::kinds::value;
 
 const USAGES: [&str; 23] = [
@@ -48,22 +49,6 @@ fn pem_block(text: &str) -> Option<(&str, Vec<u8>)> {
     Some((kind, STANDARD.decode(body).ok()?))
 }
 
-/// One DER element: its tag, its content, and what follows.
-fn der(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let count = usize::from(first & 0x7f);
-        if count == 0 || count > 4 || rest.len() < count {
-            return None;
-        }
-        (rest[..count].iter().fold(0usize, |length, &byte| length << 8 | usize::from(byte)), &rest[count..])
-    };
-    (rest.len() >= length).then(|| (tag, &rest[..length], &rest[length..]))
-}
-
 /// What keeps the bytes from being a request; the signature is not looked at.
 fn request_problem(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
@@ -71,11 +56,11 @@ fn request_problem(bytes: &[u8]) -> Option<String> {
         return Some("PEM block type must be CERTIFICATE REQUEST".to_owned());
     };
     let shaped = || -> Option<()> {
-        let (0x30, outer, []) = der(&body)? else { return None };
-        let (0x30, info, rest) = der(outer)? else { return None };
-        let (0x30, _, rest) = der(rest)? else { return None };
-        let (0x03, _, []) = der(rest)? else { return None };
-        let (0x02, _, _) = der(info)? else { return None };
+        let (0x30, outer, []) = element(&body)? else { return None };
+        let (0x30, info, rest) = element(outer)? else { return None };
+        let (0x30, _, rest) = element(rest)? else { return None };
+        let (0x03, _, []) = element(rest)? else { return None };
+        let (0x02, _, _) = element(info)? else { return None };
         Some(())
     };
     match shaped() {
@@ -153,7 +138,7 @@ fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mu
         let why = match pem_block(std::str::from_utf8(&decoded).unwrap_or_default()) {
             None => Some("must contain at least one CERTIFICATE PEM block".to_owned()),
             Some((kind, _)) if kind != "CERTIFICATE" => Some(format!("only CERTIFICATE PEM blocks are allowed, found \"{kind}\"")),
-            Some((_, body)) => der(&body).is_none().then(|| "x509: malformed certificate".to_owned()),
+            Some((_, body)) => element(&body).is_none().then(|| "x509: malformed certificate".to_owned()),
         };
         if let Some(why) = why {
             errors.push(certificate.invalid_as("<certificate data>", &why));
