@@ -91,9 +91,10 @@ impl Resource {
                 | "volumeattributesclasses"
                 | "csidrivers"
                 | "csinodes"
-                | "csistoragecapacities"
                 | "resourceclaims"
                 | "resourceclaimtemplates"
+                | "devicetaintrules"
+                | "resourcepoolstatusrequests"
                 | "resourceslices"
                 | "deviceclasses"
         )

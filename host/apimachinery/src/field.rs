@@ -131,6 +131,8 @@ pub struct Error {
     pub field: String,
     /// The words: `Invalid value: "x": must be lower case`.
     pub body: String,
+    /// The value in the words, where it is a list or an object: it may have to be shown in another way.
+    pub value: Option<Box<serde_json::Value>>,
 }
 
 /// A value as upstream prints it inside a message: strings quoted as Go quotes them, numbers and booleans bare,
@@ -208,12 +210,24 @@ pub fn aggregate(errors: &[Error]) -> String {
 impl Error {
     fn with(kind: ErrorType, field: &Path, detail: String) -> Self {
         let words = kind.words();
-        Self { kind, field: field.to_string(), body: if detail.is_empty() { words.to_owned() } else { format!("{words}: {detail}") } }
+        let body = if detail.is_empty() { words.to_owned() } else { format!("{words}: {detail}") };
+        Self { kind, field: field.to_string(), body, value: None }
     }
 
     fn of_value(kind: ErrorType, field: &Path, value: &serde_json::Value, detail: &str) -> Self {
         let shown = show(value);
-        Self::with(kind, field, if detail.is_empty() { shown } else { format!("{shown}: {detail}") })
+        let error = Self::with(kind, field, if detail.is_empty() { shown } else { format!("{shown}: {detail}") });
+        let value = (value.is_object() || value.is_array()).then(|| Box::new(value.clone()));
+        Self { value, ..error }
+    }
+
+    /// Shows the value in another way.
+    pub fn show_as(&mut self, shown: &str) {
+        let words = self.kind.words();
+        let Some(value) = self.value.take() else { return };
+        if let Some(rest) = self.body.strip_prefix(&format!("{words}: {}", show(&value))) {
+            self.body = format!("{words}: {shown}{rest}");
+        }
     }
 
     /// The value is not acceptable; `detail` says what would be.

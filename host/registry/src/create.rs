@@ -176,6 +176,8 @@ impl Registry {
     }
 }
 
+/// The kind as refusals name it. Events of both groups are one type to upstream, of the core group.
 pub(crate) fn group_kind(request: &Request) -> apimachinery::GroupKind {
-    apimachinery::GroupKind { group: request.requested.gvk.group.clone(), kind: request.requested.gvk.kind.clone() }
+    let group = if &*request.resource.storage_prefix == "events" { "".into() } else { request.requested.gvk.group.clone() };
+    apimachinery::GroupKind { group, kind: request.requested.gvk.kind.clone() }
 }

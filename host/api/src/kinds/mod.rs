@@ -11,6 +11,7 @@ mod der;
 mod device;
 mod extension;
 mod flowcontrol;
+mod go_struct;
 mod key_pair;
 mod networking;
 mod pod;
@@ -22,6 +23,7 @@ mod service;
 pub mod shape;
 mod storage;
 mod table;
+mod unified_diff;
 mod validation;
 mod value;
 mod volume_overlap;
@@ -321,6 +323,7 @@ impl Strategy for Kind {
         if errors.is_empty() {
             validation::metadata::validate_generic(resource, object, validation::metadata::path_segment, &mut errors);
         }
+        go_struct::reword(resource, &mut errors);
         errors
     }
 
@@ -328,6 +331,7 @@ impl Strategy for Kind {
         let mut errors = Vec::new();
         validation::metadata::validate_any_update(resource, object, old, &mut errors);
         errors.extend((self.validate_update)(resource, object, old));
+        go_struct::reword(resource, &mut errors);
         errors
     }
 
@@ -335,6 +339,7 @@ impl Strategy for Kind {
         let mut errors = Vec::new();
         validation::metadata::validate_any_update(resource, object, old, &mut errors);
         errors.extend((self.validate_subresource)(resource, subresource, object, old));
+        go_struct::reword(resource, &mut errors);
         errors
     }
 

@@ -99,10 +99,6 @@ pub(crate) fn known_fields(scope: &Scope, fields: FieldSelector) -> Result<Field
         .find(|field| !matches!(*field, "metadata.name" | "metadata.namespace") && !selectable.iter().any(|known| known == field));
     match unknown {
         None => Ok(fields),
-        Some(field) if selectable.is_empty() => Err(Status::bad_request(format!(
-            "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
-            apimachinery::field::go_quote(field)
-        ))),
-        Some(field) => Err(Status::bad_request(format!("field label not supported: {field}"))),
+        Some(field) => Err(Status::bad_request(api::selectable::not_supported(scope.requested, field))),
     }
 }

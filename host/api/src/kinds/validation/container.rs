@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::volume::{local_descending_path, no_backsteps};
 use super::{At, Errors, port_num_or_name, resources, security};
+use crate::kinds::go_struct;
 
 /// What a container is checked against.
 pub(crate) struct Scope<'a> {
@@ -94,14 +95,15 @@ pub(crate) fn ephemeral_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mu
         if !target.text().is_empty() && !others.contains(&target.text()) {
             errors.push(target.not_found());
         }
-        for (field, value) in at.value.as_object().into_iter().flatten() {
+        for field in go_struct::names("io.k8s.api.core.v1.EphemeralContainer") {
+            let Some(value) = at.value.get(field) else { continue };
             let empty = match value {
                 Value::Object(map) => map.is_empty(),
                 Value::Array(list) => list.is_empty(),
                 Value::Null => true,
                 _ => false,
             };
-            if !empty && !ALLOWED.contains(&field.as_str()) && field != "targetContainerName" {
+            if !empty && !ALLOWED.contains(&field) && field != "targetContainerName" {
                 errors.push(at.child(field).forbidden(NOT_FOR_EPHEMERAL));
             }
         }

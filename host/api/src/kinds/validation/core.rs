@@ -245,6 +245,7 @@ fn taints(root: &At<'_>, errors: &mut Errors) {
                 kind: apimachinery::field::ErrorType::Duplicate,
                 field: at.path.to_string(),
                 body: format!("Duplicate value: {shown}: taints must be unique by key and effect pair"),
+                value: None,
             });
         }
         seen.push(pair);

@@ -192,6 +192,7 @@ fn omitted(at: &At<'_>, detail: &str) -> apimachinery::field::Error {
         kind: apimachinery::field::ErrorType::Invalid,
         field: at.path.to_string(),
         body: format!("Invalid value: {detail}"),
+        value: None,
     }
 }
 

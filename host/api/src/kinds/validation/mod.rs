@@ -235,12 +235,13 @@ pub(crate) fn unsupported(path: &Path, value: &Value, valid: &[&str]) -> Error {
     } else {
         format!("Unsupported value: {shown}: supported values: {listed}")
     };
-    Error { kind: ErrorType::NotSupported, field: path.to_string(), body }
+    let value = value.is_object().then(|| Box::new(value.clone()));
+    Error { kind: ErrorType::NotSupported, field: path.to_string(), body, value }
 }
 
 /// `Invalid value: …` of a value that is already written as upstream writes it.
 pub(crate) fn invalid_shown(path: &Path, shown: &str, detail: &str) -> Error {
-    Error { kind: ErrorType::Invalid, field: path.to_string(), body: format!("Invalid value: {shown}: {detail}") }
+    Error { kind: ErrorType::Invalid, field: path.to_string(), body: format!("Invalid value: {shown}: {detail}"), value: None }
 }
 
 /// `*At` as a port: a number, or a name.

@@ -8,6 +8,7 @@ use super::container::{self, Scope};
 use super::selector::labels;
 use super::{At, Errors, legacy_ip, metadata, resources, scheduling, security, strict_ip, volume};
 use crate::Resource;
+use crate::kinds::go_struct::{self, POD_SPEC};
 use crate::kinds::{pod as behaviour, value};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -431,7 +432,8 @@ pub(crate) fn validate_update(resource: &Resource, pod: &Value, old: &Value) -> 
         gated_changes(&spec, &mut munged, before, &mut errors);
     }
     if munged != *before {
-        errors.push(spec.forbidden(&format!("pod updates may not change fields other than {UPDATABLE}")));
+        let changes = go_struct::changes(&go_struct::definition(POD_SPEC), POD_SPEC, before, &munged);
+        errors.push(spec.forbidden(&format!("pod updates may not change fields other than {UPDATABLE}\n{changes}")));
     }
     errors
 }
@@ -544,7 +546,9 @@ pub(crate) fn validate_subresource(resource: &Resource, subresource: &str, pod: 
                 match spec.items("ephemeralContainers").find(|new| new.text_of("name") == name) {
                     None => errors.push(list.forbidden(&format!("existing ephemeral containers \"{name}\" may not be removed\n"))),
                     Some(new) if new.value != container => {
-                        errors.push(list.forbidden(&format!("existing ephemeral containers \"{name}\" may not be changed\n")));
+                        const KIND: &str = "io.k8s.api.core.v1.EphemeralContainer";
+                        let changes = go_struct::changes(&go_struct::definition(KIND), KIND, container, new.value);
+                        errors.push(list.forbidden(&format!("existing ephemeral containers \"{name}\" may not be changed\n{changes}")));
                     }
                     Some(_) => {}
                 }
@@ -553,7 +557,7 @@ pub(crate) fn validate_subresource(resource: &Resource, subresource: &str, pod: 
         "resize" => {
             if let Some(why) = never_resized(old) {
                 // Upstream's empty path, which is written so.
-                return vec![Error { kind: ErrorType::Forbidden, field: "[]".to_owned(), body: format!("Forbidden: {why}") }];
+                return vec![Error { kind: ErrorType::Forbidden, field: "[]".to_owned(), body: format!("Forbidden: {why}"), value: None }];
             }
             metadata_and_spec(resource, pod, &mut errors);
             resize(pod, old, &mut errors);

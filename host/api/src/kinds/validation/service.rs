@@ -367,6 +367,7 @@ fn ports_together(spec: &At<'_>, errors: &mut Errors) {
                 kind: apimachinery::field::ErrorType::Duplicate,
                 field: port.path.to_string(),
                 body: format!("Duplicate value: {shown}"),
+                value: None,
             });
         }
         taken.push(key);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::selector::label_selector;
 use super::{At, Errors, metadata, resources};
 use crate::Resource;
-use crate::kinds::value;
+use crate::kinds::{go_struct, value};
 
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
@@ -124,9 +124,16 @@ pub(crate) fn validate_claim_update(resource: &Resource, claim: &Value, old: &Va
         value::restore(&mut copy, before, "volumeAttributesClassName");
     }
     if copy != *before {
-        errors.push(
-            spec.forbidden("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"),
-        );
+        const KIND: &str = "io.k8s.api.core.v1.PersistentVolumeClaimSpec";
+        const WHY: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        // What may be set once is not shown as a change.
+        let mut before = before.clone();
+        if value::text(&before, "volumeName").is_empty() {
+            value::restore(&mut before, spec.value, "volumeName");
+            value::restore(&mut copy, spec.value, "volumeName");
+        }
+        let changes = go_struct::changes(&go_struct::definition(KIND), KIND, &before, &copy);
+        errors.push(spec.forbidden(&format!("{WHY}\n{changes}")));
     }
     let size = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Quantity::of_json).unwrap_or(Quantity::ZERO);
     const REQUESTED: &str = "/resources/requests/storage";
@@ -210,7 +217,7 @@ fn volume_spec(spec: &At<'_>, errors: &mut Errors) {
         errors.push(capacity.required(""));
     }
     if capacity.value.get("storage").is_none() || spec.entries("capacity").count() > 1 {
-        let shown = if capacity.value.is_null() { Value::Null } else { capacity.value.clone() };
+        let shown = if capacity.value.is_null() { Value::Object(Default::default()) } else { capacity.value.clone() };
         errors.push(super::unsupported(&capacity.path, &shown, &["storage"]));
     }
     for (_, entry) in spec.entries("capacity") {
@@ -354,7 +361,15 @@ pub(crate) fn validate_volume_update(resource: &Resource, volume: &Value, old: &
     };
     if source(spec.value) != source(before) {
         let at = spec.child("persistentvolumesource");
-        errors.push(at.forbidden("spec.persistentvolumesource is immutable after creation"));
+        let schema = go_struct::definition("io.k8s.api.core.v1.PersistentVolumeSpec");
+        let mut now = spec.value.clone();
+        if before["csi"].get("controllerExpandSecretRef").is_none()
+            && let Some(csi) = value::object_mut(&mut now, "csi")
+        {
+            value::remove(csi, "controllerExpandSecretRef");
+        }
+        let changes = go_struct::changes(&schema, "io.k8s.api.core.v1.PersistentVolumeSource", before, &now);
+        errors.push(at.forbidden(&format!("spec.persistentvolumesource is immutable after creation\n{changes}")));
     }
     let mode = spec.child("volumeMode");
     if mode.value != before.get("volumeMode").unwrap_or(super::NULL) {
