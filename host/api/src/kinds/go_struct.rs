@@ -63,9 +63,14 @@ fn field_of(word: &'static str) -> Field {
 pub(super) fn reword(resource: &Resource, errors: &mut [field::Error]) {
     for error in errors {
         let Some(value) = &error.value else { continue };
-        if let Some(kind) = type_at(&resource.schema, &error.field) {
-            error.show_as(&shown(&kind, value));
-        }
+        // Some paths lack the spec that they are in.
+        let path = error.field.as_str();
+        let kind = type_at(&resource.schema, path).or_else(|| type_at(&resource.schema, &format!("spec.{path}")));
+        let Some(kind) = kind else { continue };
+        // Some name the list and show the item.
+        let item = kind.items().filter(|_| value.is_object());
+        let shown = shown(item.unwrap_or(&kind), value);
+        error.show_as(&shown);
     }
 }
 
@@ -284,6 +289,13 @@ mod tests {
                 r#"[{"Name":"","HostPort":0,"ContainerPort":1,"Protocol":"","HostIP":""}]"#,
             ),
             ("/pods", "spec.nodeSelector", json!({"b": "1", "a": "2"}), r#"{"a":"2","b":"1"}"#),
+            (
+                "storage.k8s.io/csinodes",
+                "spec.drivers",
+                json!({"nodeID": "n"}),
+                r#"{"Name":"","NodeID":"n","TopologyKeys":null,"Allocatable":null}"#,
+            ),
+            ("/persistentvolumes", "nodeAffinity", json!({}), r#"{"Required":null}"#),
             ("/pods", "spec.elsewhere", json!({"b": {"z": 1}}), r#"{"b":{"z":1}}"#),
             ("/configmaps", "data", json!("words"), r#""words""#),
         ] {

@@ -32,10 +32,7 @@ const NO_KEY: &str = "tls: failed to parse private key";
 pub(super) fn check(certificate: &[u8], key: &[u8]) -> Result<(), String> {
     let certificate = first_certificate(certificate)?;
     let key = first_private_key(key)?;
-    let (rest, parsed) = X509Certificate::from_der(&certificate).map_err(|_| "x509: malformed certificate")?;
-    if !rest.is_empty() {
-        return Err("x509: trailing data".to_owned());
-    }
+    let parsed = parse_certificate(&certificate)?;
     let public = parsed.public_key();
     let private = PrivateKey::parse(&key)?;
     let parameters = public.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
@@ -49,6 +46,18 @@ pub(super) fn check(certificate: &[u8], key: &[u8]) -> Result<(), String> {
         _ => return Err("tls: unknown public key algorithm".to_owned()),
     };
     if matches { Ok(()) } else { Err(DIFFERENT_KEY.to_owned()) }
+}
+
+/// Go has words for each part of a certificate; the rest of them is not told apart.
+fn parse_certificate(der: &[u8]) -> Result<X509Certificate<'_>, &'static str> {
+    let (SEQUENCE, body, behind) = element(der).ok_or("x509: malformed certificate")? else { return Err("x509: malformed certificate") };
+    if !behind.is_empty() {
+        return Err("x509: trailing data");
+    }
+    if !matches!(element(body), Some((SEQUENCE, ..))) {
+        return Err("x509: malformed tbs certificate");
+    }
+    X509Certificate::from_der(der).map(|(_, certificate)| certificate).map_err(|_| "x509: malformed certificate")
 }
 
 fn first_certificate(pem: &[u8]) -> Result<Vec<u8>, String> {
@@ -96,9 +105,9 @@ fn blocks(pem: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> + use<'_> {
     // What is no text stands between blocks or spoils the one that it is in.
     let text = String::from_utf8_lossy(pem).into_owned();
     let mut found = Vec::new();
-    // From one BEGIN to the next: a block without an end is passed over.
-    for part in text.split("-----BEGIN ").skip(1) {
-        found.extend(block(part));
+    // A block without an end is passed over.
+    for (at, begin) in text.match_indices("-----BEGIN ").filter(|(at, _)| *at == 0 || text.as_bytes()[at - 1] == b'\n') {
+        found.extend(block(&text[at + begin.len()..]));
     }
     found.into_iter()
 }
@@ -300,7 +309,9 @@ mod tests {
             ),
             (&certificate, &certificate, "tls: found a certificate rather than a key in the PEM for the private key"),
             (&certificate, &pem("PRIVATE KEY", &[SEQUENCE, 0]), NO_KEY),
-            (&pem("CERTIFICATE", &[SEQUENCE, 0]), &key, "x509: malformed certificate"),
+            (&pem("CERTIFICATE", &[SEQUENCE, 0]), &key, "x509: malformed tbs certificate"),
+            (&pem("CERTIFICATE", &[INTEGER, 0]), &key, "x509: malformed certificate"),
+            (&format!("in a line {certificate}"), &key, "tls: failed to find any PEM data in certificate input"),
             (
                 &(pem("A", &[]) + &pem("B", &[])),
                 &key,

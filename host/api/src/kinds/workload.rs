@@ -182,6 +182,8 @@ pub(super) fn prepare_job(_: &Resource, object: &mut Value, old: Option<&Value>)
     }
     let name = apimachinery::object::name(object).to_owned();
     let uid = apimachinery::object::uid(object).to_owned();
+    // Labels that were taken from the template are one map with it in upstream's memory: what is added there is added here.
+    let shared = object.pointer("/metadata/labels") == object.pointer("/spec/template/metadata/labels");
     let spec = spec_mut(object);
     let labels = object_at(object_at(object_at(spec, "template"), "metadata"), "labels");
     if_nil(labels, "job-name", name.clone());
@@ -190,8 +192,12 @@ pub(super) fn prepare_job(_: &Resource, object: &mut Value, old: Option<&Value>)
     if_nil(labels, "batch.kubernetes.io/controller-uid", uid.clone());
     let labels = labels.clone();
     if_nil(object_at(object_at(spec, "selector"), "matchLabels"), "batch.kubernetes.io/controller-uid", uid);
-    // What is read back from the store is defaulted once more.
-    if_zero(object_at(object, "metadata"), "labels", labels);
+    if shared {
+        set(object_at(object, "metadata"), "labels", labels);
+    } else {
+        // What is read back from the store is defaulted once more.
+        if_zero(object_at(object, "metadata"), "labels", labels);
+    }
 }
 
 /// `CronJob`
@@ -314,4 +320,27 @@ fn warn_of_job_spec(spec: &At<'_>, warnings: &mut Warnings) {
         warnings.at(&spec.path, why);
     }
     pod_warnings::template(&spec.child("template"), warnings);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_a_job_has_from_its_template_grow_with_them() {
+        let resource = crate::tables::find("batch", "v1", "jobs").expect("a resource");
+        let labels = |own: Value, template: Value| {
+            let mut job = json!({
+                "metadata": {"name": "j", "uid": "u", "labels": own},
+                "spec": {"template": {"metadata": {"labels": template}, "spec": {}}},
+            });
+            default_job(resource, &mut job);
+            prepare_job(resource, &mut job, None);
+            let names = |labels: &Value| labels.as_object().map_or(0, serde_json::Map::len);
+            (names(&job["metadata"]["labels"]), names(&job["spec"]["template"]["metadata"]["labels"]))
+        };
+        assert_eq!(labels(Value::Null, Value::Null), (4, 4));
+        assert_eq!(labels(Value::Null, json!({"a": "b"})), (5, 5));
+        assert_eq!(labels(json!({"c": "d"}), json!({"a": "b"})), (1, 5));
+    }
 }
