@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::create::CommitError;
-use crate::deletion::{Step, step};
+use crate::deletion::{Step, is_namespace, step};
 use crate::update::served;
 use crate::{ListRequest, ListResult, Registry, Request, error};
 
@@ -160,22 +160,25 @@ fn success(request: &Request, object: &Value) -> Status {
 }
 
 fn check_preconditions(request: &Request, old: &Value, preconditions: Option<&Preconditions>) -> Result<(), Status> {
-    let Some(preconditions) = preconditions else { return Ok(()) };
-    let kind = apimachinery::GroupResource { group: request.resource.gvk.group.clone(), resource: request.requested.gvk.kind.clone() };
-    let about = if request.verb == "deletecollection" || request.verb == "delete" { kind } else { request.group_resource() };
-    let name = object::name(old);
-    if let Some(uid) = preconditions.uid.as_deref().filter(|uid| *uid != object::uid(old)) {
+    let Some(Preconditions { uid, resource_version }) = preconditions else { return Ok(()) };
+    let checks = [
+        ("UID", uid, object::uid(old), "deleted and then recreated"),
+        ("ResourceVersion", resource_version, object::resource_version(old), "modified"),
+    ];
+    for (what, asked, found, perhaps) in checks {
+        let Some(asked) = asked.as_deref().filter(|asked| *asked != found) else { continue };
+        let name = object::name(old);
+        // A namespace's deletion is a road of its own upstream, with words of its own.
+        if is_namespace(request) {
+            let why = format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}");
+            return Err(Status::conflict(&request.group_resource(), name, &why));
+        }
         let why = format!(
-            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
-            object::uid(old)
+            "the {what} in the precondition ({asked}) does not match the {what} in record ({found}). The object might have been {perhaps}"
         );
-        return Err(Status::conflict(&about, name, &why));
-    }
-    if let Some(version) = preconditions.resource_version.as_deref().filter(|version| *version != object::resource_version(old)) {
-        let why = format!(
-            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The object might have been modified",
-            object::resource_version(old)
-        );
+        // Upstream names the kind here and not the resource, but in an eviction.
+        let kind = apimachinery::GroupResource { group: request.resource.gvk.group.clone(), resource: request.requested.gvk.kind.clone() };
+        let about = if matches!(&*request.verb, "delete" | "deletecollection") { kind } else { request.group_resource() };
         return Err(Status::conflict(&about, name, &why));
     }
     Ok(())

@@ -202,6 +202,54 @@ async fn preconditions_hold_over_both_commits() {
     assert!(refused.code == 409 && refused.message.contains("the UID in the precondition (other) does not match"), "{refused:?}");
 }
 
+#[tokio::test]
+async fn preconditions_are_refused_in_upstreams_words() {
+    let world = World::new().await;
+    let uid = |uid: &str| Preconditions { uid: Some(uid.into()), resource_version: None };
+    let version = |version: &str| Preconditions { uid: None, resource_version: Some(version.into()) };
+    for way in [Way::ConfigMap, Way::NamespaceFinalizer] {
+        way.make(&world).await;
+        let made = world.get(&way.resource(), way.namespace(), "a").await.expect("it is there");
+        let (is_uid, is_version) = (made["metadata"]["uid"].as_str().unwrap(), made["metadata"]["resourceVersion"].as_str().unwrap());
+        let map = "Operation cannot be fulfilled on ConfigMap \"a\": the ";
+        let rows = match way {
+            Way::ConfigMap => [
+                (
+                    uid("x"),
+                    format!(
+                        "{map}UID in the precondition (x) does not match the UID in record ({is_uid}). The object might have been deleted and then recreated"
+                    ),
+                ),
+                (
+                    uid(""),
+                    format!(
+                        "{map}UID in the precondition () does not match the UID in record ({is_uid}). The object might have been deleted and then recreated"
+                    ),
+                ),
+                (
+                    version("1"),
+                    format!(
+                        "{map}ResourceVersion in the precondition (1) does not match the ResourceVersion in record ({is_version}). The object might have been modified"
+                    ),
+                ),
+            ],
+            _ => {
+                let namespace = "Operation cannot be fulfilled on namespaces \"a\": Precondition failed: ";
+                [
+                    (uid("x"), format!("{namespace}UID in precondition: x, UID in object meta: {is_uid}")),
+                    (uid(""), format!("{namespace}UID in precondition: , UID in object meta: {is_uid}")),
+                    (version("1"), format!("{namespace}ResourceVersion in precondition: 1, ResourceVersion in object meta: {is_version}")),
+                ]
+            }
+        };
+        for (preconditions, words) in rows {
+            let options = DeleteOptions { preconditions: Some(preconditions), ..DeleteOptions::default() };
+            let refused = world.delete(&way.resource(), way.namespace(), "a", &options).await.expect_err("it is another one");
+            assert_eq!((refused.code, refused.message), (409, words));
+        }
+    }
+}
+
 /// As a kubelet does it: the mark, the status, the end.
 #[tokio::test]
 async fn a_kubelet_ends_a_pod() {
