@@ -1,14 +1,15 @@
 //! The five controllers that a server alone needs, so that a newcomer can create a pod and delete a namespace: default service
 //! accounts, the root CA config map, namespace deletion, garbage collection, aggregation of cluster roles.
 //!
-//! They are ordinary clients of the registry and the watch cache: everything they do passes admission, and running them beside
-//! upstream's controller manager does no harm, because both only ever bring about the same state.
+//! They are ordinary clients of the registry and the watch cache: everything they do passes admission. While upstream's controller manager
+//! runs beside the server they stand back (`manager_lease`).
 //!
 //! **Architecture invariant:** this is not the start of a controller manager; what a cluster needs beyond these five is run beside it.
 
 mod aggregation;
 mod client;
 mod garbage;
+mod manager_lease;
 mod namespace;
 mod per_namespace;
 
@@ -16,6 +17,8 @@ use std::sync::Arc;
 
 use registry::Registry;
 use tokio::task::JoinSet;
+
+use crate::manager_lease::ManagerLease;
 
 /// A controller, under the name that `--controllers` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,8 +48,32 @@ impl Controller {
     }
 }
 
-/// Starts controllers; they run until the set is dropped. `root_ca_pem` is what pods trust this server by.
+/// Starts controllers; they run until the set is dropped, and stand back while a kube-controller-manager holds its lease. `root_ca_pem` is
+/// what pods trust this server by.
 pub fn start(registry: &Arc<Registry>, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
+    let mut supervisor = JoinSet::new();
+    if !controllers.is_empty() {
+        supervisor.spawn(run_unless_managed(registry.clone(), controllers.to_vec(), root_ca_pem.to_owned()));
+    }
+    supervisor
+}
+
+/// All of them begin with the state and not with a change, so they can be ended and started at any time.
+async fn run_unless_managed(registry: Arc<Registry>, controllers: Vec<Controller>, root_ca_pem: String) {
+    let mut lease = ManagerLease::watch(&registry);
+    loop {
+        if lease.is_held() {
+            tracing::info!("a kube-controller-manager runs beside this server: the controllers inside of it stand back");
+            lease.released().await;
+            tracing::info!("no kube-controller-manager runs any more: the controllers inside of this server take over");
+        }
+        let running = start_all(&registry, &controllers, &root_ca_pem);
+        lease.taken().await;
+        drop(running);
+    }
+}
+
+fn start_all(registry: &Arc<Registry>, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
     let mut running = JoinSet::new();
     for controller in controllers {
         let registry = registry.clone();

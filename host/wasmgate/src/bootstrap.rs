@@ -13,7 +13,7 @@ use registry::Registry;
 use serde_json::Value;
 
 use crate::cluster_trust::{self, ClusterTrust};
-use crate::config::Config;
+use crate::pki::Pki;
 
 /// How often a running server looks at flow schemas, priority levels and system namespaces; upstream's interval.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -25,9 +25,9 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// As the flags say.
-    pub fn new(config: &Config) -> Self {
-        let trust = ClusterTrust { client_ca: config.authentication.client_ca.clone().unwrap_or_default(), request_header: None };
+    /// With the authorities that this server believes in.
+    pub fn new(pki: &Pki) -> Self {
+        let trust = ClusterTrust { client_ca: pki.client_ca.clone(), request_header: None };
         let mut objects: Vec<_> = bootstrap::bootstrap_objects().into_iter().map(|(resource, object)| (resource.into(), object)).collect();
         objects.extend(cluster_trust::objects(&trust, now_seconds()));
         Self { objects, trust }

@@ -23,7 +23,7 @@ const EXPIRED_SECONDS_MAX: i64 = 300;
 /// What this server believes in.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterTrust {
-    /// `--client-ca-file`; empty without it.
+    /// Authorities of clients: `--client-ca-file`, and the one in the data directory where it is believed.
     pub client_ca: Vec<CertificateDer<'static>>,
     /// `--requestheader-client-ca-file` and what goes with it.
     pub request_header: Option<RequestHeader>,
@@ -50,7 +50,13 @@ const LISTS: [&str; 5] = [
 /// The config maps, as they are where there are none.
 pub fn objects(trust: &ClusterTrust, now_seconds: i64) -> Vec<(ResourceRef, Value)> {
     let resource = || tables::find("", "v1", "configmaps").expect("config maps are built in").into();
-    let make = |name: &str, data: Map<String, Value>| json!({ "kind": "ConfigMap", "apiVersion": "v1", "metadata": { "name": name, "namespace": NAMESPACE }, "data": data });
+    let make = |name: &str, data: Map<String, Value>| {
+        let mut object = json!({ "kind": "ConfigMap", "apiVersion": "v1", "metadata": { "name": name, "namespace": NAMESPACE } });
+        if !data.is_empty() {
+            object["data"] = data.into();
+        }
+        object
+    };
     let authentication = combined(trust, &Map::new(), now_seconds).unwrap_or_default();
     vec![
         (resource(), make(AUTHENTICATION, authentication)),
@@ -186,7 +192,7 @@ mod tests {
         let bundle = |certificates: &[&CertificateDer<'_>]| certificates.iter().map(|c| pem("CERTIFICATE", c)).collect::<String>();
         let trust = ClusterTrust { client_ca: vec![ours.clone()], request_header: None };
         assert_eq!(objects(&trust, NOW)[0].1["data"], json!({ CLIENT_CA: bundle(&[&ours]) }));
-        assert_eq!(objects(&ClusterTrust::default(), NOW)[0].1["data"], json!({}), "a server without authorities");
+        assert_eq!(objects(&ClusterTrust::default(), NOW)[0].1["data"], Value::Null, "a server without authorities");
         assert_eq!(reconciled(&trust, json!({ CLIENT_CA: bundle(&[&ours]) })), None);
         for data in [Value::Null, json!({}), json!({ "mine": "x" }), json!({ CLIENT_CA: bundle(&[&ours, &ours]) })] {
             assert_eq!(reconciled(&trust, data), Some(json!({ CLIENT_CA: bundle(&[&ours]) })));

@@ -52,7 +52,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let ranges = service_ranges(&config)?;
     let hooks = Arc::new(ServiceHooks::new(ranges.clone()));
     let registry = Arc::new(Registry::new(caches.clone(), plugins.clone(), plugins.clone(), hooks));
-    let bootstrap = Bootstrap::new(&config);
+    let bootstrap = Bootstrap::new(&pki);
     bootstrap.ensure(&registry).await?;
     let alone = matches!(config.storage, config::Storage::Embedded);
     let masters = Arc::new(Masters::new(registry.clone(), ranges, config.advertise_address, address.port(), alone));
