@@ -12,7 +12,7 @@ use auth::Fault;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::{Admission, Attributes, Notes, Objects};
+use crate::{Admission, Attributes, Objects};
 
 /// An object on loan to the plugins of a chain; serialised once, when the first asks for the bytes.
 pub struct ObjectView<'a> {
@@ -97,7 +97,6 @@ pub trait AdmissionPlugin: Send + Sync {
         attributes: &Attributes,
         object: Option<&ObjectView<'_>>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut Notes,
     ) -> Result<Mutation, Fault>;
 
     /// Role `validating-admission`; `None`: admitted.
@@ -106,7 +105,6 @@ pub trait AdmissionPlugin: Send + Sync {
         attributes: &Attributes,
         object: Option<&ObjectView<'_>>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut Notes,
     ) -> Result<Option<Denial>, Fault>;
 
     /// Is told that its answer was none: a patch that does not hold. To be counted like every other fault.
@@ -134,11 +132,10 @@ impl<P: AdmissionPlugin + ?Sized> AdmissionChain<P> {
         attributes: &Attributes,
         object: &mut Option<&mut Value>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut Notes,
     ) -> Result<bool, Status> {
         let answer = {
             let view = object.as_deref().map(ObjectView::new);
-            plugin.admit(attributes, view.as_ref(), old, notes).await
+            plugin.admit(attributes, view.as_ref(), old).await
         };
         let fault = match answer {
             Ok(Mutation::Unchanged) => return Ok(false),
@@ -163,7 +160,6 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         attributes: &Attributes,
         mut object: Option<&mut Value>,
         old: Option<&Value>,
-        notes: &mut Notes,
     ) -> Result<(), Status> {
         let old_view = old.map(ObjectView::new);
         let mut last_change = None;
@@ -172,7 +168,7 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
             if !plugin.matches(Round::Mutating, attributes, Objects { object: object.as_deref(), old }) {
                 continue;
             }
-            if Self::admit_one(plugin, attributes, &mut object, old_view.as_ref(), notes).await? {
+            if Self::admit_one(plugin, attributes, &mut object, old_view.as_ref()).await? {
                 last_change = Some(index);
             }
             asked.push(index);
@@ -182,16 +178,16 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         for plugin in
             asked.into_iter().filter(|index| *index < last_change).map(|index| &self.mutating[index]).filter(|plugin| plugin.reinvoked())
         {
-            Self::admit_one(plugin, attributes, &mut object, old_view.as_ref(), notes).await?;
+            Self::admit_one(plugin, attributes, &mut object, old_view.as_ref()).await?;
         }
         Ok(())
     }
 
-    async fn validate(&self, attributes: &Attributes, objects: Objects<'_>, notes: &mut Notes) -> Result<(), Status> {
+    async fn validate(&self, attributes: &Attributes, objects: Objects<'_>) -> Result<(), Status> {
         let object = objects.object.map(ObjectView::new);
         let old = objects.old.map(ObjectView::new);
         for plugin in self.validating.iter().filter(|plugin| plugin.matches(Round::Validating, attributes, objects)) {
-            match plugin.validate(attributes, object.as_ref(), old.as_ref(), notes).await {
+            match plugin.validate(attributes, object.as_ref(), old.as_ref()).await {
                 Ok(None) => {}
                 Ok(Some(denial)) => return Err(refusal(denial, attributes, objects.object)),
                 Err(fault) => failed(&**plugin, &fault)?,

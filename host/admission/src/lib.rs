@@ -1,6 +1,7 @@
 //! Whether an object is admitted: the nouns, the trait, and the chain over it.
 
 pub mod chain;
+mod recorder;
 
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use async_trait::async_trait;
 use auth::UserInfo;
 use bytes::Bytes;
 use serde_json::Value;
+
+pub use recorder::{AuditAnnotations, Recorder, Warnings};
 
 /// What is done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct Attributes {
     pub dry_run: bool,
     /// `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`, as JSON.
     pub options: Option<Bytes>,
+    /// Where warnings and audit annotations go, whatever is decided.
+    pub recorder: Recorder,
 }
 
 /// The object of a request and the one it replaces.
@@ -64,27 +69,12 @@ pub struct Objects<'a> {
     pub old: Option<&'a Value>,
 }
 
-/// What the chain adds to the answer, whatever it decides.
-#[derive(Clone, Debug, Default)]
-pub struct Notes {
-    /// Sent as `Warning` headers.
-    pub warnings: Vec<String>,
-    /// Into the audit event.
-    pub audit_annotations: Vec<(String, String)>,
-}
-
 /// The admission chain, as the registry sees it.
 #[async_trait]
 pub trait Admission: Send + Sync {
     /// Runs the mutating plugins in order, and those that ask for it again where a later one changed the object.
-    async fn mutate(
-        &self,
-        attributes: &Attributes,
-        object: Option<&mut Value>,
-        old: Option<&Value>,
-        notes: &mut Notes,
-    ) -> Result<(), Status>;
+    async fn mutate(&self, attributes: &Attributes, object: Option<&mut Value>, old: Option<&Value>) -> Result<(), Status>;
 
     /// Runs the validating plugins; the first refusal is the answer.
-    async fn validate(&self, attributes: &Attributes, objects: Objects<'_>, notes: &mut Notes) -> Result<(), Status>;
+    async fn validate(&self, attributes: &Attributes, objects: Objects<'_>) -> Result<(), Status>;
 }

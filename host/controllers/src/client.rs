@@ -59,6 +59,7 @@ impl Client {
             dry_run: false,
             options: None,
             now_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64),
+            recorder: Default::default(),
         }
     }
 

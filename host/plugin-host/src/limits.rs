@@ -47,7 +47,7 @@ pub const LOG_LINE_BYTES_MAX: usize = 4_096;
 /// Bytes of a guest's words that go into an error.
 pub const MESSAGE_BYTES_MAX: usize = 8_192;
 /// Warnings, and audit annotations, of one answer.
-pub const NOTES_MAX: usize = 64;
+pub const NOTES_MAX: usize = 1_024;
 /// Names of an object by pointer.
 pub const POINTER_BYTES_MAX: usize = 4_096;
 /// Fields that a guest picks at once.

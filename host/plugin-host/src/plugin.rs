@@ -262,7 +262,6 @@ impl Plugin {
         attributes: &admission::Attributes,
         object: Option<&ObjectView<'_>>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut admission::Notes,
     ) -> Result<Mutation, Fault> {
         let user = UserRef::of(&attributes.user);
         let extra = user.extra();
@@ -276,6 +275,7 @@ impl Plugin {
         let result = timeout(self.timeout, guest.call_admit(&mut instance.store, shown, handle, old_handle)).await;
         instance.store.data_mut().lent.end();
         let answer = lease.outcome(result, self.timeout)?;
+        self.record_notes(answer.notes, &attributes.recorder)?;
         let mutation = match answer.mutation {
             exports::mutating_admission::Mutation::Unchanged => Mutation::Unchanged,
             exports::mutating_admission::Mutation::Denied(denial) => Mutation::Denied(denial_from(denial)?),
@@ -283,7 +283,6 @@ impl Plugin {
                 serde_json::from_slice(&bytes).map_err(|error| Fault::Malformed(format!("its patch is no JSON Patch: {error}")))?,
             ),
         };
-        self.take_notes(answer.notes, notes)?;
         lease.give_back();
         Ok(mutation)
     }
@@ -293,7 +292,6 @@ impl Plugin {
         attributes: &admission::Attributes,
         object: Option<&ObjectView<'_>>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut admission::Notes,
     ) -> Result<Option<Denial>, Fault> {
         let user = UserRef::of(&attributes.user);
         let extra = user.extra();
@@ -307,23 +305,24 @@ impl Plugin {
         let result = timeout(self.timeout, guest.call_validate(&mut instance.store, shown, handle, old_handle)).await;
         instance.store.data_mut().lent.end();
         let answer = lease.outcome(result, self.timeout)?;
+        self.record_notes(answer.notes, &attributes.recorder)?;
         let denial = answer.denial.map(denial_from).transpose()?;
-        self.take_notes(answer.notes, notes)?;
         lease.give_back();
         Ok(denial)
     }
 
-    fn take_notes(&self, answer: admission_types::Notes, notes: &mut admission::Notes) -> Result<(), Fault> {
-        if answer.warnings.len().max(answer.audit_annotations.len()) > limits::NOTES_MAX {
+    /// Keeps what goes with an answer, before the answer is judged: it reaches the client and the audit log with a refusal, too.
+    fn record_notes(&self, notes: admission_types::Notes, recorder: &admission::Recorder) -> Result<(), Fault> {
+        if notes.warnings.len().max(notes.audit_annotations.len()) > limits::NOTES_MAX {
             return Err(Fault::Malformed(format!("more than {} warnings or annotations", limits::NOTES_MAX)));
         }
-        notes.warnings.extend(answer.warnings.into_iter().map(bounded));
-        notes.audit_annotations.extend(answer.audit_annotations.into_iter().map(|note| {
+        notes.warnings.into_iter().for_each(|warning| recorder.warnings.add(&bounded(warning)));
+        for note in notes.audit_annotations {
             // Standard plugins write upstream's keys; nobody else may write a key that looks like another's.
             let own = self.origin == Origin::Embedded && note.key.contains('/');
             let key = if own { note.key } else { format!("{}/{}", self.manifest.name, note.key) };
-            (bounded(key), bounded(note.value))
-        }));
+            recorder.annotations.add(bounded(key), bounded(note.value));
+        }
         Ok(())
     }
 }
@@ -384,10 +383,9 @@ impl AdmissionPlugin for Plugin {
         attributes: &admission::Attributes,
         object: Option<&ObjectView<'_>>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut admission::Notes,
     ) -> Result<Mutation, auth::Fault> {
         let started = Instant::now();
-        let result = self.call_admit(attributes, object, old, notes).await;
+        let result = self.call_admit(attributes, object, old).await;
         let rejected = !matches!(result, Ok(Mutation::Unchanged | Mutation::Patch(_)));
         self.metrics.admission(Round::Mutating, attributes.operation, rejected).observe(started.elapsed().as_secs_f64());
         self.record(started, &self.durations.admit, result)
@@ -398,10 +396,9 @@ impl AdmissionPlugin for Plugin {
         attributes: &admission::Attributes,
         object: Option<&ObjectView<'_>>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut admission::Notes,
     ) -> Result<Option<Denial>, auth::Fault> {
         let started = Instant::now();
-        let result = self.call_validate(attributes, object, old, notes).await;
+        let result = self.call_validate(attributes, object, old).await;
         let rejected = !matches!(result, Ok(None));
         self.metrics.admission(Round::Validating, attributes.operation, rejected).observe(started.elapsed().as_secs_f64());
         self.record(started, &self.durations.validate, result)

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use admission::chain::AdmissionChain;
-use admission::{Admission, Notes, Objects};
+use admission::{Admission, Objects};
 use apimachinery::Status;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -319,13 +319,12 @@ impl Admission for Chain {
         attributes: &admission::Attributes,
         object: Option<&mut Value>,
         old: Option<&Value>,
-        notes: &mut Notes,
     ) -> Result<(), Status> {
-        self.admission.mutate(attributes, object, old, notes).await
+        self.admission.mutate(attributes, object, old).await
     }
 
-    async fn validate(&self, attributes: &admission::Attributes, objects: Objects<'_>, notes: &mut Notes) -> Result<(), Status> {
-        self.admission.validate(attributes, objects, notes).await
+    async fn validate(&self, attributes: &admission::Attributes, objects: Objects<'_>) -> Result<(), Status> {
+        self.admission.validate(attributes, objects).await
     }
 }
 
@@ -354,12 +353,11 @@ impl Admission for PluginSet {
         attributes: &admission::Attributes,
         object: Option<&mut Value>,
         old: Option<&Value>,
-        notes: &mut Notes,
     ) -> Result<(), Status> {
-        self.chain().admission.mutate(attributes, object, old, notes).await
+        self.chain().admission.mutate(attributes, object, old).await
     }
 
-    async fn validate(&self, attributes: &admission::Attributes, objects: Objects<'_>, notes: &mut Notes) -> Result<(), Status> {
-        self.chain().admission.validate(attributes, objects, notes).await
+    async fn validate(&self, attributes: &admission::Attributes, objects: Objects<'_>) -> Result<(), Status> {
+        self.chain().admission.validate(attributes, objects).await
     }
 }

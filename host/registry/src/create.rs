@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use admission::{Notes, Objects, Operation};
+use admission::{Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::{Status, object};
 use bytes::Bytes;
@@ -44,22 +44,21 @@ impl Registry {
         if !matches!(object::resource_version(&object), "" | "0") {
             return Err(error::unclassified("resourceVersion should not be set on objects to be created"));
         }
-        let mut notes = Notes::default();
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
         let repeatable = generated || self.hooks.concern(request);
         let (mut names_left, mut tries_left) = (if generated { GENERATE_NAME_TRIES_MAX } else { 1 }, TAKEN_TRIES_MAX);
         let mut next = Some(object);
         while let Some(object) = next.take() {
             let spare = repeatable.then(|| object.clone());
-            match self.try_create(request, object, &mut notes).await? {
-                Tried::Created(json) => return Ok(Written { json, created: true, notes }),
+            match self.try_create(request, object).await? {
+                Tried::Created(json) => return Ok(Written { json, created: true }),
                 Tried::NameTaken(name) => {
                     names_left -= 1;
                     if names_left == 0 {
                         return Err(self.already_exists(request, &name, generated));
                     }
                 }
-                Tried::Again => notes.warnings.clear(),
+                Tried::Again => {}
             }
             tries_left -= 1;
             next = spare.filter(|_| tries_left > 0);
@@ -67,13 +66,13 @@ impl Registry {
         Err(Status::internal("what the object needs besides its name is being taken by others too fast"))
     }
 
-    async fn try_create(&self, request: &Request, mut object: Value, notes: &mut Notes) -> Result<Tried, Status> {
+    async fn try_create(&self, request: &Request, mut object: Value) -> Result<Tried, Status> {
         let resource = &*request.resource;
         let strategy = strategy(resource);
         let mut attributes = request.attributes(Operation::Create);
         attributes.name = object::name(&object).to_owned();
-        self.admission.mutate(&attributes, Some(&mut object), None, notes).await?;
-        notes.warnings.extend(meta::fill_for_create(request, &mut object));
+        self.admission.mutate(&attributes, Some(&mut object), None).await?;
+        request.warn(meta::fill_for_create(request, &mut object));
         if object::name(&object).is_empty() {
             let prefix = object::meta_str(&object, "generateName").to_owned();
             if !prefix.is_empty() {
@@ -90,9 +89,9 @@ impl Registry {
         if !errors.is_empty() {
             return Err(Status::invalid(&group_kind(request), &name, &errors));
         }
-        notes.warnings.extend(strategy.warnings("", &object, None));
+        request.warn(strategy.warnings("", &object, None));
         attributes.name.clone_from(&name);
-        self.admission.validate(&attributes, Objects { object: Some(&object), old: None }, notes).await?;
+        self.admission.validate(&attributes, Objects { object: Some(&object), old: None }).await?;
         let key = request.key_of(&name);
         if request.dry_run {
             let there = self.cacher(request)?.get(&key).is_some();

@@ -1,6 +1,6 @@
 //! Deletion: preconditions, grace periods, finalizers, and collections.
 
-use admission::{Notes, Objects, Operation};
+use admission::{Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::options::{DeleteOptions, Preconditions};
 use apimachinery::status::StatusDetails;
@@ -24,8 +24,6 @@ pub struct Deleted {
     pub status: Status,
     /// It is gone, and not only marked.
     pub gone: bool,
-    /// Warnings of the plugins.
-    pub notes: Notes,
 }
 
 impl Registry {
@@ -50,28 +48,27 @@ impl Registry {
         let mut stored = self.get_fresh(cacher, request, &key).await?;
         let mut marked: Option<Value> = None;
         for _ in 0..DELETE_TRIES_MAX {
-            let mut notes = Notes::default();
             let found = stored.map(|found| serde_json::from_slice(&found.json()).map(|old: Value| (old, found.revision())));
             let found = found.transpose().map_err(error::corrupt)?;
             let (old, revision) = match (found, &marked) {
-                (Some((old, _)), Some(mark)) if object::uid(&old) != object::uid(mark) => return Ok(gone(request, mark, notes)),
+                (Some((old, _)), Some(mark)) if object::uid(&old) != object::uid(mark) => return Ok(gone(request, mark)),
                 (Some(found), _) => found,
                 // It was marked here, and somebody else was faster to remove it.
-                (None, Some(mark)) => return Ok(gone(request, mark, notes)),
+                (None, Some(mark)) => return Ok(gone(request, mark)),
                 (None, None) => return Err(request.not_found()),
             };
             check_preconditions(request, &old, options.preconditions.as_ref())?;
             let step = step(request, &old, &options);
             if step == Step::Pending {
-                return Ok(stays(request, &old, notes));
+                return Ok(stays(request, &old));
             }
             if ask {
-                self.admission.mutate(&attributes, None, Some(&old), &mut notes).await?;
-                self.admission.validate(&attributes, Objects { object: None, old: Some(&old) }, &mut notes).await?;
+                self.admission.mutate(&attributes, None, Some(&old)).await?;
+                self.admission.validate(&attributes, Objects { object: None, old: Some(&old) }).await?;
             }
             match self.take_step(request, &key, (&old, revision), step, (&mut options, &mut marked)).await {
-                Ok((object, true)) => return Ok(gone(request, &object, notes)),
-                Ok((object, false)) => return Ok(stays(request, &object, notes)),
+                Ok((object, true)) => return Ok(gone(request, &object)),
+                Ok((object, false)) => return Ok(stays(request, &object)),
                 Err(CommitError::Failed(status)) => return Err(status),
                 Err(CommitError::Conflict | CommitError::Taken) => {
                     let (kv, _) = self.caches.storage().get(&self.caches.store_key(&request.resource, &key)).await.map_err(error::read)?;
@@ -139,14 +136,14 @@ impl Registry {
 }
 
 /// The answer about an object that is there no more; `last` is what it was.
-fn gone(request: &Request, last: &Value, notes: Notes) -> Deleted {
+fn gone(request: &Request, last: &Value) -> Deleted {
     let json = request.resource.returns_deleted_object().then(|| served(request, last));
-    Deleted { json, status: success(request, last), gone: true, notes }
+    Deleted { json, status: success(request, last), gone: true }
 }
 
 /// The answer about an object that is marked.
-fn stays(request: &Request, object: &Value, notes: Notes) -> Deleted {
-    Deleted { json: Some(served(request, object)), status: success(request, object), gone: false, notes }
+fn stays(request: &Request, object: &Value) -> Deleted {
+    Deleted { json: Some(served(request, object)), status: success(request, object), gone: false }
 }
 
 fn success(request: &Request, object: &Value) -> Status {

@@ -21,7 +21,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use admission::{Admission, Notes, Objects, Operation};
+use admission::{Admission, Objects, Operation};
 use auth::Authorizer;
 use cacher::{Cacher, Caches, Object};
 
@@ -86,14 +86,14 @@ impl Registry {
     }
 
     /// Asks admission about an object that is answered and not stored (`Binding`, `TokenRequest`): lets it change the object.
-    pub async fn mutate(&self, request: &Request, object: &mut Value, notes: &mut Notes) -> Result<(), Status> {
-        self.admission.mutate(&request.attributes(Operation::Create), Some(object), None, notes).await
+    pub async fn mutate(&self, request: &Request, object: &mut Value) -> Result<(), Status> {
+        self.admission.mutate(&request.attributes(Operation::Create), Some(object), None).await
     }
 
     /// Asks admission about an object that is answered and not stored, as it is now.
-    pub async fn validate(&self, request: &Request, object: &Value, notes: &mut Notes) -> Result<(), Status> {
+    pub async fn validate(&self, request: &Request, object: &Value) -> Result<(), Status> {
         let objects = Objects { object: Some(object), old: None };
-        self.admission.validate(&request.attributes(Operation::Create), objects, notes).await
+        self.admission.validate(&request.attributes(Operation::Create), objects).await
     }
 
     /// Waits until reads are at least as new as a revision.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admission::{Attributes, Notes, Operation};
+use admission::{Attributes, Operation, Recorder};
 use api::ResourceRef;
 use api::strategy::{Context, Strategy};
 use apimachinery::{GroupResource, Status};
@@ -35,6 +35,8 @@ pub struct Request {
     pub options: Option<Bytes>,
     /// Now, in seconds since 1970.
     pub now_seconds: i64,
+    /// Where warnings and audit annotations go, whatever becomes of the request.
+    pub recorder: Recorder,
 }
 
 impl Request {
@@ -68,6 +70,7 @@ impl Request {
             user: self.user.clone(),
             dry_run: self.dry_run,
             options: self.options.clone(),
+            recorder: self.recorder.clone(),
         }
     }
 
@@ -86,6 +89,11 @@ impl Request {
         strategy.stamp(&self.resource, object, old, &context);
     }
 
+    /// Warns the client.
+    pub(crate) fn warn(&self, warnings: impl IntoIterator<Item = String>) {
+        warnings.into_iter().for_each(|warning| self.recorder.warnings.add(&warning));
+    }
+
     fn kind(&self) -> &apimachinery::GroupVersionKind {
         self.requested.subresource(&self.subresource).map_or(&self.requested.gvk, |sub| &sub.gvk)
     }
@@ -98,6 +106,4 @@ pub struct Written {
     pub json: Bytes,
     /// It was not there before.
     pub created: bool,
-    /// Warnings and audit annotations of the plugins.
-    pub notes: Notes,
 }

@@ -1,6 +1,6 @@
 //! Update and patch: one road, over what is stored now, again when somebody else was faster.
 
-use admission::{Notes, Objects, Operation};
+use admission::{Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::{Status, field, object};
 use auth::{Attributes, Decision};
@@ -48,15 +48,13 @@ impl Registry {
         let cacher = self.cacher(request)?;
         let key = request.key();
         let mut stored = self.get_fresh(cacher, request, &key).await?;
-        let mut notes = Notes::default();
         for _ in 0..UPDATE_TRIES_MAX {
             let Some(current) = &stored else {
                 return self.create_by_update(request, change, create_allowed).await;
             };
             let old: Value = serde_json::from_slice(&current.json()).map_err(error::corrupt)?;
-            notes = Notes::default();
-            match self.try_update(request, &key, &old, current.revision(), (change, facet), &mut notes).await? {
-                Ok(json) => return Ok(Written { json, created: false, notes }),
+            match self.try_update(request, &key, &old, current.revision(), (change, facet)).await? {
+                Ok(json) => return Ok(Written { json, created: false }),
                 Err(insisted) if insisted => return Err(self.modified(request)),
                 Err(_) => {
                     let (kv, _) = self.caches.storage().get(&self.caches.store_key(&request.resource, &key)).await.map_err(error::read)?;
@@ -64,7 +62,6 @@ impl Registry {
                 }
             }
         }
-        drop(notes);
         Err(self.modified(request))
     }
 
@@ -76,7 +73,6 @@ impl Registry {
         old: &Value,
         revision: u64,
         (change, facet): (Change<'_>, Option<&dyn Facet>),
-        notes: &mut Notes,
     ) -> Result<Result<bytes::Bytes, bool>, Status> {
         let resource = &*request.resource;
         let strategy = strategy(resource);
@@ -84,14 +80,14 @@ impl Registry {
         let insisted = self.check_preconditions(request, &object, old, revision)?;
         let attributes = request.attributes(Operation::Update);
         match facet {
-            None => self.admission.mutate(&attributes, Some(&mut object), Some(old), notes).await?,
+            None => self.admission.mutate(&attributes, Some(&mut object), Some(old)).await?,
             Some(facet) => {
                 let mut shown = facet.of(&object)?;
-                self.admission.mutate(&attributes, Some(&mut shown), Some(&facet.of(old)?), notes).await?;
+                self.admission.mutate(&attributes, Some(&mut shown), Some(&facet.of(old)?)).await?;
                 facet.put(&shown, &mut object);
             }
         }
-        notes.warnings.extend(meta::fill_for_update(&mut object, old));
+        request.warn(meta::fill_for_update(&mut object, old));
         let whole = request.subresource.is_empty() || facet.is_some();
         if whole {
             strategy.prepare_for_update(resource, &mut object, old);
@@ -111,12 +107,12 @@ impl Registry {
             return Err(Status::invalid(&group_kind(request), &request.name, &errors));
         }
         let subresource = if whole { "" } else { request.subresource.as_str() };
-        notes.warnings.extend(strategy.warnings(subresource, &object, Some(old)));
+        request.warn(strategy.warnings(subresource, &object, Some(old)));
         match facet {
-            None => self.admission.validate(&attributes, Objects { object: Some(&object), old: Some(old) }, notes).await?,
+            None => self.admission.validate(&attributes, Objects { object: Some(&object), old: Some(old) }).await?,
             Some(facet) => {
                 let (shown, before) = (facet.of(&object)?, facet.of(old)?);
-                self.admission.validate(&attributes, Objects { object: Some(&shown), old: Some(&before) }, notes).await?;
+                self.admission.validate(&attributes, Objects { object: Some(&shown), old: Some(&before) }).await?;
             }
         }
         object::set_meta_str(&mut object, "resourceVersion", object::resource_version(old));

@@ -39,10 +39,6 @@ pub const HTTP1_BUFFER_BYTES_MAX: usize = 512 * 1024;
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a ping may stay unanswered.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Characters of all of a response's warnings together (upstream's).
-pub const WARNINGS_CHARS_MAX: usize = 4 * 1024;
-/// Characters of one warning where the total is exceeded (upstream's).
-pub const WARNING_CHARS_TRUNCATED: usize = 256;
 /// Responses smaller than this are not compressed (upstream's `defaultGzipThresholdBytes`).
 pub const GZIP_BYTES_MIN: usize = 128 * 1024;
 /// How long an answer may still be on its way after the request's deadline: a client that does not read holds a seat.
@@ -51,7 +47,6 @@ pub const SEND_OVERTIME_MAX: Duration = Duration::from_secs(30);
 const _: () = {
     assert!(STREAM_WINDOW_BYTES <= CONNECTION_WINDOW_BYTES);
     assert!(HEADER_BYTES_MAX as usize <= HTTP1_BUFFER_BYTES_MAX);
-    assert!(WARNING_CHARS_TRUNCATED < WARNINGS_CHARS_MAX);
 };
 /// Pieces of a response are joined into frames of up to this size: some TLS records, and little enough to stay in the cache.
 pub const JOINED_FRAME_BYTES: usize = 64 * 1024;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use admission::Recorder;
 use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
@@ -10,7 +11,6 @@ use auth::{Attributes, Authorization, Authorizer, UserInfo};
 use http::{HeaderMap, Method, Uri};
 
 use crate::body::RequestBody;
-use crate::filters::warning::Warnings;
 use crate::response::Response;
 use crate::shutdown::Shutdown;
 
@@ -34,8 +34,8 @@ pub struct Authorized {
     pub received: Instant,
     /// When the client stops waiting; `None` for long-running requests.
     pub deadline: Option<Instant>,
-    /// Warnings for the answer's header; clones add to the same answer.
-    pub warnings: Warnings,
+    /// Where warnings and audit annotations go, whatever becomes of the request.
+    pub recorder: Recorder,
     /// Told when the server ends. The road ends long-running streams by itself.
     pub shutdown: Shutdown,
     authorizer: Arc<dyn Authorizer>,
@@ -52,15 +52,15 @@ pub(crate) struct Passed {
     pub(crate) audit_id: String,
     pub(crate) received: Instant,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) warnings: Warnings,
+    pub(crate) recorder: Recorder,
     pub(crate) shutdown: Shutdown,
     pub(crate) authorizer: Arc<dyn Authorizer>,
 }
 
 impl Authorized {
     pub(crate) fn new(passed: Passed) -> Self {
-        let Passed { info, user, method, uri, headers, body, audit_id, received, deadline, warnings, shutdown, authorizer } = passed;
-        Self { info, user, method, uri, headers, body, audit_id, received, deadline, warnings, shutdown, authorizer }
+        let Passed { info, user, method, uri, headers, body, audit_id, received, deadline, recorder, shutdown, authorizer } = passed;
+        Self { info, user, method, uri, headers, body, audit_id, received, deadline, recorder, shutdown, authorizer }
     }
 
     /// The raw query, without its question mark.

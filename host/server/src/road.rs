@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use admission::Recorder;
 use apimachinery::Status;
 use apimachinery::field::go_quote;
 use apimachinery::request_info::{RequestInfo, RequestInfoError};
@@ -19,8 +20,7 @@ use crate::body::{Body, Held, RequestBody};
 pub use crate::connection::Connection;
 use crate::connection::Ticket;
 use crate::filters::impersonation::Impersonation;
-use crate::filters::warning::Warnings;
-use crate::filters::{audit, authentication, authorization, deadline, impersonation};
+use crate::filters::{audit, authentication, authorization, deadline, impersonation, warning};
 use crate::metrics::{Measured, Metrics};
 use crate::request::{Authorized, Handler, Passed};
 use crate::response::{self, Response};
@@ -126,17 +126,17 @@ impl Road {
         // Outermost, so that whatever happens can be found again in the log.
         let audit_id = audit::id_of(request.headers());
         let rim = Rim::of(&request);
-        let warnings = Warnings::default();
+        let recorder = Recorder::default();
         let mut trail = Trail::default();
 
         // A handler's bug is one request's 500, not everybody's end.
-        let stages = AssertUnwindSafe(self.stages(request, connection, received, &audit_id, &warnings, &mut trail)).catch_unwind();
+        let stages = AssertUnwindSafe(self.stages(request, connection, received, &audit_id, &recorder, &mut trail)).catch_unwind();
         let answer = stages.await.unwrap_or_else(|panic| {
             tracing::error!(audit_id, uri = %rim.uri, panic = panic_message(&*panic), "a handler panicked");
             Err(Refusal::Text { code: 500, message: PANICKED.into(), retry_after_seconds: None })
         });
         let response = answer.unwrap_or_else(|refusal| rim.refuse(refusal));
-        self.finish(response, &rim, audit_id, &warnings, trail)
+        self.finish(response, &rim, audit_id, &recorder, trail)
     }
 
     /// What a request passes on its way to a handler, and why in this order.
@@ -146,7 +146,7 @@ impl Road {
         connection: &Arc<Connection>,
         received: Instant,
         audit_id: &str,
-        warnings: &Warnings,
+        recorder: &Recorder,
         trail: &mut Trail,
     ) -> Result<Response, Refusal> {
         let (http::request::Parts { method, uri, mut headers, .. }, body) = request.into_parts();
@@ -167,7 +167,7 @@ impl Road {
         let stages = async {
             // Who it is. Behind it, nobody sees what proved it.
             let certificate = connection.peer.as_ref().map(|peer| peer.certificate());
-            let credentials = authentication::credentials(&headers, certificate, warnings);
+            let credentials = authentication::credentials(&headers, certificate, &recorder.warnings);
             let asked = Instant::now();
             let user = authentication::authenticate(&*config.authenticator, &credentials).await;
             config.metrics.authenticated(user.is_ok(), asked.elapsed());
@@ -217,7 +217,7 @@ impl Road {
                 audit_id: audit_id.to_owned(),
                 received,
                 deadline,
-                warnings: warnings.clone(),
+                recorder: recorder.clone(),
                 shutdown: config.shutdown.clone(),
                 authorizer: config.authorizer.clone(),
             });
@@ -230,7 +230,7 @@ impl Road {
         }
     }
 
-    fn finish(&self, response: Response, rim: &Rim, audit_id: String, warnings: &Warnings, mut trail: Trail) -> Response {
+    fn finish(&self, response: Response, rim: &Rim, audit_id: String, recorder: &Recorder, mut trail: Trail) -> Response {
         let (mut parts, mut body) = response.into_parts();
         if trail.measured.is_some() {
             // Every answer is for one user only. Not on answers to what could not even be read, as upstream.
@@ -239,7 +239,7 @@ impl Road {
         if let Ok(value) = HeaderValue::from_str(&audit_id) {
             parts.headers.entry(audit::AUDIT_ID).or_insert(value);
         }
-        for value in warnings.headers() {
+        for value in recorder.warnings.texts().iter().filter_map(|text| warning::header(text)) {
             parts.headers.append(header::WARNING, value);
         }
         if trail.long_running {
@@ -256,7 +256,7 @@ impl Road {
         if let Some(measured) = &mut trail.measured {
             measured.answered(parts.status.as_u16());
             let took_us = u64::try_from(measured.elapsed().as_micros()).unwrap_or(u64::MAX);
-            tracing::debug!(method = %rim.method, uri = %rim.uri, code = parts.status.as_u16(), took_us, audit_id, "request");
+            tracing::debug!(method = %rim.method, uri = %rim.uri, code = parts.status.as_u16(), took_us, audit_id, annotations = ?recorder.annotations.list(), "request");
         }
         Response::from_parts(parts, body.holding(Box::new(trail)))
     }

@@ -36,7 +36,6 @@ impl AdmissionPlugin for Scripted {
         _: &Attributes,
         object: Option<&ObjectView<'_>>,
         _: Option<&ObjectView<'_>>,
-        _: &mut Notes,
     ) -> Result<Mutation, Fault> {
         self.log.lock().unwrap().push(format!("{} {}", self.name, object.map(|o| o.value()["x"].to_string()).unwrap_or_default()));
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Ok(Mutation::Unchanged));
@@ -47,9 +46,8 @@ impl AdmissionPlugin for Scripted {
         attributes: &Attributes,
         object: Option<&ObjectView<'_>>,
         old: Option<&ObjectView<'_>>,
-        notes: &mut Notes,
     ) -> Result<Option<Denial>, Fault> {
-        match self.admit(attributes, object, old, notes).await? {
+        match self.admit(attributes, object, old).await? {
             Mutation::Denied(denial) => Ok(Some(denial)),
             _ => Ok(None),
         }
@@ -91,7 +89,7 @@ impl Bench {
         let chain = AdmissionChain::new(self.plugins, Vec::new());
         let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 0});
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let result = runtime.block_on(chain.mutate(&attributes(), Some(&mut object), None, &mut Notes::default()));
+        let result = runtime.block_on(chain.mutate(&attributes(), Some(&mut object), None));
         let log = std::mem::take(&mut *self.log.lock().unwrap());
         (log, result.map(|()| object["x"].clone()))
     }
@@ -108,6 +106,7 @@ fn attributes() -> Attributes {
         user: Arc::default(),
         dry_run: false,
         options: None,
+        recorder: crate::Recorder::default(),
     }
 }
 

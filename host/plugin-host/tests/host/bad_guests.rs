@@ -67,7 +67,7 @@ async fn an_admission_fault_fails_or_is_ignored_as_the_policy_says() {
     let malformed = [
         ("garbage", "its answer is malformed: its patch is no JSON Patch"),
         ("rename", "its patch changes /metadata/name"),
-        ("notes", "its answer is malformed: more than 64 warnings"),
+        ("notes", "its answer is malformed: more than 1024 warnings"),
         ("deny-garbage", "its answer is malformed: its refusal is no Status"),
     ];
     for (script, expected) in FAULTS.iter().chain(&malformed) {

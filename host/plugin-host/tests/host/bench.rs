@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use admission::{Admission, Attributes, Notes, Operation};
+use admission::{Admission, Attributes, Operation, Recorder};
 use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource, Status};
 use async_trait::async_trait;
 use auth::{Authorization, Authorizer, UserInfo};
@@ -208,18 +208,17 @@ impl Bench {
         self.set.authorize(&auth::Attributes { verb: "get".into(), ..Default::default() }).await
     }
 
-    /// A create of `pods "web"`: the object, or the refusal; and the notes.
-    pub async fn create(&self) -> (Result<Value, Status>, Notes) {
+    /// A create of `pods "web"`: the object, or the refusal; and what was recorded.
+    pub async fn create(&self) -> (Result<Value, Status>, Recorder) {
         let mut object =
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {"number": 7}});
-        let mut notes = Notes::default();
         let attributes = create();
         let result = async {
-            self.set.mutate(&attributes, Some(&mut object), None, &mut notes).await?;
-            self.set.validate(&attributes, admission::Objects { object: Some(&object), old: None }, &mut notes).await
+            self.set.mutate(&attributes, Some(&mut object), None).await?;
+            self.set.validate(&attributes, admission::Objects { object: Some(&object), old: None }).await
         };
         let result = self.set.pinned(result).await;
-        (result.map(|()| object), notes)
+        (result.map(|()| object), attributes.recorder)
     }
 }
 
@@ -234,5 +233,6 @@ pub fn create() -> Attributes {
         user: Arc::new(UserInfo { name: "jane".into(), ..Default::default() }),
         dry_run: false,
         options: None,
+        recorder: Recorder::default(),
     }
 }

@@ -111,10 +111,10 @@ async fn a_mutation_is_applied_and_notes_carry_the_plugins_name() {
         manifest(name, json!({"roles": ["mutating-admission"], "credentials": [], "config": {"do": "label", "version": version}}))
     };
     bench.load(&[version("a", "1"), version("b", "2")]).await;
-    let (object, notes) = bench.create().await;
+    let (object, recorder) = bench.create().await;
     assert_eq!(object.expect("admitted")["metadata"]["labels"]["version"], "2");
-    assert_eq!(notes.warnings, ["1 calls=1", "2 calls=1"]);
-    assert_eq!(notes.audit_annotations, [("a/version".to_owned(), "1".to_owned()), ("b/version".to_owned(), "2".to_owned())]);
+    assert_eq!(recorder.warnings.texts(), ["1 calls=1", "2 calls=1"]);
+    assert_eq!(recorder.annotations.list(), [("a/version".to_owned(), "1".to_owned()), ("b/version".to_owned(), "2".to_owned())]);
 }
 
 #[tokio::test]

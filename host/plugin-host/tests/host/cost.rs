@@ -142,7 +142,7 @@ async fn cost_of_a_warm_call() {
     {
         let set = set_of(plugin).await;
         let mut admitted = pod.clone();
-        admission::Admission::mutate(&*set, &request, Some(&mut admitted), None, &mut Default::default()).await.expect("admitted");
+        admission::Admission::mutate(&*set, &request, Some(&mut admitted), None).await.expect("admitted");
         // With what the chain does around the call: the patch is read and applied.
         measure(
             &format!("{plugin}, mutate"),
@@ -150,7 +150,7 @@ async fn cost_of_a_warm_call() {
             |mut pod| {
                 let (set, request) = (&set, &request);
                 async move {
-                    admission::Admission::mutate(&**set, request, Some(&mut pod), None, &mut Default::default()).await.expect("admitted")
+                    admission::Admission::mutate(&**set, request, Some(&mut pod), None).await.expect("admitted")
                 }
             },
         )
@@ -162,7 +162,7 @@ async fn cost_of_a_warm_call() {
             || (),
             |()| {
                 let (set, request) = (&set, &request);
-                async move { admission::Admission::validate(&**set, request, objects, &mut Default::default()).await.expect("admitted") }
+                async move { admission::Admission::validate(&**set, request, objects).await.expect("admitted") }
             },
         )
         .await;

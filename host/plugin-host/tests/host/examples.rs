@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use admission::{Admission, Notes, Objects};
+use admission::{Admission, Objects};
 use apimachinery::{GroupResource, Status};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,9 +52,9 @@ async fn installed(name: &str) -> Bench {
 }
 
 async fn admit(bench: &Bench, mut pod: Value) -> Result<Value, Status> {
-    let (attributes, mut notes) = (create(), Notes::default());
-    bench.set.mutate(&attributes, Some(&mut pod), None, &mut notes).await?;
-    bench.set.validate(&attributes, Objects { object: Some(&pod), old: None }, &mut notes).await?;
+    let attributes = create();
+    bench.set.mutate(&attributes, Some(&mut pod), None).await?;
+    bench.set.validate(&attributes, Objects { object: Some(&pod), old: None }).await?;
     Ok(pod)
 }
 

@@ -142,6 +142,7 @@ impl Masters {
             dry_run: false,
             options: None,
             now_seconds,
+            recorder: Default::default(),
         };
         let change = |old: Option<&Value>| {
             let mut object = old.cloned().unwrap_or_default();

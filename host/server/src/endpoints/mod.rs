@@ -81,7 +81,7 @@ impl Endpoints {
         }
         let scope = Scope::of(&request)?;
         if !scope.requested.deprecation.is_empty() {
-            request.warnings.add(&scope.requested.deprecation);
+            request.recorder.warnings.add(&scope.requested.deprecation);
             self.parts.metrics.requested_deprecated(&scope.requested.gvr, &scope.subresource);
         }
         if scope.is_review() {

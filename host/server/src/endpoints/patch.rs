@@ -31,7 +31,7 @@ pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Autho
         let original = old.map(|old| scope.as_requested(old.clone())).ok_or_else(Status::path_not_found)?;
         let target = Target { kind, schema: &schema, kinds: &tables::schema_of };
         let decoded = patch::apply(patch_type, &original, &body, target, validation)?;
-        decoded.warnings().iter().for_each(|warning| request.warnings.add(warning));
+        decoded.warnings().iter().for_each(|warning| request.recorder.warnings.add(warning));
         let mut object = decoded.value;
         decode::default(scope, &mut object);
         write::check_name(scope, &mut object)?;
@@ -40,7 +40,7 @@ pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Autho
     };
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("PatchOptions")));
     let written = registry.update(&asked, &change, false).await?;
-    Ok(write::answer(&view, &request, written))
+    Ok(write::answer(&view, written))
 }
 
 /// What kind of patch the body is; 415 where it says none.

@@ -93,6 +93,7 @@ impl Scope {
             dry_run,
             options: options.map(|options| options.to_string().into()),
             now_seconds: self.now_seconds,
+            recorder: request.recorder.clone(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Auth
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("CreateOptions")));
     let object = decode::stored(scope, object);
     let written = registry.create(&asked, object).await?;
-    Ok(answer(&view, &request, written))
+    Ok(answer(&view, written))
 }
 
 /// `PUT`.
@@ -40,7 +40,7 @@ pub(crate) async fn update(registry: &Registry, scope: &Scope, mut request: Auth
     let object = decode::stored(scope, object);
     let create_allowed = api::kinds::strategy(scope.resource).allow_create_on_update();
     let written = registry.update(&asked, &|_: Option<&Value>| Ok(object.clone()), create_allowed).await?;
-    Ok(answer(&view, &request, written))
+    Ok(answer(&view, written))
 }
 
 /// `DELETE` of one object.
@@ -51,8 +51,7 @@ pub(crate) async fn delete(registry: &Registry, scope: &Scope, mut request: Auth
     let deleted = registry.delete(&asked, &options).await?;
     // Upstream's sign to clients of the older field that the object is still there.
     let code = if !deleted.gone && options.orphan_dependents == Some(false) { 202 } else { 200 };
-    let Deleted { json, status, notes, .. } = deleted;
-    notes.warnings.iter().for_each(|warning| request.warnings.add(warning));
+    let Deleted { json, status, .. } = deleted;
     Ok(match json {
         Some(json) => view.single(code, json),
         None => response::json(&view.output, code, &status.to_json()),
@@ -80,8 +79,7 @@ async fn delete_options(request: &mut Authorized) -> Result<DeleteOptions, Statu
 }
 
 /// The answer to a write.
-pub(crate) fn answer(view: &View, request: &Authorized, written: Written) -> Response {
-    written.notes.warnings.iter().for_each(|warning| request.warnings.add(warning));
+pub(crate) fn answer(view: &View, written: Written) -> Response {
     view.single(if written.created { 201 } else { 200 }, written.json)
 }
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
+use admission::Warnings;
 use apimachinery::Status;
 use auth::{Authentication, Authenticator, Credentials, PeerCertificate, UserInfo};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
-
-use crate::filters::warning::Warnings;
 
 const SPACE_BEFORE_TOKEN: &str = "the provided Authorization header contains extra space before the bearer token, and is ignored";
 
@@ -83,7 +82,7 @@ mod tests {
             headers.insert(AUTHORIZATION, value.parse().unwrap());
             let warnings = Warnings::default();
             assert_eq!(credentials(&headers, None, &warnings).bearer_token.as_deref(), want, "{value:?}");
-            assert_eq!(warnings.headers().len(), warned, "{value:?}");
+            assert_eq!(warnings.texts().len(), warned, "{value:?}");
         }
     }
 }

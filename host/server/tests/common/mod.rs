@@ -156,8 +156,8 @@ impl Handler for Endpoints {
                 Ok(response::events(&Output::JSON, Body::stream(events)))
             }
             "warn" => {
-                request.warnings.add("first");
-                request.warnings.add("second \"quoted\"");
+                request.recorder.warnings.add("first");
+                request.recorder.warnings.add("second \"quoted\"");
                 Ok(response::text(200, "warned"))
             }
             "missing" => Err(Status::not_found(&GroupResource::of("", "pods"), "x")),

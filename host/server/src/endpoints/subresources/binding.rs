@@ -1,6 +1,5 @@
 //! `pods/binding`: a scheduler gives a pod its node. `bindings` is its older form.
 
-use admission::Notes;
 use apimachinery::{GroupResource, Status, field, object};
 use registry::{Registry, Request};
 use serde_json::{Map, Value};
@@ -16,11 +15,10 @@ const TOPOLOGY: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes
 
 pub(super) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let mut posted = Posted::read(scope, &mut request).await?;
-    let mut notes = Notes::default();
     if scope.target == Target::Subresource {
         add_topology(registry, &mut posted).await?;
     }
-    posted.mutate(registry, &mut notes).await?;
+    posted.mutate(registry).await?;
     if scope.target == Target::Subresource && object::name(&posted.object) != scope.name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
@@ -28,12 +26,12 @@ pub(super) async fn create(registry: &Registry, scope: &Scope, mut request: Auth
     if !errors.is_empty() {
         return Err(Status::unknown(field::aggregate(&errors)));
     }
-    posted.validate(registry, &mut notes).await?;
+    posted.validate(registry).await?;
     let binding = &posted.object;
     let pod = about(&posted.asked, PODS, &scope.namespace, object::name(binding), "update");
     let key = registry.caches().store_key(&pod.resource, &pod.key());
     registry.modify(&pod, &|pod_now: Option<&Value>| assigned(&pod, &key, binding, pod_now.ok_or_else(Status::path_not_found)?)).await?;
-    Ok(posted.done(&request, &notes, &success()))
+    Ok(posted.done(&success()))
 }
 
 async fn add_topology(registry: &Registry, posted: &mut Posted) -> Result<(), Status> {
@@ -130,6 +128,7 @@ mod tests {
             dry_run: false,
             options: None,
             now_seconds: 0,
+            recorder: Default::default(),
         };
         let binding = json!({ "metadata": { "name": "p", "labels": { "a": "b" } }, "target": { "name": "node-a" } });
         let pod = json!({ "metadata": { "name": "p" }, "spec": {}, "status": { "nominatedNodeName": "x" } });

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use admission::Notes;
 use apimachinery::options::{DeleteOptions, Preconditions};
 use apimachinery::selector::LabelSelector;
 use apimachinery::status::{StatusCause, StatusDetails};
@@ -26,17 +25,16 @@ const REFUSED: &str = "Cannot evict pod as it would violate the pod's disruption
 
 pub(super) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let mut posted = Posted::read(scope, &mut request).await?;
-    let mut notes = Notes::default();
-    posted.mutate(registry, &mut notes).await?;
+    posted.mutate(registry).await?;
     if object::name(&posted.object) != scope.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
     let options = delete_options(&posted)?;
-    posted.validate(registry, &mut notes).await?;
+    posted.validate(registry).await?;
     let pod = Request { dry_run: options.is_dry_run(), ..about(&posted.asked, PODS, &scope.namespace, &scope.name, "delete") };
     let eviction = Eviction { registry, request: &pod, options };
     let status = eviction.run().await?;
-    Ok(posted.done(&request, &notes, &status))
+    Ok(posted.done(&status))
 }
 
 /// Options of the deletion; whether nothing is stored may be said here or in the query.

@@ -7,7 +7,6 @@ mod eviction;
 mod scale;
 mod token;
 
-use admission::Notes;
 use api::tables;
 use apimachinery::Status;
 use apimachinery::options::WriteOptions;
@@ -82,18 +81,17 @@ impl Posted {
     }
 
     /// Lets admission change the object.
-    async fn mutate(&mut self, registry: &Registry, notes: &mut Notes) -> Result<(), Status> {
-        registry.mutate(&self.asked, &mut self.object, notes).await
+    async fn mutate(&mut self, registry: &Registry) -> Result<(), Status> {
+        registry.mutate(&self.asked, &mut self.object).await
     }
 
     /// Lets admission judge the object.
-    async fn validate(&self, registry: &Registry, notes: &mut Notes) -> Result<(), Status> {
-        registry.validate(&self.asked, &self.object, notes).await
+    async fn validate(&self, registry: &Registry) -> Result<(), Status> {
+        registry.validate(&self.asked, &self.object).await
     }
 
     /// The answer to an action that has no object: 201 and a `Status`.
-    fn done(&self, request: &Authorized, notes: &Notes, status: &Status) -> Response {
-        notes.warnings.iter().for_each(|warning| request.warnings.add(warning));
+    fn done(&self, status: &Status) -> Response {
         let mut shown = status.to_json();
         if status.code == 0 {
             shown["code"] = 201.into();

@@ -6,7 +6,7 @@ use apimachinery::query::Query;
 use apimachinery::selector::LabelSelector;
 use apimachinery::validation::object_meta;
 use apimachinery::{GroupKind, GroupResource, Status, field, object};
-use registry::{Facet, Registry, Written};
+use registry::{Facet, Registry};
 use serde_json::{Value, json};
 
 use super::super::patch::patch_type;
@@ -116,7 +116,7 @@ async fn update(registry: &Registry, scope: &Scope, mut request: Authorized) -> 
     let change = |old: Option<&Value>| changed(scope, &scale, old.ok_or_else(Status::path_not_found)?);
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("UpdateOptions")));
     let written = registry.update_facet(&asked, &change, &Scale).await?;
-    answer(&view, &request, &written)
+    shown(&view, 200, &written.json)
 }
 
 async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
@@ -134,7 +134,7 @@ async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> R
         let old = old.ok_or_else(Status::path_not_found)?;
         let target = Target { kind, schema: &schema, kinds: &api::tables::schema_of };
         let decoded = patch::apply(patch_type, &Scale.of(old)?, &body, target, validation)?;
-        decoded.warnings().iter().for_each(|warning| request.warnings.add(warning));
+        decoded.warnings().iter().for_each(|warning| request.recorder.warnings.add(warning));
         let mut scale = decoded.value;
         write::check_name(scope, &mut scale)?;
         write::check_namespace(scope, &mut scale)?;
@@ -142,12 +142,7 @@ async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> R
     };
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("PatchOptions")));
     let written = registry.update_facet(&asked, &change, &Scale).await?;
-    answer(&view, &request, &written)
-}
-
-fn answer(view: &View, request: &Authorized, written: &Written) -> Result<Response, Status> {
-    written.notes.warnings.iter().for_each(|warning| request.warnings.add(warning));
-    shown(view, 200, &written.json)
+    shown(&view, 200, &written.json)
 }
 
 fn shown(view: &View, code: u16, parent: &[u8]) -> Result<Response, Status> {

@@ -1,6 +1,6 @@
 //! `serviceaccounts/token`: a signed token that says who a service account is, bound to what it dies with.
 
-use admission::Notes;
+use admission::Warnings;
 use apimachinery::{GroupKind, GroupResource, GroupVersion, Status, field, object};
 use registry::{Registry, Request};
 use serde_json::{Value, json};
@@ -29,16 +29,14 @@ pub(super) async fn create(parts: &Parts, scope: &Scope, mut request: Authorized
         return Err(Status::internal("this server has no key to sign service-account tokens with"));
     };
     let registry = &*parts.registry;
-    let mut notes = Notes::default();
-    posted.mutate(registry, &mut notes).await?;
+    posted.mutate(registry).await?;
     let account = settle(registry, scope, &mut posted, signer.as_ref()).await?;
-    posted.validate(registry, &mut notes).await?;
+    posted.validate(registry).await?;
     let bound = bound(registry, scope, &posted.asked, &posted.object["spec"]).await?;
-    let expiration = expiration(&mut posted.object["spec"], signer.expiration_seconds_max(), &mut notes);
+    let expiration = expiration(&mut posted.object["spec"], signer.expiration_seconds_max(), &request.recorder.warnings);
     let claims = claims(&account, &bound, &posted.object["spec"], &signer.audiences(), expiration, scope.now_seconds);
     let token = signer.sign(claims).map_err(|why| Status::internal(format!("failed to generate token: {why}")))?;
     posted.object["status"] = json!({ "expirationTimestamp": timestamp(scope.now_seconds + expiration), "token": token });
-    notes.warnings.iter().for_each(|warning| request.warnings.add(warning));
     Ok(response::json(&posted.view.output, 201, &posted.object))
 }
 
@@ -157,11 +155,11 @@ async fn node_of(registry: &Registry, request: &Request, pod: &Value) -> Result<
 }
 
 /// How long the token is said to live; shortened to what the operator allows.
-fn expiration(spec: &mut Value, max: Option<i64>, notes: &mut Notes) -> i64 {
+fn expiration(spec: &mut Value, max: Option<i64>, warnings: &Warnings) -> i64 {
     let asked = seconds(spec);
     match max {
         Some(max) if asked > max => {
-            notes.warnings.push(format!("requested expiration of {asked} seconds shortened to {max} seconds"));
+            warnings.add(&format!("requested expiration of {asked} seconds shortened to {max} seconds"));
             spec["expirationSeconds"] = max.into();
             max
         }
@@ -241,8 +239,8 @@ mod tests {
             let errors = validate(&json!({ "expirationSeconds": seconds }));
             assert_eq!(errors.first().map(ToString::to_string).as_deref(), words);
         }
-        let (mut spec, mut notes) = (json!({ "expirationSeconds": 7200 }), Notes::default());
-        assert_eq!(expiration(&mut spec, Some(3600), &mut notes), 3600);
-        assert_eq!(notes.warnings, ["requested expiration of 7200 seconds shortened to 3600 seconds"]);
+        let (mut spec, warnings) = (json!({ "expirationSeconds": 7200 }), Warnings::default());
+        assert_eq!(expiration(&mut spec, Some(3600), &warnings), 3600);
+        assert_eq!(warnings.texts(), ["requested expiration of 7200 seconds shortened to 3600 seconds"]);
     }
 }
