@@ -1,41 +1,19 @@
 //! The admission chain: mutating plugins in order, once more where a later one changed the object, then validating ones.
 //!
-//! Pure order. A plugin that does not match costs nothing. A plugin's patch is applied and checked here, on a copy, so
-//! that a bad one leaves the object as it was. A fault is refused or passed over as the plugin's `failurePolicy` says.
+//! Pure order. A plugin that does not match costs nothing. A plugin is shown a request in the version that it selects; its patch is applied
+//! in that version, and what comes out is typed and defaulted before anybody else sees it. A patch whose result is no object of its kind is
+//! the plugin's fault, and not the client's. A fault is refused or passed over as the plugin's `failurePolicy` says.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use apimachinery::patch::json;
-use apimachinery::{GroupResource, Status};
+use apimachinery::{GroupResource, GroupVersionKind, Status};
 use async_trait::async_trait;
 use auth::Fault;
-use bytes::Bytes;
 use serde_json::Value;
 
-use crate::{Admission, Attributes, Objects};
-
-/// An object on loan to the plugins of a chain; serialised once, when the first asks for the bytes.
-pub struct ObjectView<'a> {
-    value: &'a Value,
-    bytes: OnceLock<Bytes>,
-}
-
-impl<'a> ObjectView<'a> {
-    /// Lends an object.
-    pub fn new(value: &'a Value) -> Self {
-        Self { value, bytes: OnceLock::new() }
-    }
-
-    /// The object.
-    pub fn value(&self) -> &'a Value {
-        self.value
-    }
-
-    /// The object as JSON.
-    pub fn bytes(&self) -> &Bytes {
-        self.bytes.get_or_init(|| serde_json::to_vec(self.value).expect("a Value has string keys only").into())
-    }
-}
+use crate::version::Versions;
+use crate::{Admission, Attributes, ObjectInterfaces, ObjectView, Objects, Version};
 
 /// Why a plugin refuses.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,8 +60,8 @@ pub trait AdmissionPlugin: Send + Sync {
     /// As in messages.
     fn name(&self) -> &str;
 
-    /// Whether the plugin wants to see this request, with these objects.
-    fn matches(&self, round: Round, attributes: &Attributes, objects: Objects<'_>) -> bool;
+    /// In which of these versions the plugin wants to see the request; the first is the requested one. `None`: not at all.
+    fn selects(&self, round: Round, attributes: &Attributes, versions: &[Version<'_>]) -> Option<usize>;
 
     /// What its fault means.
     fn failure_policy(&self) -> FailurePolicy;
@@ -92,20 +70,10 @@ pub trait AdmissionPlugin: Send + Sync {
     fn reinvoked(&self) -> bool;
 
     /// Role `mutating-admission`.
-    async fn admit(
-        &self,
-        attributes: &Attributes,
-        object: Option<&ObjectView<'_>>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<Mutation, Fault>;
+    async fn admit(&self, attributes: &Attributes, version: Version<'_>) -> Result<Mutation, Fault>;
 
     /// Role `validating-admission`; `None`: admitted.
-    async fn validate(
-        &self,
-        attributes: &Attributes,
-        object: Option<&ObjectView<'_>>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<Option<Denial>, Fault>;
+    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault>;
 
     /// Is told that its answer was none: a patch that does not hold. To be counted like every other fault.
     fn faulted(&self, fault: &Fault);
@@ -126,30 +94,34 @@ impl<P: AdmissionPlugin + ?Sized> AdmissionChain<P> {
         Self { mutating, validating }
     }
 
-    /// Asks one mutating plugin and applies its patch. `true`: the object changed.
+    /// Asks one mutating plugin, if it wants to be, and applies its patch. Whether the object changed; `None`: it was not asked.
     async fn admit_one(
         plugin: &P,
         attributes: &Attributes,
+        versions: &Versions<'_>,
         object: &mut Option<&mut Value>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<bool, Status> {
-        let answer = {
-            let view = object.as_deref().map(ObjectView::new);
-            plugin.admit(attributes, view.as_ref(), old).await
+        old: Option<&[ObjectView<'_>]>,
+    ) -> Result<Option<bool>, Status> {
+        let (index, answer) = {
+            let views = object.as_deref().map(|object| versions.views(object));
+            let list = versions.list(views.as_deref(), old);
+            let Some(index) = plugin.selects(Round::Mutating, attributes, &list) else { return Ok(None) };
+            (index, plugin.admit(attributes, list[index]).await)
         };
         let fault = match answer {
-            Ok(Mutation::Unchanged) => return Ok(false),
+            Ok(Mutation::Unchanged) => return Ok(Some(false)),
             Ok(Mutation::Denied(denial)) => return Err(refusal(denial, attributes, object.as_deref())),
+            Ok(Mutation::Patch(patch)) if patch.is_empty() => return Ok(Some(false)),
             Ok(Mutation::Patch(patch)) => match object {
-                Some(object) => match patch_object(object, patch, plugin.failure_policy()) {
-                    Ok(changed) => return Ok(changed),
+                Some(object) => match patch_object(object, patch, versions.kind(index), versions.interfaces, plugin.failure_policy()) {
+                    Ok(changed) => return Ok(Some(changed)),
                     Err(why) => malformed(plugin, why),
                 },
                 None => malformed(plugin, "it answered a patch, and the request has no object".into()),
             },
             Err(fault) => fault,
         };
-        failed(plugin, &fault).map(|()| false)
+        failed(plugin, &fault).map(|()| Some(false))
     }
 }
 
@@ -158,18 +130,19 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
     async fn mutate(
         &self,
         attributes: &Attributes,
+        interfaces: &dyn ObjectInterfaces,
         mut object: Option<&mut Value>,
         old: Option<&Value>,
     ) -> Result<(), Status> {
-        let old_view = old.map(ObjectView::new);
+        let versions = Versions::of(attributes, interfaces);
+        let old = old.map(|old| versions.views(old));
         let mut last_change = None;
         let mut asked = Vec::new();
         for (index, plugin) in self.mutating.iter().enumerate() {
-            if !plugin.matches(Round::Mutating, attributes, Objects { object: object.as_deref(), old }) {
-                continue;
-            }
-            if Self::admit_one(plugin, attributes, &mut object, old_view.as_ref()).await? {
-                last_change = Some(index);
+            match Self::admit_one(plugin, attributes, &versions, &mut object, old.as_deref()).await? {
+                None => continue,
+                Some(true) => last_change = Some(index),
+                Some(false) => {}
             }
             asked.push(index);
         }
@@ -178,16 +151,19 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         for plugin in
             asked.into_iter().filter(|index| *index < last_change).map(|index| &self.mutating[index]).filter(|plugin| plugin.reinvoked())
         {
-            Self::admit_one(plugin, attributes, &mut object, old_view.as_ref()).await?;
+            Self::admit_one(plugin, attributes, &versions, &mut object, old.as_deref()).await?;
         }
         Ok(())
     }
 
-    async fn validate(&self, attributes: &Attributes, objects: Objects<'_>) -> Result<(), Status> {
-        let object = objects.object.map(ObjectView::new);
-        let old = objects.old.map(ObjectView::new);
-        for plugin in self.validating.iter().filter(|plugin| plugin.matches(Round::Validating, attributes, objects)) {
-            match plugin.validate(attributes, object.as_ref(), old.as_ref()).await {
+    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<(), Status> {
+        let versions = Versions::of(attributes, interfaces);
+        let object = objects.object.map(|object| versions.views(object));
+        let old = objects.old.map(|old| versions.views(old));
+        let list = versions.list(object.as_deref(), old.as_deref());
+        for plugin in &self.validating {
+            let Some(index) = plugin.selects(Round::Validating, attributes, &list) else { continue };
+            match plugin.validate(attributes, list[index]).await {
                 Ok(None) => {}
                 Ok(Some(denial)) => return Err(refusal(denial, attributes, objects.object)),
                 Err(fault) => failed(&**plugin, &fault)?,
@@ -234,39 +210,70 @@ fn name_in_messages<'a>(attributes: &'a Attributes, object: Option<&'a Value>) -
         .expect("the last one is not empty")
 }
 
-/// What identifies an object. A create with `generateName` has no name yet.
-const IDENTITY: [&str; 5] = ["/metadata/name", "/apiVersion", "/kind", "/metadata/namespace", "/metadata/uid"];
+/// What identifies an object. What was not there may come: a create with `generateName` has no name yet, and no uid.
+const IDENTITY: [&str; 3] = ["/metadata/name", "/metadata/namespace", "/metadata/uid"];
 
-/// Patches the object in place; whether that changed it. What identifies the object must stay.
+/// Patches the object in place, as the plugin saw it; whether that changed it. What identifies the object must stay.
 ///
 /// A patch that does not hold ends the request, and the half patched object with it. Only where the request goes on all the same, because
 /// the plugin's faults are passed over, the object has to be kept as it was.
-fn patch_object(object: &mut Value, patch: Vec<Value>, policy: FailurePolicy) -> Result<bool, String> {
+fn patch_object(
+    object: &mut Value,
+    patch: Vec<Value>,
+    kind: &GroupVersionKind,
+    interfaces: &dyn ObjectInterfaces,
+    policy: FailurePolicy,
+) -> Result<bool, String> {
+    let held = interfaces.held();
+    if kind != held {
+        let mut shown = interfaces.convert(object, kind);
+        let changed = try_patch(&mut shown, patch, kind, interfaces)?;
+        if changed {
+            let mut back = interfaces.convert(&shown, held);
+            // It was made anew, so all of it is looked at.
+            interfaces.retype(held, &mut back, &[Vec::new()])?;
+            *object = back;
+        }
+        return Ok(changed);
+    }
     let kept = (policy == FailurePolicy::Ignore).then(|| object.clone());
-    let outcome = try_patch(object, patch);
+    let outcome = try_patch(object, patch, kind, interfaces);
     if let (Err(_), Some(kept)) = (&outcome, kept) {
         *object = kept;
     }
     outcome
 }
 
-fn try_patch(object: &mut Value, patch: Vec<Value>) -> Result<bool, String> {
+fn try_patch(object: &mut Value, patch: Vec<Value>, kind: &GroupVersionKind, interfaces: &dyn ObjectInterfaces) -> Result<bool, String> {
     if patch.len() > json::JSON_PATCH_OPERATIONS_MAX {
         return Err(format!("its patch has {} operations, more than {}", patch.len(), json::JSON_PATCH_OPERATIONS_MAX));
     }
     let before = IDENTITY.map(|pointer| object.pointer(pointer).cloned());
+    let touched = json::touched(&patch);
     if !json::apply(object, patch).map_err(|error| format!("its patch does not apply: {error}"))? {
         return Ok(false);
     }
-    if !object.get("metadata").is_none_or(Value::is_object) || !object.is_object() {
+    let Some(fields) = object.as_object_mut() else { return Err("its patch leaves no object".into()) };
+    if !fields.get("metadata").is_none_or(Value::is_object) {
         return Err("its patch leaves no object with metadata".into());
     }
-    let may_be_named = before[0].as_ref().and_then(Value::as_str).is_none_or(str::is_empty);
-    for (pointer, before) in IDENTITY.iter().zip(&before).skip(usize::from(may_be_named)) {
-        if object.pointer(pointer) != before.as_ref() {
+    for (name, is) in [("apiVersion", kind.api_version()), ("kind", kind.kind.to_string())] {
+        // A decoder fills in what is not said.
+        match fields.get(name) {
+            Some(Value::String(text)) if *text == is => {}
+            None | Some(Value::Null) => drop(fields.insert(name.to_owned(), is.into())),
+            Some(Value::String(text)) if text.is_empty() => drop(fields.insert(name.to_owned(), is.into())),
+            Some(_) => return Err(format!("its patch changes /{name}")),
+        }
+    }
+    let unset = |value: &Option<Value>| value.as_ref().is_none_or(|value| value.is_null() || value == "");
+    for (pointer, before) in IDENTITY.iter().zip(&before) {
+        let may_be_set = unset(before) && *pointer != "/metadata/namespace";
+        if !may_be_set && object.pointer(pointer) != before.as_ref() {
             return Err(format!("its patch changes {pointer}"));
         }
     }
+    interfaces.retype(kind, object, &touched).map_err(|error| format!("its patch leaves no {}: {error}", kind.kind))?;
     Ok(true)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod chain;
 mod recorder;
+mod version;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 pub use recorder::{AuditAnnotations, Recorder, Warnings};
+pub use version::{ObjectView, Version};
 
 /// What is done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl Operation {
 pub struct Attributes {
     /// What.
     pub operation: Operation,
-    /// The kind that the request sends.
+    /// The kind that the request sends, in the version that it is sent in.
     pub kind: GroupVersionKind,
     /// Where it sends it.
     pub resource: GroupVersionResource,
@@ -60,6 +62,30 @@ pub struct Attributes {
     pub recorder: Recorder,
 }
 
+/// A resource in one version, and the kind of what is sent there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "nouns")]
+pub struct ResourceKind {
+    pub resource: GroupVersionResource,
+    pub kind: GroupVersionKind,
+}
+
+/// What admission must know of a request's kinds; upstream's `ObjectInterfaces`.
+pub trait ObjectInterfaces: Send + Sync {
+    /// The kind that the request's objects have on the way through the server.
+    fn held(&self) -> &GroupVersionKind;
+
+    /// The other resources through which the same objects are served, with the same subresource, in the order of discovery.
+    fn equivalents(&self) -> Vec<ResourceKind>;
+
+    /// A copy of an object, as another of these kinds has it.
+    fn convert(&self, object: &Value, to: &GroupVersionKind) -> Value;
+
+    /// Makes an object of this kind again what a patch left of one: typed, without unknown fields, with defaults. `touched` are the places
+    /// that the patch changed, each as the keys on the way there. The error says why it is none.
+    fn retype(&self, kind: &GroupVersionKind, object: &mut Value, touched: &[Vec<String>]) -> Result<(), String>;
+}
+
 /// The object of a request and the one it replaces.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Objects<'a> {
@@ -69,12 +95,18 @@ pub struct Objects<'a> {
     pub old: Option<&'a Value>,
 }
 
-/// The admission chain, as the registry sees it.
+/// The admission chain, as the registry sees it. Objects are typed and defaulted, of the kind [`ObjectInterfaces::held`], and stay so.
 #[async_trait]
 pub trait Admission: Send + Sync {
     /// Runs the mutating plugins in order, and those that ask for it again where a later one changed the object.
-    async fn mutate(&self, attributes: &Attributes, object: Option<&mut Value>, old: Option<&Value>) -> Result<(), Status>;
+    async fn mutate(
+        &self,
+        attributes: &Attributes,
+        interfaces: &dyn ObjectInterfaces,
+        object: Option<&mut Value>,
+        old: Option<&Value>,
+    ) -> Result<(), Status>;
 
     /// Runs the validating plugins; the first refusal is the answer.
-    async fn validate(&self, attributes: &Attributes, objects: Objects<'_>) -> Result<(), Status>;
+    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<(), Status>;
 }

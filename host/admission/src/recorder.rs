@@ -48,7 +48,8 @@ impl Warnings {
     /// Adds one. Upstream does not send empty ones and those with control characters.
     pub fn add(&self, text: &str) {
         if !text.is_empty() && !text.chars().any(char::is_control) {
-            self.0.lock().add(text);
+            // One character more than fits tells that it does not fit.
+            self.0.lock().add(start(text, WARNINGS_CHARS_MAX + 1));
         }
     }
 
@@ -65,18 +66,17 @@ impl Recorded {
         }
         if !self.truncating && self.chars + text.chars().count() > WARNINGS_CHARS_MAX {
             self.truncating = true;
-            self.ordered.iter_mut().for_each(|text| text.truncate(cut(text).len()));
+            self.ordered.iter_mut().for_each(|text| text.truncate(start(text, WARNING_CHARS_TRUNCATED).len()));
             self.chars = self.ordered.iter().map(|text| text.chars().count()).sum();
         }
-        let text = if self.truncating { cut(text) } else { text };
+        let text = if self.truncating { start(text, WARNING_CHARS_TRUNCATED) } else { text };
         self.chars += text.chars().count();
         self.ordered.push(text.to_owned());
     }
 }
 
-/// The start of a warning that is too long beside the others.
-fn cut(text: &str) -> &str {
-    text.char_indices().nth(WARNING_CHARS_TRUNCATED).map_or(text, |(end, _)| &text[..end])
+fn start(text: &str, chars_max: usize) -> &str {
+    text.char_indices().nth(chars_max).map_or(text, |(end, _)| &text[..end])
 }
 
 /// Annotations of a request's audit event, bounded in number and size. Clones add to the same event.

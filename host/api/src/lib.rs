@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 pub mod capabilities;
+pub mod connect;
 pub mod convert;
 pub mod discovery;
 pub mod kinds;

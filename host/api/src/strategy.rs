@@ -42,6 +42,9 @@ pub trait Strategy: Sync + Send {
     /// from the store.
     fn default(&self, _resource: &Resource, _object: &mut Value) {}
 
+    /// The part of `default` that is the kind's own. For an object that has the form of upstream's answers already.
+    fn set_defaults(&self, _resource: &Resource, _object: &mut Value) {}
+
     /// Clears what a creator may not set (for most kinds `status`), sets `metadata.generation`.
     fn prepare_for_create(&self, _resource: &Resource, _object: &mut Value) {}
 

@@ -1,5 +1,8 @@
 //! The built-in kinds, generated at build time from `data/resources.txt` and Kubernetes' published definitions.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use apimachinery::schema::SchemaRef;
 use apimachinery::{GroupVersion, GroupVersionKind};
 
@@ -45,6 +48,19 @@ pub fn stored(resource: &'static Resource) -> &'static Resource {
         return resource;
     }
     find_kind(&resource.storage_gvk).unwrap_or(resource)
+}
+
+/// The resources whose objects lie at one place in the store, in the order of discovery: versions of one resource, or views of the same
+/// objects in several groups. None lies at the empty place.
+pub fn sharing(storage_prefix: &str) -> &'static [&'static Resource] {
+    static BY_PLACE: LazyLock<HashMap<&'static str, Vec<&'static Resource>>> = LazyLock::new(|| {
+        let mut found: HashMap<&str, Vec<&Resource>> = HashMap::new();
+        for resource in resources().iter().filter(|resource| !resource.storage_prefix.is_empty()) {
+            found.entry(&*resource.storage_prefix).or_default().push(resource);
+        }
+        found
+    });
+    BY_PLACE.get(storage_prefix).map_or(&[], Vec::as_slice)
 }
 
 /// Whether this very row is one of the table's, not a custom resource.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use apimachinery::GroupResource;
+use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource};
 use ring::rand::{SecureRandom, SystemRandom};
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
 pub(crate) struct HostState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) lent: Lent,
+    /// What the client asked for, during a call of admission.
+    pub(crate) requested: Option<(GroupVersionKind, GroupVersionResource)>,
     pub(crate) limiter: Limiter,
     pub(crate) log_lines_left: u32,
 }
@@ -93,9 +95,25 @@ impl wasmtime::ResourceLimiter for Limiter {
 }
 
 impl types::Host for HostState {}
-impl admission_types::Host for HostState {}
 impl authorization_types::Host for HostState {}
 impl objects::Host for HostState {}
+
+impl admission_types::Host for HostState {
+    fn requested(&mut self) -> Result<admission_types::RequestedResource> {
+        let Some((kind, resource)) = &self.requested else { bail!("there is no request: this is no call of admission") };
+        let kind = admission_types::GroupVersionKindResult {
+            group: kind.group.to_string(),
+            version: kind.version.to_string(),
+            kind: kind.kind.to_string(),
+        };
+        let resource = admission_types::GroupVersionResourceResult {
+            group: resource.group.to_string(),
+            version: resource.version.to_string(),
+            resource: resource.resource.to_string(),
+        };
+        Ok(admission_types::RequestedResource { kind, resource })
+    }
+}
 
 impl objects::HostObject for HostState {
     fn bytes(&mut self, handle: Resource<ObjectHandle>) -> Result<Vec<u8>> {
@@ -184,6 +202,12 @@ impl jwt::Host for HostState {
 }
 
 impl HostState {
+    /// Takes back what a call of admission was lent.
+    pub(crate) fn end_admission(&mut self) {
+        self.lent.end();
+        self.requested = None;
+    }
+
     /// The resource, if the manifest's `reads` names it.
     fn readable(&self, group: &str, resource: &str) -> std::result::Result<GroupResource, String> {
         let found = self.shared.reads.iter().find(|item| item.group == group && item.resource == resource);

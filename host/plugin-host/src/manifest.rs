@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use admission::chain::{FailurePolicy, Round};
-use admission::{Objects, Operation};
+use admission::{Operation, Version};
 use apimachinery::GroupResource;
 use serde::Deserialize;
 use serde_json::Value;
@@ -124,6 +124,16 @@ pub enum Reinvocation {
     Never,
 }
 
+/// Whether a rule is about a resource in the versions that it names alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "upstream's words")]
+pub enum MatchPolicy {
+    Exact,
+    /// A request in another version or group of the same objects is converted, and matches too.
+    #[default]
+    Equivalent,
+}
+
 /// Which resources a rule is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[allow(missing_docs, reason = "upstream's words")]
@@ -156,25 +166,25 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether the rule is about a request; upstream's `rules.Matcher`.
-    pub fn matches(&self, round: Round, attributes: &admission::Attributes, objects: Objects<'_>) -> bool {
+    /// Whether the rule is about a request, in this version of it; upstream's `rules.Matcher`.
+    pub fn matches(&self, round: Round, attributes: &admission::Attributes, version: &Version<'_>) -> bool {
+        let asked = version.resource;
         let listed = |list: &[String], word: &str| list.is_empty() || list.iter().any(|item| item == "*" || item == word);
         let resource = || {
             self.resources.is_empty()
                 || self.resources.iter().any(|item| {
                     let (resource, subresource) = item.split_once('/').unwrap_or((item, ""));
-                    (resource == "*" || resource == attributes.resource.resource)
-                        && (subresource == "*" || subresource == attributes.subresource)
+                    (resource == "*" || resource == asked.resource) && (subresource == "*" || subresource == attributes.subresource)
                 })
         };
         // A request for a namespace carries its own name as namespace, and is cluster-scoped all the same.
         let namespaced = || {
-            let namespaces = attributes.resource.group.is_empty() && attributes.resource.resource == "namespaces";
+            let namespaces = asked.group.is_empty() && asked.resource == "namespaces";
             !namespaces && !attributes.namespace.is_empty()
         };
         listed(&self.operations, attributes.operation.as_str())
-            && listed(&self.api_groups, &attributes.resource.group)
-            && listed(&self.api_versions, &attributes.resource.version)
+            && listed(&self.api_groups, &asked.group)
+            && listed(&self.api_versions, &asked.version)
             && resource()
             && match self.scope {
                 Scope::Any => true,
@@ -182,12 +192,13 @@ impl Rule {
                 Scope::Cluster => !namespaced(),
             }
             && (self.roles.is_empty() || self.roles.contains(&Role::of(round)))
-            && (self.fields.is_empty() || self.fields.iter().any(|field| is_set(objects, field)))
+            && (self.fields.is_empty() || self.fields.iter().any(|field| is_set(version, field)))
     }
 }
 
-fn is_set(objects: Objects<'_>, field: &str) -> bool {
-    [objects.object, objects.old].into_iter().flatten().any(|object| object.pointer(field).is_some_and(|value| !value.is_null()))
+fn is_set(version: &Version<'_>, field: &str) -> bool {
+    let set = |value: &Value| value.pointer(field).is_some_and(|value| !value.is_null());
+    [version.object, version.old].into_iter().flatten().any(|object| set(object.value()))
 }
 
 /// A resource of `reads` or `watches`.
@@ -228,6 +239,7 @@ struct Spec {
     roles: Vec<Role>,
     #[serde(default, rename = "match")]
     rules: Vec<Rule>,
+    match_policy: Option<MatchPolicy>,
     #[serde(default)]
     failure_policy: FailurePolicyWord,
     #[serde(default)]
@@ -289,6 +301,8 @@ pub struct Manifest {
     pub roles: BTreeSet<Role>,
     /// Which requests admission shows it; empty: all.
     pub rules: Vec<Rule>,
+    /// Whether they mean other versions of the same objects, too.
+    pub match_policy: MatchPolicy,
     /// What its fault means at admission.
     pub failure_policy: FailurePolicy,
     /// What it may call.
@@ -353,6 +367,9 @@ impl Manifest {
         if !spec.rules.is_empty() && !admits {
             return Err(field_error("spec.match", "is for the admission roles only"));
         }
+        if spec.match_policy.is_some() && !admits {
+            return Err(field_error("spec.matchPolicy", "is for the admission roles only"));
+        }
         for (index, rule) in spec.rules.iter().enumerate() {
             check_rule(rule, &roles, &format!("spec.match[{index}]"))?;
         }
@@ -383,6 +400,7 @@ impl Manifest {
             component: spec.component,
             roles,
             rules: spec.rules,
+            match_policy: spec.match_policy.unwrap_or_default(),
             failure_policy: match spec.failure_policy {
                 FailurePolicyWord::Fail => FailurePolicy::Fail,
                 FailurePolicyWord::Ignore => FailurePolicy::Ignore,
@@ -400,9 +418,18 @@ impl Manifest {
         })
     }
 
-    /// Whether admission shows it a request.
-    pub fn matches(&self, round: Round, attributes: &admission::Attributes, objects: Objects<'_>) -> bool {
-        self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(round, attributes, objects))
+    /// In which of a request's versions admission shows it: as requested where a rule says so, else in the first other version that the
+    /// first rule names; upstream's `ShouldCallHook`. `None`: it is not shown.
+    pub fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
+        let (requested, equivalents) = versions.split_first()?;
+        if self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(round, attributes, requested)) {
+            return Some(0);
+        }
+        if self.match_policy == MatchPolicy::Exact || equivalents.is_empty() {
+            return None;
+        }
+        let first = |rule: &Rule| equivalents.iter().position(|version| rule.matches(round, attributes, version));
+        self.rules.iter().find_map(first).map(|index| index + 1)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::ptr::NonNull;
 
-use admission::chain::ObjectView;
+use admission::ObjectView;
 use wasmtime::component::Resource;
 
 /// The host's type of the WIT resource. Only ever a number: see [`Lent`].

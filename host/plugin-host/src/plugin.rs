@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, ObjectView, Round};
+use admission::Version;
+use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, Round};
 use apimachinery::{Status, StatusReason};
 use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Decision, Rules, UserInfo};
@@ -257,23 +258,19 @@ impl Plugin {
         }))
     }
 
-    async fn call_admit(
-        &self,
-        attributes: &admission::Attributes,
-        object: Option<&ObjectView<'_>>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<Mutation, Fault> {
+    async fn call_admit(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Mutation, Fault> {
         let user = UserRef::of(&attributes.user);
         let extra = user.extra();
-        let shown = admission_attributes(attributes, user.param(&extra));
+        let shown = admission_attributes(attributes, version, user.param(&extra));
         let mut lease = self.pool.lease().await?;
         let instance = lease.instance();
         let guest = instance.mutating.clone().ok_or_else(missing)?;
-        let (handle, old_handle) = Lent::handles(object, old);
+        let (handle, old_handle) = Lent::handles(version.object, version.old);
         // SAFETY: this future holds both borrows, and the lease; where it is dropped, so is the lease with the store.
-        unsafe { instance.store.data_mut().lent.begin(object, old) };
+        unsafe { instance.store.data_mut().lent.begin(version.object, version.old) };
+        instance.store.data_mut().requested = Some((attributes.kind.clone(), attributes.resource.clone()));
         let result = timeout(self.timeout, guest.call_admit(&mut instance.store, shown, handle, old_handle)).await;
-        instance.store.data_mut().lent.end();
+        instance.store.data_mut().end_admission();
         let answer = lease.outcome(result, self.timeout)?;
         self.record_notes(answer.notes, &attributes.recorder)?;
         let mutation = match answer.mutation {
@@ -287,23 +284,19 @@ impl Plugin {
         Ok(mutation)
     }
 
-    async fn call_validate(
-        &self,
-        attributes: &admission::Attributes,
-        object: Option<&ObjectView<'_>>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<Option<Denial>, Fault> {
+    async fn call_validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault> {
         let user = UserRef::of(&attributes.user);
         let extra = user.extra();
-        let shown = admission_attributes(attributes, user.param(&extra));
+        let shown = admission_attributes(attributes, version, user.param(&extra));
         let mut lease = self.pool.lease().await?;
         let instance = lease.instance();
         let guest = instance.validating.clone().ok_or_else(missing)?;
-        let (handle, old_handle) = Lent::handles(object, old);
+        let (handle, old_handle) = Lent::handles(version.object, version.old);
         // SAFETY: as in `call_admit`.
-        unsafe { instance.store.data_mut().lent.begin(object, old) };
+        unsafe { instance.store.data_mut().lent.begin(version.object, version.old) };
+        instance.store.data_mut().requested = Some((attributes.kind.clone(), attributes.resource.clone()));
         let result = timeout(self.timeout, guest.call_validate(&mut instance.store, shown, handle, old_handle)).await;
-        instance.store.data_mut().lent.end();
+        instance.store.data_mut().end_admission();
         let answer = lease.outcome(result, self.timeout)?;
         self.record_notes(answer.notes, &attributes.recorder)?;
         let denial = answer.denial.map(denial_from).transpose()?;
@@ -316,7 +309,7 @@ impl Plugin {
         if notes.warnings.len().max(notes.audit_annotations.len()) > limits::NOTES_MAX {
             return Err(Fault::Malformed(format!("more than {} warnings or annotations", limits::NOTES_MAX)));
         }
-        notes.warnings.into_iter().for_each(|warning| recorder.warnings.add(&bounded(warning)));
+        notes.warnings.iter().for_each(|warning| recorder.warnings.add(warning));
         for note in notes.audit_annotations {
             // Standard plugins write upstream's keys; nobody else may write a key that looks like another's.
             let own = self.origin == Origin::Embedded && note.key.contains('/');
@@ -366,8 +359,8 @@ impl AdmissionPlugin for Plugin {
         &self.manifest.name
     }
 
-    fn matches(&self, round: Round, attributes: &admission::Attributes, objects: admission::Objects<'_>) -> bool {
-        self.manifest.matches(round, attributes, objects)
+    fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
+        self.manifest.selects(round, attributes, versions)
     }
 
     fn failure_policy(&self) -> FailurePolicy {
@@ -378,27 +371,17 @@ impl AdmissionPlugin for Plugin {
         self.manifest.reinvocation == Reinvocation::IfNeeded
     }
 
-    async fn admit(
-        &self,
-        attributes: &admission::Attributes,
-        object: Option<&ObjectView<'_>>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<Mutation, auth::Fault> {
+    async fn admit(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Mutation, auth::Fault> {
         let started = Instant::now();
-        let result = self.call_admit(attributes, object, old).await;
+        let result = self.call_admit(attributes, version).await;
         let rejected = !matches!(result, Ok(Mutation::Unchanged | Mutation::Patch(_)));
         self.metrics.admission(Round::Mutating, attributes.operation, rejected).observe(started.elapsed().as_secs_f64());
         self.record(started, &self.durations.admit, result)
     }
 
-    async fn validate(
-        &self,
-        attributes: &admission::Attributes,
-        object: Option<&ObjectView<'_>>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<Option<Denial>, auth::Fault> {
+    async fn validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Option<Denial>, auth::Fault> {
         let started = Instant::now();
-        let result = self.call_validate(attributes, object, old).await;
+        let result = self.call_validate(attributes, version).await;
         let rejected = !matches!(result, Ok(None));
         self.metrics.admission(Round::Validating, attributes.operation, rejected).observe(started.elapsed().as_secs_f64());
         self.record(started, &self.durations.validate, result)
@@ -468,7 +451,11 @@ impl<'a> Requirements<'a> {
     }
 }
 
-fn admission_attributes<'a>(attributes: &'a admission::Attributes, user: types::UserInfoParam<'a>) -> admission_types::Attributes<'a> {
+fn admission_attributes<'a>(
+    attributes: &'a admission::Attributes,
+    version: Version<'a>,
+    user: types::UserInfoParam<'a>,
+) -> admission_types::Attributes<'a> {
     use admission_types::Operation;
     admission_types::Attributes {
         operation: match attributes.operation {
@@ -477,15 +464,15 @@ fn admission_attributes<'a>(attributes: &'a admission::Attributes, user: types::
             admission::Operation::Delete => Operation::Delete,
             admission::Operation::Connect => Operation::Connect,
         },
-        kind: admission_types::GroupVersionKind {
-            group: &attributes.kind.group,
-            version: &attributes.kind.version,
-            kind: &attributes.kind.kind,
+        kind: admission_types::GroupVersionKindParam {
+            group: &version.kind.group,
+            version: &version.kind.version,
+            kind: &version.kind.kind,
         },
-        resource: admission_types::GroupVersionResource {
-            group: &attributes.resource.group,
-            version: &attributes.resource.version,
-            resource: &attributes.resource.resource,
+        resource: admission_types::GroupVersionResourceParam {
+            group: &version.resource.group,
+            version: &version.resource.version,
+            resource: &version.resource.resource,
         },
         subresource: &attributes.subresource,
         namespace: &attributes.namespace,

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use admission::chain::AdmissionChain;
-use admission::{Admission, Objects};
+use admission::{Admission, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -317,14 +317,20 @@ impl Admission for Chain {
     async fn mutate(
         &self,
         attributes: &admission::Attributes,
+        interfaces: &dyn ObjectInterfaces,
         object: Option<&mut Value>,
         old: Option<&Value>,
     ) -> Result<(), Status> {
-        self.admission.mutate(attributes, object, old).await
+        self.admission.mutate(attributes, interfaces, object, old).await
     }
 
-    async fn validate(&self, attributes: &admission::Attributes, objects: Objects<'_>) -> Result<(), Status> {
-        self.admission.validate(attributes, objects).await
+    async fn validate(
+        &self,
+        attributes: &admission::Attributes,
+        interfaces: &dyn ObjectInterfaces,
+        objects: Objects<'_>,
+    ) -> Result<(), Status> {
+        self.admission.validate(attributes, interfaces, objects).await
     }
 }
 
@@ -351,13 +357,19 @@ impl Admission for PluginSet {
     async fn mutate(
         &self,
         attributes: &admission::Attributes,
+        interfaces: &dyn ObjectInterfaces,
         object: Option<&mut Value>,
         old: Option<&Value>,
     ) -> Result<(), Status> {
-        self.chain().admission.mutate(attributes, object, old).await
+        self.chain().admission.mutate(attributes, interfaces, object, old).await
     }
 
-    async fn validate(&self, attributes: &admission::Attributes, objects: Objects<'_>) -> Result<(), Status> {
-        self.chain().admission.validate(attributes, objects).await
+    async fn validate(
+        &self,
+        attributes: &admission::Attributes,
+        interfaces: &dyn ObjectInterfaces,
+        objects: Objects<'_>,
+    ) -> Result<(), Status> {
+        self.chain().admission.validate(attributes, interfaces, objects).await
     }
 }

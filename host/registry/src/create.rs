@@ -69,9 +69,10 @@ impl Registry {
     async fn try_create(&self, request: &Request, mut object: Value) -> Result<Tried, Status> {
         let resource = &*request.resource;
         let strategy = strategy(resource);
+        meta::wipe_for_create(&mut object);
         let mut attributes = request.attributes(Operation::Create);
         attributes.name = object::name(&object).to_owned();
-        self.admission.mutate(&attributes, Some(&mut object), None).await?;
+        self.admission.mutate(&attributes, request, Some(&mut object), None).await?;
         request.warn(meta::fill_for_create(request, &mut object));
         if object::name(&object).is_empty() {
             let prefix = object::meta_str(&object, "generateName").to_owned();
@@ -79,7 +80,7 @@ impl Registry {
                 object::set_meta_str(&mut object, "name", &meta::generate_name(&prefix));
             }
         }
-        notes.warnings.extend(strategy.warnings_before_preparation(&object));
+        request.warn(strategy.warnings_before_preparation(&object));
         strategy.prepare_for_create(resource, &mut object);
         request.stamp(strategy, &mut object, None);
         let name = object::name(&object).to_owned();
@@ -91,7 +92,7 @@ impl Registry {
         }
         request.warn(strategy.warnings("", &object, None));
         attributes.name.clone_from(&name);
-        self.admission.validate(&attributes, Objects { object: Some(&object), old: None }).await?;
+        self.admission.validate(&attributes, request, Objects { object: Some(&object), old: None }).await?;
         let key = request.key_of(&name);
         if request.dry_run {
             let there = self.cacher(request)?.get(&key).is_some();

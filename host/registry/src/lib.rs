@@ -87,13 +87,20 @@ impl Registry {
 
     /// Asks admission about an object that is answered and not stored (`Binding`, `TokenRequest`): lets it change the object.
     pub async fn mutate(&self, request: &Request, object: &mut Value) -> Result<(), Status> {
-        self.admission.mutate(&request.attributes(Operation::Create), Some(object), None).await
+        self.admission.mutate(&request.attributes(Operation::Create), request, Some(object), None).await
     }
 
     /// Asks admission about an object that is answered and not stored, as it is now.
     pub async fn validate(&self, request: &Request, object: &Value) -> Result<(), Status> {
         let objects = Objects { object: Some(object), old: None };
-        self.admission.validate(&request.attributes(Operation::Create), objects).await
+        self.admission.validate(&request.attributes(Operation::Create), request, objects).await
+    }
+
+    /// Asks admission about a connection, whose object are its options.
+    pub async fn admit_connection(&self, request: &Request, options: &mut Value) -> Result<(), Status> {
+        let attributes = request.attributes(Operation::Connect);
+        self.admission.mutate(&attributes, request, Some(options), None).await?;
+        self.admission.validate(&attributes, request, Objects { object: Some(options), old: None }).await
     }
 
     /// Waits until reads are at least as new as a revision.

@@ -26,6 +26,15 @@ pub(crate) fn generate_name(prefix: &str) -> String {
     format!("{}{suffix}", &prefix[..cut])
 }
 
+/// Before admission of a create: what only the server says of an object, plugins shall not be told by the client; upstream's
+/// `WipeObjectMetaSystemFields`.
+pub(crate) fn wipe_for_create(object: &mut Value) {
+    let metadata = object::metadata_mut(object);
+    for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        metadata.remove(field);
+    }
+}
+
 /// Before a create: identity and time are the server's to give.
 ///
 /// Returns warnings for the client.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use admission::{Attributes, Operation, Recorder};
-use api::ResourceRef;
+use admission::{Attributes, ObjectInterfaces, Operation, Recorder, ResourceKind};
+use api::kinds::retype;
 use api::strategy::{Context, Strategy};
-use apimachinery::{GroupResource, Status};
+use api::{Resource, ResourceRef, tables};
+use apimachinery::schema::SchemaRef;
+use apimachinery::{GroupResource, GroupVersionKind, Status};
 use auth::UserInfo;
 use bytes::Bytes;
 use serde_json::Value;
@@ -94,8 +96,42 @@ impl Request {
         warnings.into_iter().for_each(|warning| self.recorder.warnings.add(&warning));
     }
 
-    fn kind(&self) -> &apimachinery::GroupVersionKind {
+    fn kind(&self) -> &GroupVersionKind {
         self.requested.subresource(&self.subresource).map_or(&self.requested.gvk, |sub| &sub.gvk)
+    }
+}
+
+impl ObjectInterfaces for Request {
+    /// An object of the resource is held in the version that is stored; what has a kind of its own (`Scale`, `Eviction`) as it is.
+    fn held(&self) -> &GroupVersionKind {
+        let kind = self.kind();
+        if *kind == self.requested.gvk { &self.resource.gvk } else { kind }
+    }
+
+    fn equivalents(&self) -> Vec<ResourceKind> {
+        let shown = |resource: &Resource| {
+            let kind = match self.subresource.as_str() {
+                "" => &resource.gvk,
+                subresource => &resource.subresource(subresource)?.gvk,
+            };
+            Some(ResourceKind { resource: resource.gvr.clone(), kind: kind.clone() })
+        };
+        let all = tables::sharing(&self.requested.storage_prefix).iter();
+        all.filter(|resource| resource.gvr != self.requested.gvr).filter_map(|resource| shown(resource)).collect()
+    }
+
+    fn convert(&self, object: &Value, to: &GroupVersionKind) -> Value {
+        api::convert::convert(object.clone(), to)
+    }
+
+    fn retype(&self, kind: &GroupVersionKind, object: &mut Value, touched: &[Vec<String>]) -> Result<(), String> {
+        let sharing = tables::sharing(&self.requested.storage_prefix).iter().copied();
+        let mut rows = [&*self.requested, &*self.resource].into_iter().chain(sharing);
+        if let Some(resource) = rows.find(|resource| resource.gvk == *kind) {
+            return retype::object(resource, object, touched);
+        }
+        let schema = tables::schema_of(kind).or_else(|| api::connect::schema_of(kind).map(SchemaRef::Static));
+        retype::typed(&*schema.ok_or_else(|| format!("there is no schema of {kind}"))?, object, touched)
     }
 }
 

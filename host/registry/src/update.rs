@@ -80,10 +80,10 @@ impl Registry {
         let insisted = self.check_preconditions(request, &object, old, revision)?;
         let attributes = request.attributes(Operation::Update);
         match facet {
-            None => self.admission.mutate(&attributes, Some(&mut object), Some(old)).await?,
+            None => self.admission.mutate(&attributes, request, Some(&mut object), Some(old)).await?,
             Some(facet) => {
                 let mut shown = facet.of(&object)?;
-                self.admission.mutate(&attributes, Some(&mut shown), Some(&facet.of(old)?)).await?;
+                self.admission.mutate(&attributes, request, Some(&mut shown), Some(&facet.of(old)?)).await?;
                 facet.put(&shown, &mut object);
             }
         }
@@ -109,10 +109,10 @@ impl Registry {
         let subresource = if whole { "" } else { request.subresource.as_str() };
         request.warn(strategy.warnings(subresource, &object, Some(old)));
         match facet {
-            None => self.admission.validate(&attributes, Objects { object: Some(&object), old: Some(old) }).await?,
+            None => self.admission.validate(&attributes, request, Objects { object: Some(&object), old: Some(old) }).await?,
             Some(facet) => {
                 let (shown, before) = (facet.of(&object)?, facet.of(old)?);
-                self.admission.validate(&attributes, Objects { object: Some(&shown), old: Some(&before) }).await?;
+                self.admission.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?;
             }
         }
         object::set_meta_str(&mut object, "resourceVersion", object::resource_version(old));

@@ -45,9 +45,9 @@ pub struct GroupVersionResource {
 pub struct Attributes {
     /// What.
     pub operation: Operation,
-    /// The kind that the request sends.
+    /// The kind of the objects, in the version in which the plugin is shown them.
     pub kind: GroupVersionKind,
-    /// Where it sends it.
+    /// The resource of that version.
     pub resource: GroupVersionResource,
     /// `status`; empty for the resource itself.
     pub subresource: String,
@@ -183,6 +183,21 @@ impl<'a> Request<'a> {
     /// As it is stored; none on create.
     pub fn old(&self) -> Option<&Object<'a>> {
         self.old.as_ref()
+    }
+
+    /// What the client asked for, where the attributes speak of another version of it (`matchPolicy: Equivalent`).
+    pub fn requested(&self) -> (GroupVersionKind, GroupVersionResource) {
+        #[cfg(target_arch = "wasm32")]
+        {
+            let asked = crate::bindings::imports::wasmgate::plugin::admission_types::requested();
+            let (kind, resource) = (asked.kind, asked.resource);
+            (
+                GroupVersionKind { group: kind.group, version: kind.version, kind: kind.kind },
+                GroupVersionResource { group: resource.group, version: resource.version, resource: resource.resource },
+            )
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        (self.kind.clone(), self.resource.clone())
     }
 
     /// The client gets this as a Warning header, whatever is decided.

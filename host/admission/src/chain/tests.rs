@@ -5,13 +5,13 @@ use apimachinery::{GroupVersionKind, GroupVersionResource};
 use serde_json::json;
 
 use super::*;
-use crate::Operation;
+use crate::{Operation, ResourceKind};
 
 /// A plugin that answers from a list.
 struct Scripted {
     name: &'static str,
     answers: Mutex<VecDeque<Result<Mutation, &'static str>>>,
-    matches: bool,
+    selects: Option<usize>,
     policy: FailurePolicy,
     reinvoked: bool,
     log: Arc<Mutex<Vec<String>>>,
@@ -22,8 +22,8 @@ impl AdmissionPlugin for Scripted {
     fn name(&self) -> &str {
         self.name
     }
-    fn matches(&self, _: Round, _: &Attributes, _: Objects<'_>) -> bool {
-        self.matches
+    fn selects(&self, _: Round, _: &Attributes, _: &[Version<'_>]) -> Option<usize> {
+        self.selects
     }
     fn failure_policy(&self) -> FailurePolicy {
         self.policy
@@ -31,23 +31,19 @@ impl AdmissionPlugin for Scripted {
     fn reinvoked(&self) -> bool {
         self.reinvoked
     }
-    async fn admit(
-        &self,
-        _: &Attributes,
-        object: Option<&ObjectView<'_>>,
-        _: Option<&ObjectView<'_>>,
-    ) -> Result<Mutation, Fault> {
-        self.log.lock().unwrap().push(format!("{} {}", self.name, object.map(|o| o.value()["x"].to_string()).unwrap_or_default()));
+    async fn admit(&self, attributes: &Attributes, version: Version<'_>) -> Result<Mutation, Fault> {
+        attributes.recorder.warnings.add(&format!("{} was asked", self.name));
+        let seen = match (version.object, &*version.kind.version) {
+            (Some(object), "v1") => object.value()["x"].to_string(),
+            (Some(object), _) => object.value().to_string(),
+            (None, _) => String::new(),
+        };
+        self.log.lock().unwrap().push(format!("{} {seen}", self.name));
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Ok(Mutation::Unchanged));
         answer.map_err(|reason| Fault { plugin: self.name.into(), reason: reason.into() })
     }
-    async fn validate(
-        &self,
-        attributes: &Attributes,
-        object: Option<&ObjectView<'_>>,
-        old: Option<&ObjectView<'_>>,
-    ) -> Result<Option<Denial>, Fault> {
-        match self.admit(attributes, object, old).await? {
+    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault> {
+        match self.admit(attributes, version).await? {
             Mutation::Denied(denial) => Ok(Some(denial)),
             _ => Ok(None),
         }
@@ -57,6 +53,49 @@ impl AdmissionPlugin for Scripted {
     }
     fn ignored(&self, _: &Fault) {
         self.log.lock().unwrap().push(format!("{} ignored", self.name));
+    }
+}
+
+/// Objects are held as `v1`, whose `x` is a number and whose `y`, a text, has a default. `v2` calls them `a` and `b`, and knows `c`, too.
+struct Kinds {
+    held: GroupVersionKind,
+    other: ResourceKind,
+}
+
+impl Kinds {
+    fn new() -> Self {
+        let kind = |version: &'static str| GroupVersionKind::of("", version, "Pod");
+        Self { held: kind("v1"), other: ResourceKind { kind: kind("v2"), resource: GroupVersionResource::of("", "v2", "pods") } }
+    }
+}
+
+impl ObjectInterfaces for Kinds {
+    fn held(&self) -> &GroupVersionKind {
+        &self.held
+    }
+    fn equivalents(&self) -> Vec<ResourceKind> {
+        vec![self.other.clone()]
+    }
+    fn convert(&self, object: &Value, to: &GroupVersionKind) -> Value {
+        let names = if to.version == "v2" { [("x", "a"), ("y", "b")] } else { [("a", "x"), ("b", "y")] };
+        let mut converted = json!({"apiVersion": to.api_version(), "kind": to.kind, "metadata": object["metadata"]});
+        for (from, to) in names {
+            if let Some(value) = object.get(from) {
+                converted[to] = value.clone();
+            }
+        }
+        converted
+    }
+    fn retype(&self, kind: &GroupVersionKind, object: &mut Value, touched: &[Vec<String>]) -> Result<(), String> {
+        assert!(!touched.is_empty());
+        let [number, text] = if kind.version == "v2" { ["a", "b"] } else { ["x", "y"] };
+        if !object[number].is_number() {
+            return Err(format!("{number} is no number"));
+        }
+        let fields = object.as_object_mut().expect("an object");
+        fields.retain(|name, _| ["apiVersion", "kind", "metadata", number, text].contains(&name.as_str()));
+        fields.entry(text).or_insert_with(|| "default".into());
+        Ok(())
     }
 }
 
@@ -74,7 +113,7 @@ impl Bench {
         let mut plugin = Scripted {
             name,
             answers: Mutex::new(answers.into()),
-            matches: true,
+            selects: Some(0),
             policy: FailurePolicy::Fail,
             reinvoked: true,
             log: self.log.clone(),
@@ -84,14 +123,20 @@ impl Bench {
         self
     }
 
-    /// Mutates `{"x": 0}` of `pods "web"`; what was logged, and the object or the refusal.
+    /// Mutates `{"x": 0}` of `pods "web"`; what was logged, and what became of `x`, or the refusal.
     fn mutate(self) -> (Vec<String>, Result<Value, Status>) {
+        let (log, result) = self.mutate_object();
+        (log, result.map(|object| object["x"].clone()))
+    }
+
+    /// The same with the whole object.
+    fn mutate_object(self) -> (Vec<String>, Result<Value, Status>) {
         let chain = AdmissionChain::new(self.plugins, Vec::new());
         let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 0});
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let result = runtime.block_on(chain.mutate(&attributes(), Some(&mut object), None));
+        let result = runtime.block_on(chain.mutate(&attributes(), &Kinds::new(), Some(&mut object), None));
         let log = std::mem::take(&mut *self.log.lock().unwrap());
-        (log, result.map(|()| object["x"].clone()))
+        (log, result.map(|()| object))
     }
 }
 
@@ -125,7 +170,7 @@ fn an_earlier_plugin_is_asked_again_once_and_only_where_a_later_one_changed_the_
         .plugin("b", vec![], |b| b.reinvoked = false)
         .plugin("c", vec![set(2)], |_| {})
         .plugin("d", vec![], |_| {})
-        .plugin("e", vec![], |e| e.matches = false)
+        .plugin("e", vec![], |e| e.selects = None)
         .mutate();
     assert_eq!(log, ["a 0", "b 1", "c 1", "d 2", "a 2"]);
     assert_eq!(result.unwrap(), json!(5));
@@ -169,6 +214,12 @@ fn a_patch_that_does_not_hold_is_a_fault_and_leaves_the_object() {
         (r#"[{"op": "add", "path": "/metadata/namespace", "value": "kube-system"}]"#, "its patch changes /metadata/namespace"),
         (r#"[{"op": "replace", "path": "/metadata", "value": 1}]"#, "its patch leaves no object"),
         (r#"[{"op": "replace", "path": "", "value": []}]"#, "its patch leaves no object"),
+        (
+            r#"[{"op": "remove", "path": "/metadata"}, {"op": "replace", "path": "/x", "value": "y"}]"#,
+            "its patch leaves no Pod: x is no number",
+        ),
+        (r#"[{"op": "replace", "path": "/x", "value": "9"}]"#, "its patch leaves no Pod: x is no number"),
+        (r#"[{"op": "remove", "path": "/x"}]"#, "its patch leaves no Pod: x is no number"),
     ];
     for (text, expected) in cases {
         let (log, result) = Bench::new().plugin("a", vec![patch(text)], |a| a.policy = FailurePolicy::Ignore).mutate();
@@ -187,4 +238,55 @@ fn a_patch_that_copies_itself_over_and_over_is_stopped() {
         Bench::new().plugin("a", vec![patch(&Value::from(operations).to_string())], |a| a.policy = FailurePolicy::Ignore).mutate();
     assert!(log[1].contains("copies add more than"), "{log:?}");
     assert_eq!(result.unwrap(), json!(0));
+}
+
+#[test]
+fn what_a_patch_leaves_is_typed_and_defaulted_before_the_next_plugin_sees_it() {
+    let (_, result) = Bench::new()
+        .plugin("a", vec![patch(r#"[{"op": "replace", "path": "/x", "value": 1}, {"op": "add", "path": "/unknown", "value": 1}]"#)], |_| {})
+        .plugin("b", vec![patch(r#"[{"op": "test", "path": "/y", "value": "default"}, {"op": "test", "path": "/unknown"}]"#)], |_| {})
+        .mutate_object();
+    // `test` of what is missing is one of null.
+    let object = result.expect("b finds the default, and nothing unknown");
+    assert_eq!(object, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 1, "y": "default"}));
+    let (_, result) = Bench::new().plugin("a", vec![patch(r#"[{"op": "replace", "path": "/x", "value": "1"}]"#)], |_| {}).mutate();
+    let status = result.expect_err("it is the plugin's fault");
+    let words = "Internal error occurred: failed calling admission plugin \"a\": its patch leaves no Pod: x is no number";
+    assert_eq!((status.code, status.message.as_str()), (500, words));
+}
+
+#[test]
+fn apiversion_and_kind_may_be_left_out() {
+    let text = r#"[{"op": "remove", "path": "/apiVersion"}, {"op": "replace", "path": "/kind", "value": null}]"#;
+    let object = Bench::new().plugin("a", vec![patch(text)], |_| {}).mutate_object().1.expect("it is what it was");
+    assert_eq!((&object["apiVersion"], &object["kind"]), (&json!("v1"), &json!("Pod")));
+}
+
+#[test]
+fn a_plugin_sees_and_changes_the_version_that_it_selects() {
+    let change = r#"[{"op": "replace", "path": "/a", "value": 7}, {"op": "add", "path": "/b", "value": "text"}]"#;
+    let (log, result) =
+        Bench::new().plugin("old", vec![patch(change)], |old| old.selects = Some(1)).plugin("new", vec![], |_| {}).mutate_object();
+    assert_eq!(log, [r#"old {"a":0,"apiVersion":"v2","kind":"Pod","metadata":{"generateName":"web-"}}"#, "new 7"]);
+    let expected = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 7, "y": "text"});
+    assert_eq!(result.expect("admitted"), expected);
+    for (text, why) in [
+        (r#"[{"op": "replace", "path": "/a", "value": "7"}]"#, "its patch leaves no Pod: a is no number"),
+        (r#"[{"op": "replace", "path": "/apiVersion", "value": "v1"}]"#, "its patch changes /apiVersion"),
+    ] {
+        let plugin = |old: &mut Scripted| (old.selects, old.policy) = (Some(1), FailurePolicy::Ignore);
+        let (log, result) = Bench::new().plugin("old", vec![patch(text)], plugin).mutate();
+        assert!(log[1].contains(why), "{log:?}");
+        assert_eq!(result.expect("ignored"), json!(0));
+    }
+}
+
+#[test]
+fn what_was_said_before_a_refusal_stays_said() {
+    let bench = Bench::new().plugin("a", vec![], |_| {}).plugin("b", vec![Ok(Mutation::Denied(Denial::Forbidden("no".into())))], |_| {});
+    let (chain, attributes) = (AdmissionChain::new(bench.plugins.clone(), bench.plugins), attributes());
+    let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 0});
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(chain.mutate(&attributes, &Kinds::new(), Some(&mut object), None)).expect_err("b refuses");
+    assert_eq!(attributes.recorder.warnings.texts(), ["a was asked", "b was asked"]);
 }

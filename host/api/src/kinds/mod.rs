@@ -18,6 +18,7 @@ mod pod;
 mod pod_template;
 mod pod_warnings;
 mod rbac;
+pub mod retype;
 mod runtime_class;
 mod service;
 pub mod shape;
@@ -257,6 +258,10 @@ impl Kind {
 impl Strategy for Kind {
     fn default(&self, resource: &Resource, object: &mut Value) {
         shape::normalize(&resource.schema, object);
+        self.set_defaults(resource, object);
+    }
+
+    fn set_defaults(&self, resource: &Resource, object: &mut Value) {
         (self.default)(resource, object);
     }
 

@@ -64,7 +64,13 @@ pub fn normalize(schema: &Schema, object: &mut Value) {
 
 /// The same for one field of the object, after it was replaced or taken away.
 pub fn normalize_field(schema: &Schema, object: &mut Value, name: &str) {
-    let (Some(field), Some(map)) = (schema.field(name), object.as_object_mut()) else { return };
+    if let Some(map) = object.as_object_mut() {
+        normalize_entry(schema, map, name);
+    }
+}
+
+pub(super) fn normalize_entry(schema: &Schema, map: &mut Map<String, Value>, name: &str) {
+    let Some(field) = schema.field(name) else { return };
     let presence = facts(schema).iter().find(|(field, _)| *field == name).map(|(_, presence)| *presence);
     complete(map, name, presence);
     if let Some(value) = map.get_mut(name)

@@ -88,6 +88,28 @@ pub fn check_value(value: &Value, schema: &Schema) -> Result<Decoded, String> {
     check(Node::of(value), schema)
 }
 
+/// Fits one field of an object to its type again, after a patch changed it; a field that the type does not have goes. `parents` are the
+/// fields on the way to the object.
+pub fn check_field(object: &mut Map<String, Value>, schema: &Schema, name: &str, parents: &[&str]) -> Result<(), String> {
+    let Some(value) = object.remove(name) else { return Ok(()) };
+    let Some(field) = schema.field(name) else {
+        if schema.preserve_unknown {
+            object.insert(name.to_owned(), Node::below(&value, parents.len() + 1).into_value()?);
+        }
+        return Ok(());
+    };
+    let fields = [parents, &[name]].concat();
+    let mut checker = Checker { struct_name: Some(short_name(&schema.name)), fields, ..Checker::default() };
+    let checked = checker.value(Node::below(&value, parents.len() + 1), &field.kind, None)?;
+    if let Some(error) = checker.saved {
+        return Err(error);
+    }
+    if let Some(checked) = checked {
+        object.insert(name.to_owned(), checked);
+    }
+    Ok(())
+}
+
 #[derive(Default)]
 struct Checker<'s> {
     reader: Reader,

@@ -19,7 +19,7 @@ use crate::options::DeleteOptions;
 use crate::schema::{Field, FieldType, Schema, SchemaRef};
 use crate::status::Status;
 
-pub use check::{Decoded, check_value};
+pub use check::{Decoded, check_field, check_value};
 use node::Node;
 use protobuf::{Content, Form, Message, Part};
 

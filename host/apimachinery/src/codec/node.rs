@@ -89,6 +89,11 @@ impl<'a> Node<'a> {
         Self::at(value, 0)
     }
 
+    /// The same for a part of an object, so many levels below it.
+    pub(crate) fn below(value: &'a Value, level: usize) -> Self {
+        Self::at(value, level)
+    }
+
     fn at(value: &'a Value, level: usize) -> Self {
         match value {
             Value::Null => Self::Null,

@@ -121,6 +121,21 @@ pub fn apply(document: &mut Value, operations: Vec<Value>) -> Result<bool, JsonP
     Ok(changed)
 }
 
+/// The places that a patch writes to or takes from, each as the keys on the way there. Behind a list they may have moved since.
+pub fn touched(operations: &[Value]) -> Vec<Vec<String>> {
+    let keys = |path: &str| path.split_once('/').map_or_else(Vec::new, |(_, path)| path.split('/').map(decode_key).collect());
+    let places = |operation| {
+        let text = |name: &str| Value::get(operation, name).and_then(Value::as_str);
+        let names: &[&str] = match text("op") {
+            Some("test") => &[],
+            Some("move") => &["from", "path"],
+            _ => &["path"],
+        };
+        names.iter().filter_map(|name| text(name)).map(keys).collect::<Vec<_>>()
+    };
+    operations.iter().flat_map(places).collect()
+}
+
 fn decode_key(key: &str) -> String {
     key.replace("~1", "/").replace("~0", "~")
 }

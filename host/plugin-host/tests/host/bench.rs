@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use admission::{Admission, Attributes, Operation, Recorder};
+use admission::{Admission, Attributes, ObjectInterfaces, Operation, Recorder, ResourceKind};
 use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource, Status};
 use async_trait::async_trait;
 use auth::{Authorization, Authorizer, UserInfo};
@@ -214,11 +214,33 @@ impl Bench {
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {"number": 7}});
         let attributes = create();
         let result = async {
-            self.set.mutate(&attributes, Some(&mut object), None).await?;
-            self.set.validate(&attributes, admission::Objects { object: Some(&object), old: None }).await
+            self.set.mutate(&attributes, &Untyped::PODS, Some(&mut object), None).await?;
+            self.set.validate(&attributes, &Untyped::PODS, admission::Objects { object: Some(&object), old: None }).await
         };
         let result = self.set.pinned(result).await;
         (result.map(|()| object), attributes.recorder)
+    }
+}
+
+/// Objects of one kind, in one version, that may have any fields.
+pub struct Untyped(GroupVersionKind);
+
+impl Untyped {
+    pub const PODS: Self = Self(GroupVersionKind::of("", "v1", "Pod"));
+}
+
+impl ObjectInterfaces for Untyped {
+    fn held(&self) -> &GroupVersionKind {
+        &self.0
+    }
+    fn equivalents(&self) -> Vec<ResourceKind> {
+        Vec::new()
+    }
+    fn convert(&self, object: &Value, _: &GroupVersionKind) -> Value {
+        object.clone()
+    }
+    fn retype(&self, _: &GroupVersionKind, _: &mut Value, _: &[Vec<String>]) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -142,16 +142,14 @@ async fn cost_of_a_warm_call() {
     {
         let set = set_of(plugin).await;
         let mut admitted = pod.clone();
-        admission::Admission::mutate(&*set, &request, Some(&mut admitted), None).await.expect("admitted");
+        admission::Admission::mutate(&*set, &request, &Untyped::PODS, Some(&mut admitted), None).await.expect("admitted");
         // With what the chain does around the call: the patch is read and applied.
         measure(
             &format!("{plugin}, mutate"),
             || pod.clone(),
             |mut pod| {
                 let (set, request) = (&set, &request);
-                async move {
-                    admission::Admission::mutate(&**set, request, Some(&mut pod), None).await.expect("admitted")
-                }
+                async move { admission::Admission::mutate(&**set, request, &Untyped::PODS, Some(&mut pod), None).await.expect("admitted") }
             },
         )
         .await;
@@ -162,7 +160,7 @@ async fn cost_of_a_warm_call() {
             || (),
             |()| {
                 let (set, request) = (&set, &request);
-                async move { admission::Admission::validate(&**set, request, objects).await.expect("admitted") }
+                async move { admission::Admission::validate(&**set, request, &Untyped::PODS, objects).await.expect("admitted") }
             },
         )
         .await;

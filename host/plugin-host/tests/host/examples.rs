@@ -53,8 +53,8 @@ async fn installed(name: &str) -> Bench {
 
 async fn admit(bench: &Bench, mut pod: Value) -> Result<Value, Status> {
     let attributes = create();
-    bench.set.mutate(&attributes, Some(&mut pod), None).await?;
-    bench.set.validate(&attributes, Objects { object: Some(&pod), old: None }).await?;
+    bench.set.mutate(&attributes, &Untyped::PODS, Some(&mut pod), None).await?;
+    bench.set.validate(&attributes, &Untyped::PODS, Objects { object: Some(&pod), old: None }).await?;
     Ok(pod)
 }
 

@@ -1,9 +1,9 @@
 //! What a manifest may say, and the words for every mistake.
 
 use admission::chain::Round;
-use admission::{Objects, Operation};
-use apimachinery::GroupVersionResource;
-use serde_json::json;
+use admission::{Attributes, ObjectView, Operation, ResourceKind, Version};
+use apimachinery::{GroupVersionKind, GroupVersionResource};
+use serde_json::{Value, json};
 use wasmgate_plugin_host::Manifest;
 
 use crate::bench::create;
@@ -59,6 +59,8 @@ fn every_mistake_is_named() {
         ("spec: {roles: [authorizer], limits: {instances: 1000}}", "spec.limits.instances: 1000 must be between 1 and 64"),
         ("spec: {roles: [authorizer], limits: {memory: 5}}", "memory"),
         ("spec: {roles: [authorizer], failurePolicy: Perhaps}", "Perhaps"),
+        ("spec: {roles: [authorizer], matchPolicy: Exact}", "spec.matchPolicy: is for the admission roles only"),
+        ("spec: {roles: [validating-admission], matchPolicy: Similar}", "Similar"),
         (
             "spec: {roles: [validating-admission], match: [{operations: [create]}]}",
             "spec.match[0].operations[0]: \"create\" is none of CREATE",
@@ -88,6 +90,49 @@ fn yaml_and_json_say_the_same() {
     let (yaml, json) = (Manifest::parse(&yaml).expect("YAML"), Manifest::parse(json).expect("JSON"));
     assert_eq!(format!("{yaml:?}"), format!("{json:?}"));
     assert_eq!(yaml.config, serde_json::json!({"number": 1, "list": ["a", null]}));
+}
+
+/// Which version a manifest selects: 0 is the requested one. `objects` are the object and the old one.
+fn selects(
+    manifest: &Manifest,
+    round: Round,
+    attributes: &Attributes,
+    equivalents: &[ResourceKind],
+    objects: [Option<&Value>; 2],
+) -> Option<usize> {
+    let [object, old] = objects.map(|object| object.map(ObjectView::new));
+    let version = |resource, kind| Version { kind, resource, object: object.as_ref(), old: old.as_ref() };
+    let requested = version(&attributes.resource, &attributes.kind);
+    let all: Vec<_> = [requested].into_iter().chain(equivalents.iter().map(|other| version(&other.resource, &other.kind))).collect();
+    manifest.selects(round, attributes, &all)
+}
+
+#[test]
+fn a_rule_that_names_another_version_selects_it() {
+    let mut attributes = create();
+    attributes.resource = GroupVersionResource::of("autoscaling", "v1", "horizontalpodautoscalers");
+    let other = |group, version, resource| ResourceKind {
+        resource: GroupVersionResource::of(group, version, resource),
+        kind: GroupVersionKind::of(group, version, "HorizontalPodAutoscaler"),
+    };
+    let equivalents = [other("autoscaling", "v2", "horizontalpodautoscalers"), other("scaling.k8s.io", "v1", "autoscalers")];
+    let cases = [
+        ("[]", "", Some(0)),
+        ("[{apiVersions: ['*'], resources: [horizontalpodautoscalers]}]", "", Some(0)),
+        ("[{apiVersions: [v2]}, {apiVersions: [v1]}]", "", Some(0)),
+        ("[{apiVersions: [v2], resources: [horizontalpodautoscalers]}]", "", Some(1)),
+        ("[{apiVersions: [v2], resources: [horizontalpodautoscalers]}]", "Equivalent", Some(1)),
+        ("[{apiVersions: [v2], resources: [horizontalpodautoscalers]}]", "Exact", None),
+        ("[{apiGroups: [scaling.k8s.io]}, {apiVersions: [v2]}]", "", Some(2)),
+        ("[{apiVersions: [v3]}]", "", None),
+        ("[{apiVersions: [v2], operations: [DELETE]}]", "", None),
+    ];
+    for (rules, policy, expected) in cases {
+        let policy = if policy.is_empty() { String::new() } else { format!(", matchPolicy: {policy}") };
+        let text = format!("{HEAD}spec: {{roles: [validating-admission], match: {rules}{policy}}}");
+        let manifest = Manifest::parse(&text).expect(&text);
+        assert_eq!(selects(&manifest, Round::Validating, &attributes, &equivalents, [None, None]), expected, "{text}");
+    }
 }
 
 #[test]
@@ -120,8 +165,8 @@ fn rules_match_as_upstreams_do() {
         attributes.operation = Operation::Create;
         attributes.resource = GroupVersionResource::of(group, version, resource);
         attributes.subresource = subresource.into();
-        let found = manifest.matches(Round::Validating, &attributes, Objects::default());
-        assert_eq!(found, expected, "{rule} {resource}/{subresource}");
+        let found = selects(&manifest, Round::Validating, &attributes, &[], [None, None]);
+        assert_eq!(found.is_some(), expected, "{rule} {resource}/{subresource}");
     }
 }
 
@@ -131,7 +176,7 @@ fn rules_of_a_role_and_of_fields() {
     let text = format!("{HEAD}spec: {{roles: [mutating-admission, validating-admission], match: {rules}}}");
     let manifest = Manifest::parse(&text).expect("a manifest");
     let (with, null, without) = (json!({"spec": {"b": 1}}), json!({"spec": {"a": null}}), json!({"spec": {}}));
-    let matches = |round, object, old| manifest.matches(round, &create(), Objects { object, old });
+    let matches = |round, object, old| selects(&manifest, round, &create(), &[], [object, old]).is_some();
     assert!(matches(Round::Mutating, Some(&without), None));
     assert!(matches(Round::Validating, Some(&with), None));
     assert!(matches(Round::Validating, Some(&without), Some(&with)), "what an update takes away");

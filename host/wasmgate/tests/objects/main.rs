@@ -5,4 +5,5 @@ mod deletion;
 mod garbage;
 mod marked;
 mod namespaces;
+mod recorder;
 mod world;

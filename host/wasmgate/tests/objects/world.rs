@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use admission::{Admission, Attributes, Notes, Objects};
+use admission::{Admission, Attributes, ObjectInterfaces, Objects, Recorder};
 use api::ResourceRef;
 use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
@@ -112,16 +112,24 @@ impl Storage for Faulty {
     }
 }
 
-/// Everybody may do everything.
+/// Everybody may do everything, and is warned of it.
 struct Anything;
 
 #[async_trait]
 impl Admission for Anything {
-    async fn mutate(&self, _: &Attributes, _: Option<&mut Value>, _: Option<&Value>, _: &mut Notes) -> Result<(), Status> {
+    async fn mutate(
+        &self,
+        attributes: &Attributes,
+        _: &dyn ObjectInterfaces,
+        _: Option<&mut Value>,
+        _: Option<&Value>,
+    ) -> Result<(), Status> {
+        attributes.recorder.warnings.add("it is allowed");
+        attributes.recorder.annotations.add("allowed".into(), "true".into());
         Ok(())
     }
 
-    async fn validate(&self, _: &Attributes, _: Objects<'_>, _: &mut Notes) -> Result<(), Status> {
+    async fn validate(&self, _: &Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<(), Status> {
         Ok(())
     }
 }
@@ -271,5 +279,6 @@ pub fn request(resource: &ResourceRef, verb: &str, namespace: &str, name: &str) 
         dry_run: false,
         options: None,
         now_seconds: NOW,
+        recorder: Recorder::default(),
     }
 }

@@ -68,7 +68,33 @@ fn act() -> String {
 }
 
 fn notes() -> Notes {
-    Notes { warnings: vec![config("version")], audit_annotations: Vec::new() }
+    let listed = CONFIG.with_borrow(|config| config["warnings"].as_array().cloned());
+    let warnings = listed.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    Notes { warnings: warnings.unwrap_or_else(|| vec![config("version")]), audit_annotations: Vec::new() }
+}
+
+/// What the plugin is shown, as a warning: the resource and kind that it is given, those that were asked for, and the object's values at
+/// the JSON Pointers of `show`.
+fn shown(attributes: &Attributes, object: Option<&Object>, old: Option<&Object>) -> String {
+    let pointers = CONFIG.with_borrow(|config| config["show"].as_array().cloned().unwrap_or_default());
+    let value =
+        |object: &Object, pointer: &str| object.get(pointer).map_or("none".into(), |json| String::from_utf8_lossy(&json).into_owned());
+    let values = |object: Option<&Object>| {
+        object.map_or("-".into(), |object| {
+            pointers.iter().filter_map(Value::as_str).map(|pointer| value(object, pointer)).collect::<Vec<_>>().join(",")
+        })
+    };
+    let asked = host::admission_types::requested();
+    let gvr = |group: &str, version: &str, resource: &str| format!("{group}/{version}/{resource}");
+    format!(
+        "{} {} for {} {}: {} was {}",
+        gvr(&attributes.resource.group, &attributes.resource.version, &attributes.resource.resource),
+        attributes.kind.kind,
+        gvr(&asked.resource.group, &asked.resource.version, &asked.resource.resource),
+        asked.kind.version,
+        values(object),
+        values(old)
+    )
 }
 
 impl e::plugin::Guest for Puppet {
@@ -98,29 +124,40 @@ impl e::authorizer::Guest for Puppet {
 }
 
 impl e::mutating_admission::Guest for Puppet {
-    fn admit(_: Attributes, _: Option<&Object>, _: Option<&Object>) -> e::mutating_admission::Answer {
+    fn admit(attributes: Attributes, object: Option<&Object>, old: Option<&Object>) -> e::mutating_admission::Answer {
         use e::mutating_admission::Mutation;
         let patch = |patch: Value| Mutation::Patch(patch.to_string().into_bytes());
         let mutation = match act().as_str() {
             "label" => patch(json!([{"op": "add", "path": "/metadata/labels", "value": {"version": config("version")}}])),
+            "patch" => patch(CONFIG.with_borrow(|config| config["patch"].clone())),
             "rename" => patch(json!([{"op": "replace", "path": "/metadata/name", "value": "other"}])),
             "garbage" => Mutation::Patch(b"[{\"op\": \"frobnicate\"".to_vec()),
             "deny" => Mutation::Denied(Denial::Forbidden("as told".into())),
             "deny-garbage" => Mutation::Denied(Denial::Status(b"{\"code\": \"".to_vec())),
             _ => Mutation::Unchanged,
         };
-        e::mutating_admission::Answer { mutation, notes: notes() }
+        let mut notes = notes();
+        if config("do") == "show" {
+            notes.warnings = vec![shown(&attributes, object, old)];
+        }
+        e::mutating_admission::Answer { mutation, notes }
     }
 }
 
 impl e::validating_admission::Guest for Puppet {
-    fn validate(_: Attributes, object: Option<&Object>, _: Option<&Object>) -> e::validating_admission::Answer {
+    fn validate(attributes: Attributes, object: Option<&Object>, old: Option<&Object>) -> e::validating_admission::Answer {
+        let mut notes = notes();
+        let action = act();
+        if action == "show" {
+            notes.warnings = vec![shown(&attributes, object, old)];
+        }
+        let refused = (action == "refuse").then(|| Denial::Forbidden("as told".into()));
         let denial =
-            (act() == "label").then(|| object.and_then(|object| object.get_string("/metadata/labels/version"))).and_then(|label| {
+            (action == "label").then(|| object.and_then(|object| object.get_string("/metadata/labels/version"))).and_then(|label| {
                 // What changed the object must be what judges it.
                 (label.as_deref() != Some(config("version").as_str()))
                     .then(|| Denial::Forbidden(format!("{label:?} is not {}", config("version"))))
             });
-        e::validating_admission::Answer { denial, notes: notes() }
+        e::validating_admission::Answer { denial: denial.or(refused), notes }
     }
 }

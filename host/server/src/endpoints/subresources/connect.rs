@@ -2,6 +2,7 @@
 //! as upstream does, with its answers where that fails; the way there is not built yet.
 
 use apimachinery::query::Query;
+use apimachinery::request_info::RequestInfo;
 use apimachinery::{GroupKind, GroupResource, Status, field};
 use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::Value;
@@ -24,16 +25,43 @@ pub(super) fn is_connection(scope: &Scope) -> bool {
 pub(super) async fn serve(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
     let asked = scope.request(request, false, None);
     let query = Query::parse(request.query());
-    match (&*scope.requested.gvr.resource, scope.subresource.as_str()) {
-        ("pods", "log") => log(registry, scope, &asked, &query).await,
+    let resource = &*scope.requested.gvr.resource;
+    if (resource, scope.subresource.as_str()) == ("pods", "log") {
+        // It is read, and connects nothing.
+        return log(registry, scope, &asked, &query).await;
+    }
+    let options = admitted(registry, scope, request, &asked, &query).await?;
+    match (resource, scope.subresource.as_str()) {
         ("pods", "proxy") => pod_proxy(registry, scope, &asked).await,
-        ("pods", connection) => stream(registry, scope, &asked, &query, connection != "portforward").await,
+        ("pods", connection) => stream(registry, scope, &asked, &options, connection != "portforward").await,
         ("services", _) => service_proxy(registry, scope, &asked).await,
         _ => {
             fetch(registry, &asked, NODES, "", target(&scope.name)?.1).await?;
             Err(decode::not_served_yet(scope))
         }
     }
+}
+
+/// The options of the connection, as admission leaves them.
+async fn admitted(registry: &Registry, scope: &Scope, request: &Authorized, asked: &Request, query: &Query) -> Result<Value, Status> {
+    if query.get("dryRun").is_some() {
+        return Err(Status::bad_request("dryRun is not supported"));
+    }
+    let mut options = api::connect::options_of(scope.kind(), query, &path_behind(&request.info)).map_err(Status::bad_request)?;
+    registry.admit_connection(asked, &mut options).await?;
+    Ok(options)
+}
+
+/// What follows `proxy` in the path, with its slashes.
+fn path_behind(info: &RequestInfo) -> String {
+    let mut path = info.parts.get(3..).unwrap_or_default().join("/");
+    if !path.is_empty() && !path.starts_with('/') {
+        path.insert(0, '/');
+    }
+    if info.path.ends_with('/') && !path.ends_with('/') {
+        path.push('/');
+    }
+    path
 }
 
 async fn log(registry: &Registry, scope: &Scope, asked: &Request, query: &Query) -> Result<Response, Status> {
@@ -100,10 +128,10 @@ fn check_container(pod: &Value, name: &str, container: &str) -> Result<(), Statu
     Err(Status::bad_request(words))
 }
 
-async fn stream(registry: &Registry, scope: &Scope, asked: &Request, query: &Query, of_container: bool) -> Result<Response, Status> {
+async fn stream(registry: &Registry, scope: &Scope, asked: &Request, options: &Value, of_container: bool) -> Result<Response, Status> {
     let pod = fetch(registry, asked, PODS, &scope.namespace, &scope.name).await?;
     if of_container {
-        check_container(&pod, &scope.name, query.get("container").unwrap_or_default())?;
+        check_container(&pod, &scope.name, text(options, "container"))?;
     }
     match text(&pod["spec"], "nodeName") {
         "" => Err(Status::bad_request(format!("pod {} does not have a host assigned", scope.name))),
