@@ -158,14 +158,13 @@ fn set_finalizers_for_garbage_collection(request: &Request, object: &mut Value, 
 /// Leaves the list alone where it says that already.
 fn set_garbage_collection_finalizers(object: &mut Value, (orphan, foreground): (bool, bool)) {
     let had = object::finalizers(object);
-    let mut finalizers: Vec<&str> =
-        had.iter().copied().filter(|finalizer| !matches!(*finalizer, FINALIZER_ORPHAN | FINALIZER_FOREGROUND)).collect();
-    finalizers.extend(orphan.then_some(FINALIZER_ORPHAN));
-    finalizers.extend(foreground.then_some(FINALIZER_FOREGROUND));
-    if finalizers.len() == had.len() && finalizers.iter().all(|finalizer| had.contains(finalizer)) {
+    if had.contains(&FINALIZER_ORPHAN) == orphan && had.contains(&FINALIZER_FOREGROUND) == foreground {
         return;
     }
-    let finalizers: Vec<Value> = finalizers.into_iter().map(Value::from).collect();
+    let others = had.into_iter().filter(|finalizer| !matches!(*finalizer, FINALIZER_ORPHAN | FINALIZER_FOREGROUND));
+    let wanted = [(orphan, FINALIZER_ORPHAN), (foreground, FINALIZER_FOREGROUND)];
+    let wanted = wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, finalizer)| finalizer);
+    let finalizers: Vec<Value> = others.chain(wanted).map(Value::from).collect();
     let metadata = object::metadata_mut(object);
     if finalizers.is_empty() {
         metadata.remove("finalizers");

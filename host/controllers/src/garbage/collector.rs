@@ -1,5 +1,6 @@
 //! What is done about an object whose owners are gone, and about an owner that waits for its dependents or lets them go.
 
+use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::ResourceRef;
@@ -12,6 +13,9 @@ use crate::client::{self, Client};
 
 /// As which upstream's controller reports.
 const COMPONENT: &str = "garbage-collector-controller";
+
+/// Owners of one object that are looked up before others get their turn: there may be tens of thousands.
+const OWNERS_BETWEEN_YIELDS: usize = 256;
 
 pub(super) struct Collector {
     client: Client,
@@ -83,7 +87,7 @@ impl Collector {
         let Owners { solid, dangling, waiting } = &owners;
         if !solid.is_empty() {
             // Those that wait are taken out as well: else they would wait for ever for what stays.
-            let others: Vec<&str> = dangling.iter().chain(waiting).map(|owner| owner.uid.as_str()).collect();
+            let others: HashSet<&str> = dangling.iter().chain(waiting).map(|owner| owner.uid.as_str()).collect();
             if !others.is_empty() {
                 self.release(&node.address, uid, &others).await?;
             }
@@ -114,7 +118,10 @@ impl Collector {
     /// object: its kind is not served (it may be again), or it lives in a namespace and the object does not.
     async fn owners<'a>(&self, address: &Address, object: &'a Meta) -> Result<Option<Owners<'a>>, Status> {
         let mut owners = Owners::default();
-        for owner in &object.owner_references {
+        for (index, owner) in object.owner_references.iter().enumerate() {
+            if index % OWNERS_BETWEEN_YIELDS == OWNERS_BETWEEN_YIELDS - 1 {
+                tokio::task::yield_now().await;
+            }
             let Some(resource) = owner.resource() else { return Ok(None) };
             if resource.namespaced() && address.namespace().is_empty() {
                 return Ok(None);
@@ -157,7 +164,7 @@ impl Collector {
     async fn orphan(&self, graph: &Graph, uid: &Uid) -> Result<(), Status> {
         let Some(owner) = graph.node(uid) else { return Ok(()) };
         for (dependent, node) in graph.dependents(uid) {
-            self.release(&node.address, dependent, &[uid]).await?;
+            self.release(&node.address, dependent, &HashSet::from([&**uid])).await?;
         }
         self.take_finalizer(&owner.address, uid, FINALIZER_ORPHAN).await
     }
@@ -212,8 +219,8 @@ impl Collector {
     }
 
     /// Takes out owner references by uid.
-    async fn release(&self, address: &Address, uid: &str, owners: &[&str]) -> Result<(), Status> {
-        let is_left = |reference: &Value| !reference["uid"].as_str().is_some_and(|uid| owners.contains(&uid));
+    async fn release(&self, address: &Address, uid: &str, owners: &HashSet<&str>) -> Result<(), Status> {
+        let is_left = |reference: &Value| !reference["uid"].as_str().is_some_and(|uid| owners.contains(uid));
         self.change_list(address, uid, "ownerReferences", |references| references.retain(is_left)).await
     }
 

@@ -196,12 +196,16 @@ impl Graph {
             self.meet(&uid, &node.address);
         }
         let before = old.as_ref().map_or(&[][..], |old| &old.owners);
-        self.unblock(before, &node.owners);
-        let named = |references: &[OwnerReference], uid: &str| references.iter().any(|reference| reference.uid == uid);
-        for gone in before.iter().filter(|reference| !named(&node.owners, &reference.uid)) {
-            self.part(&gone.uid, &uid);
+        let (had, has) = (by_uid(before), by_uid(&node.owners));
+        for (owner, was) in &had {
+            if was.blocks() && !has.get(owner).is_some_and(|reference| reference.blocks()) {
+                self.check_if_waiting(owner);
+            }
         }
-        for added in node.owners.iter().filter(|reference| !named(before, &reference.uid)) {
+        for gone in had.keys().filter(|owner| !has.contains_key(**owner)) {
+            self.part(gone, &uid);
+        }
+        for (_, added) in has.iter().filter(|(owner, _)| !had.contains_key(**owner)) {
             self.join(added, &uid, &node.address);
         }
         if node.is_orphaning {
@@ -269,15 +273,6 @@ impl Graph {
         }
     }
 
-    /// Owners that a change no longer blocks.
-    fn unblock(&mut self, before: &[OwnerReference], now: &[OwnerReference]) {
-        for was in before.iter().filter(|reference| reference.blocks()) {
-            if !now.iter().any(|reference| reference.uid == was.uid && reference.blocks()) {
-                self.check_if_waiting(&was.uid);
-            }
-        }
-    }
-
     fn check_if_waiting(&mut self, owner: &str) {
         if let Some((uid, _)) = self.nodes.get_key_value(owner).filter(|(_, node)| node.is_deleting_dependents) {
             self.tasks.insert(Task::Check(uid.clone()));
@@ -287,6 +282,10 @@ impl Graph {
     fn check_dependents_of(&mut self, owner: &Uid) {
         self.tasks.extend(self.dependents.get(owner).into_iter().flatten().cloned().map(Task::Check));
     }
+}
+
+fn by_uid(references: &[OwnerReference]) -> HashMap<&str, &OwnerReference> {
+    references.iter().map(|reference| (reference.uid.as_str(), reference)).collect()
 }
 
 fn blocks(dependent: &Node, owner: &str) -> bool {

@@ -20,9 +20,9 @@ fn pod(node: &str, metadata: Value) -> Value {
     pod
 }
 
-fn service() -> Value {
+fn service(finalizers: Value) -> Value {
     json!({
-        "kind": "Service", "apiVersion": "v1", "metadata": { "name": "a", "finalizers": ["e.com/f"] },
+        "kind": "Service", "apiVersion": "v1", "metadata": { "name": "a", "finalizers": finalizers },
         "spec": { "type": "NodePort", "clusterIP": "10.0.0.9", "ports": [{ "port": 80, "nodePort": 30007 }] },
     })
 }
@@ -42,17 +42,20 @@ enum Way {
     PodEvicted,
     /// An object without a grace period: removal.
     ConfigMap,
+    /// A Service that nothing holds: removal, with its address and port.
+    Service,
     /// The last finalizer of a Service is taken: removal, with its address and port.
     ServiceFinalizer,
     /// The finalizer of a namespace is taken: removal.
     NamespaceFinalizer,
 }
 
-const WAYS: [(Way, &[&str]); 6] = [
+const WAYS: [(Way, &[&str]); 7] = [
     (Way::PodAtOnce, &["mark", "removal"]),
     (Way::PodWithoutNode, &["mark", "removal"]),
     (Way::PodEvicted, &["mark", "removal"]),
     (Way::ConfigMap, &["removal"]),
+    (Way::Service, &["removal"]),
     (Way::ServiceFinalizer, &["removal"]),
     (Way::NamespaceFinalizer, &["removal"]),
 ];
@@ -62,7 +65,7 @@ impl Way {
         match self {
             Self::PodAtOnce | Self::PodWithoutNode | Self::PodEvicted => resource("", "v1", "pods"),
             Self::ConfigMap => resource("", "v1", "configmaps"),
-            Self::ServiceFinalizer => resource("", "v1", "services"),
+            Self::Service | Self::ServiceFinalizer => resource("", "v1", "services"),
             Self::NamespaceFinalizer => resource("", "v1", "namespaces"),
         }
     }
@@ -76,7 +79,8 @@ impl Way {
             Self::PodAtOnce | Self::PodEvicted => pod("node", json!({ "name": "a" })),
             Self::PodWithoutNode => pod("", json!({ "name": "a" })),
             Self::ConfigMap => json!({ "kind": "ConfigMap", "apiVersion": "v1", "metadata": { "name": "a" } }),
-            Self::ServiceFinalizer => service(),
+            Self::Service => service(json!([])),
+            Self::ServiceFinalizer => service(json!(["e.com/f"])),
             Self::NamespaceFinalizer => json!({ "kind": "Namespace", "apiVersion": "v1", "metadata": { "name": "a" } }),
         };
         world.create(&self.resource(), self.namespace(), object).await.expect("it can be made");
@@ -91,7 +95,9 @@ impl Way {
         let options = |grace: Option<i64>| DeleteOptions { grace_period_seconds: grace, preconditions, ..DeleteOptions::default() };
         match self {
             Self::PodAtOnce => world.delete(&resource, namespace, "a", &options(Some(0))).await.map(drop),
-            Self::PodWithoutNode | Self::ConfigMap => world.delete(&resource, namespace, "a", &options(None)).await.map(drop),
+            Self::PodWithoutNode | Self::ConfigMap | Self::Service => {
+                world.delete(&resource, namespace, "a", &options(None)).await.map(drop)
+            }
             Self::PodEvicted => {
                 let request = crate::world::request(&resource, "delete", namespace, "a");
                 world.registry.delete_admitted(&request, &options(Some(0))).await.map(drop)
@@ -158,16 +164,16 @@ async fn finish(world: &World, way: Way, case: &str) {
 
 /// What the object held is free again, and belongs to nobody twice: another one gets it, and keeps it when the first is deleted again.
 async fn given_back(world: &World, way: Way, case: &str) {
-    if !matches!(way, Way::ServiceFinalizer) {
+    if !matches!(way, Way::Service | Way::ServiceFinalizer) {
         return;
     }
-    let mut other = service();
+    let mut other = service(json!([]));
     other["metadata"]["name"] = "b".into();
     world.create(&way.resource(), "n", other).await.unwrap_or_else(|status| panic!("{case}: {status:?}"));
     let again = world.delete(&way.resource(), "n", "a", &DeleteOptions::default()).await;
     assert_eq!(again.err().map(|status| status.code), Some(404), "{case}");
     assert!(world.get(&resource("networking.k8s.io", "v1", "ipaddresses"), "", "10.0.0.9").await.is_some(), "{case}");
-    let mut third = service();
+    let mut third = service(json!([]));
     third["metadata"]["name"] = "c".into();
     let refused = world.create(&way.resource(), "n", third).await.expect_err("the address is b's");
     assert!(refused.message.contains("10.0.0.9") || refused.message.contains("30007"), "{case}: {refused:?}");
