@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The official Python client. `cargo xtask test` runs this suite in the virtual environment that has it."""
 
+import base64
+import json
+import ssl
 import threading
-import time
 
+import websocket
 from kubernetes import client, config, dynamic, watch
 from kubernetes.client.rest import ApiException
 
@@ -115,6 +118,121 @@ def the_dynamic_client(server):
     equal([s.metadata.name for s in services.get(namespace="default", label_selector="a=b").items], ["web"])
     services.delete(namespace="default", name="web")
     check(len(list(api.resources.search(api_version="apps/v1"))) >= 5, "discovery")
+
+
+BEARER = "base64url.bearer.authorization.k8s.io."
+
+
+def encoded(token):
+    return BEARER + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+
+
+def web_socket(server, path, protocols=(), certificate=None, header=None):
+    """A WebSocket as the client library opens it; what is received is (opcode, data)."""
+    options = {"ca_certs": str(server.ca), "cert_reqs": ssl.CERT_REQUIRED, **({"certfile": str(certificate)} if certificate else {})}
+    return websocket.create_connection(f"wss://127.0.0.1:{server.port_in_use}{path}", sslopt=options, subprotocols=list(protocols) or None,
+                                       header=header, timeout=60)
+
+
+def events(socket, count):
+    found = []
+    while len(found) < count:
+        opcode, data = socket.recv_data()
+        found.append((opcode, data))
+    return found
+
+
+@suite.case
+def a_watch_over_a_web_socket(server):
+    core = client.CoreV1Api()
+    version = core.list_namespaced_config_map("default").metadata.resource_version
+    path = f"/api/v1/namespaces/default/configmaps?watch=1&labelSelector=set%3Dsocket&resourceVersion={version}"
+    socket = web_socket(server, path, certificate=server.admin_certificate)
+    equal(socket.subprotocol, None)
+    for index in range(3):
+        core.create_namespaced_config_map("default", config_map(f"s-{index}", {"set": "socket"}))
+    core.delete_namespaced_config_map("s-0", "default")
+    found = events(socket, 4)
+    equal({opcode for opcode, _ in found}, {websocket.ABNF.OPCODE_TEXT}, "an event is one text frame")
+    told = [(event["type"], event["object"]["metadata"]["name"]) for event in (json.loads(data) for _, data in found)]
+    equal(told, [("ADDED", "s-0"), ("ADDED", "s-1"), ("ADDED", "s-2"), ("DELETED", "s-0")])
+    socket.ping("are you there")
+    opcode, frame = socket.recv_data_frame(control_frame=True)
+    equal((opcode, frame.data), (websocket.ABNF.OPCODE_PONG, b"are you there"))
+    # What it sends means nothing.
+    socket.send("hello")
+    core.create_namespaced_config_map("default", config_map("s-3", {"set": "socket"}))
+    equal(json.loads(socket.recv())["object"]["metadata"]["name"], "s-3")
+    socket.send_close()
+    equal(socket.recv_data()[0], websocket.ABNF.OPCODE_CLOSE, "a close is answered")
+    socket.shutdown()
+
+
+@suite.case
+def a_web_socket_ends_with_its_watch(server):
+    socket = web_socket(server, "/api/v1/namespaces/default/secrets?watch=1&timeoutSeconds=1", certificate=server.admin_certificate)
+    opcode, data = socket.recv_data()
+    while opcode == websocket.ABNF.OPCODE_TEXT:
+        opcode, data = socket.recv_data()
+    equal((opcode, int.from_bytes(data[:2], "big")), (websocket.ABNF.OPCODE_CLOSE, 1000))
+
+
+@suite.case
+def a_token_among_the_subprotocols(server):
+    core, rbac = client.CoreV1Api(), client.RbacAuthorizationV1Api()
+    core.create_namespaced_service_account("default", client.V1ServiceAccount(metadata=client.V1ObjectMeta(name="viewer")))
+    rbac.create_namespaced_role_binding("default", client.V1RoleBinding(
+        metadata=client.V1ObjectMeta(name="viewer"), role_ref=client.V1RoleRef(kind="ClusterRole", name="view", api_group="rbac.authorization.k8s.io"),
+        subjects=[client.RbacV1Subject(kind="ServiceAccount", name="viewer", namespace="default")]))
+    token = core.create_namespaced_service_account_token("viewer", "default", client.AuthenticationV1TokenRequest(
+        spec=client.V1TokenRequestSpec(audiences=[]))).status.token
+    core.create_namespaced_config_map("default", config_map("by-token", {"set": "by-token"}))
+    path = "/api/v1/namespaces/default/configmaps?watch=1&labelSelector=set%3Dby-token"
+
+    def opened():
+        # The role may not have reached the authorizer yet.
+        try:
+            return web_socket(server, path, [encoded(token), "base64.binary.k8s.io"])
+        except websocket.WebSocketBadStatusException as error:
+            equal(error.status_code, 403)
+            return None
+
+    socket = wait_for("the role binding", opened)
+    equal(socket.subprotocol, "base64.binary.k8s.io", "the other protocol is chosen, never the token")
+    check(token not in str(socket.headers), "the token is not sent back")
+    equal(json.loads(socket.recv())["object"]["metadata"]["name"], "by-token")
+    socket.close()
+
+    def refused_with(protocols, status, where=path):
+        try:
+            web_socket(server, where, protocols).close()
+        except websocket.WebSocketBadStatusException as error:
+            equal(error.status_code, status, str(error.resp_body))
+            return error
+        check(False, "it is not refused", protocols)
+
+    for protocols in ([encoded("nobody's"), "v1"], [encoded(token)], [encoded(token), encoded(token), "v1"], [BEARER + "&", "v1"]):
+        answer = json.loads(refused_with(protocols, 401).resp_body)
+        equal((answer["kind"], answer["reason"]), ("Status", "Unauthorized"), protocols)
+    # What is wrong before the upgrade is an ordinary answer.
+    elsewhere = json.loads(refused_with([encoded(token), "v1"], 403, "/api/v1/namespaces/kube-system/secrets?watch=1").resp_body)
+    equal((elsewhere["kind"], elsewhere["reason"]), ("Status", "Forbidden"))
+    wrong = json.loads(refused_with([encoded(token), "v1"], 400, path + "&fieldSelector=x%3Dy").resp_body)
+    contains(wrong["message"], "is not a known field selector")
+    refused_with([encoded(token), "v1", "v2"], 400)
+
+
+@suite.case
+def a_web_socket_takes_protobuf(server):
+    path = "/api/v1/namespaces/default/configmaps?watch=1"
+    accept = ["Accept: application/vnd.kubernetes.protobuf;stream=watch"]
+    socket = web_socket(server, path, certificate=server.admin_certificate, header=accept)
+    opcode, data = socket.recv_data()
+    equal(opcode, websocket.ABNF.OPCODE_BINARY)
+    # The first field of a WatchEvent is its type; no length stands before it.
+    equal(data[:7], b"\n\x05ADDED")
+    check(b"k8s\0" in data[:20], "the object is in its envelope", data[:20])
+    socket.close()
 
 
 @suite.case

@@ -44,7 +44,9 @@ const SUITES: &[Suite] = &[
         needs: tools::etcd,
         command: || with_second_etcd(with(end_to_end("serving"), "--store=etcd")),
     },
-    Suite { name: "warnings", beside: false, needs: nothing, command: || end_to_end("warnings") },
+    Suite { name: "warnings", beside: false, needs: nothing, command: || end_to_end("warned") },
+    Suite { name: "reading", beside: false, needs: nothing, command: || end_to_end("reading") },
+    Suite { name: "reading-etcd", beside: false, needs: nothing, command: || with(end_to_end("reading"), "--store=etcd") },
     Suite { name: "kubectl", beside: false, needs: tools::kubectl, command: || end_to_end("kubectl") },
     Suite {
         name: "python-client",

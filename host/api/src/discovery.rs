@@ -28,14 +28,6 @@ pub struct Version<'a> {
     pub resources: Vec<&'a Resource>,
 }
 
-/// Which form of aggregated discovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "upstream's words")]
-pub enum AggregatedVersion {
-    V2,
-    V2Beta1,
-}
-
 /// Sorts resources into groups and versions in upstream's order: the built-in groups by their priority, then custom ones by
 /// name; versions from the most stable and newest down.
 pub fn groups<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Vec<Group<'a>> {
@@ -152,13 +144,9 @@ fn api_resources(resource: &Resource) -> Vec<Value> {
 }
 
 /// `/api` (`core`) or `/apis`, as `APIGroupDiscoveryList`.
-pub fn aggregated(groups: &[Group<'_>], core: bool, form: AggregatedVersion) -> Value {
+pub fn aggregated(groups: &[Group<'_>], core: bool) -> Value {
     let items: Vec<Value> = groups.iter().filter(|group| group.name.is_empty() == core).map(group_discovery).collect();
-    let api_version = match form {
-        AggregatedVersion::V2 => "apidiscovery.k8s.io/v2",
-        AggregatedVersion::V2Beta1 => "apidiscovery.k8s.io/v2beta1",
-    };
-    json!({ "kind": "APIGroupDiscoveryList", "apiVersion": api_version, "metadata": {}, "items": items })
+    json!({ "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items })
 }
 
 fn group_discovery(group: &Group<'_>) -> Value {

@@ -12,6 +12,7 @@ pub mod resource;
 pub mod selectable;
 pub mod strategy;
 pub mod tables;
+pub mod unenforced;
 pub mod version;
 
 pub use resource::{Resource, ResourceRef, Scope, Subresource, Verbs};

@@ -74,6 +74,16 @@ impl Resource {
         self.subresources.iter().find(|s| s.name == name)
     }
 
+    /// Whether it, or its subresource, can be shown as a `Table`: what is stored, `componentstatuses`, `status` and `scale`. Reviews and
+    /// what only acts cannot, nor can the status of three kinds, which upstream has never given the form.
+    pub fn has_table(&self, subresource: &str) -> bool {
+        match subresource {
+            "" => !self.storage_prefix.is_empty() || &*self.gvk.kind == "ComponentStatus",
+            "status" => !matches!(&*self.gvk.kind, "APIService" | "CustomResourceDefinition" | "ResourceClaim"),
+            subresource => subresource == "scale",
+        }
+    }
+
     /// A deletion answers with the object, and not with a `Status`.
     pub fn returns_deleted_object(&self) -> bool {
         matches!(

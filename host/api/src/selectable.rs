@@ -1,16 +1,41 @@
 //! Field selectors name paths of the API; most are where the object has them, a few are not.
 
+use apimachinery::field::go_quote;
 use apimachinery::schema::FieldType;
 
 use crate::Resource;
 
-/// Where a selectable field's value lies in the stored object.
-pub fn stored_path(path: &str) -> &str {
+/// Where a selectable field's value lies in the stored object: the first of these paths that has one.
+pub fn stored_paths(path: &str) -> Vec<&str> {
     match path {
-        "status.successful" => "status.succeeded",
-        "source" => "source.component",
-        path => path,
+        "status.successful" => vec!["status.succeeded"],
+        // Events of the newer API name a controller, and no component.
+        "source" => vec!["source.component", "reportingComponent"],
+        path => vec![path],
     }
+}
+
+/// Why a resource's selectors cannot name a field, in upstream's words; none where they can.
+pub fn refusal(resource: &Resource, field: &str) -> Option<String> {
+    let has_fields = !resource.selectable_fields.is_empty();
+    let known = match field {
+        "metadata.name" => true,
+        // Kinds that list their fields list this one only where it can differ.
+        "metadata.namespace" => !has_fields || resource.namespaced(),
+        field => resource.selectable_fields.iter().any(|known| known == field),
+    };
+    if known {
+        return None;
+    }
+    let gvk = &resource.gvk;
+    Some(match &*gvk.kind {
+        _ if !has_fields => {
+            format!("{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", go_quote(field))
+        }
+        "Job" => format!("field label {} not supported for Job", go_quote(field)),
+        "ResourceSlice" => format!("field label not supported for {}, Kind={}: {field}", gvk.api_version(), gvk.kind),
+        _ => format!("field label not supported: {field}"),
+    })
 }
 
 /// A field as the stored version names it: the two Event resources name the same things differently.
@@ -23,24 +48,11 @@ pub fn stored_field(field: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// What is said of a field that may not be selected by. Most kinds with such fields say it alike.
-pub fn not_supported(resource: &Resource, field: &str) -> String {
-    let quoted = apimachinery::field::go_quote(field);
-    match (&*resource.gvk.group, &*resource.gvk.kind) {
-        _ if resource.selectable_fields.is_empty() => {
-            format!("{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
-        }
-        ("batch", "Job") => format!("field label {quoted} not supported for Job"),
-        ("resource.k8s.io", "ResourceSlice") => format!("field label not supported for {}: {field}", resource.gvk),
-        _ => format!("field label not supported: {field}"),
-    }
-}
-
 /// What a selectable field reads as where the object has none: Go's zero value of its type.
 pub fn absent_value(resource: &Resource, path: &str) -> &'static str {
     let mut schema = Some(&resource.schema);
     let mut value = "";
-    for name in stored_path(path).split('.') {
+    for name in stored_paths(path)[0].split('.') {
         let Some(field) = schema.and_then(|schema| schema.field(name)) else { return "" };
         (schema, value) = match &field.kind {
             FieldType::Object(schema) => (Some(schema), ""),
@@ -55,16 +67,44 @@ pub fn absent_value(resource: &Resource, path: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables;
 
     #[test]
-    fn fields_that_cannot_be_selected_by_are_refused_in_upstreams_words() {
-        for (group, version, plural, words) in [
-            ("", "v1", "configmaps", r#""x.y" is not a known field selector: only "metadata.name", "metadata.namespace""#),
-            ("", "v1", "pods", "field label not supported: x.y"),
-            ("batch", "v1", "jobs", r#"field label "x.y" not supported for Job"#),
-            ("resource.k8s.io", "v1", "resourceslices", "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: x.y"),
+    fn fields_are_known_or_refused_as_each_kind_has_it() {
+        let unknown = |field: &str| Some(format!("field label not supported: {field}"));
+        let by_default =
+            |field: &str| Some(format!("\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""));
+        for (group, version, resource, field, want) in [
+            ("", "v1", "pods", "metadata.namespace", None),
+            ("", "v1", "pods", "spec.host", None),
+            ("", "v1", "pods", "status.podIPs", None),
+            ("", "v1", "pods", "spec.other", unknown("spec.other")),
+            ("", "v1", "nodes", "metadata.name", None),
+            ("", "v1", "nodes", "spec.unschedulable", None),
+            ("", "v1", "nodes", "metadata.namespace", unknown("metadata.namespace")),
+            ("", "v1", "namespaces", "metadata.namespace", unknown("metadata.namespace")),
+            ("", "v1", "namespaces", "name", unknown("name")),
+            ("certificates.k8s.io", "v1", "certificatesigningrequests", "metadata.namespace", unknown("metadata.namespace")),
+            ("", "v1", "configmaps", "metadata.namespace", None),
+            ("", "v1", "configmaps", "data.a", by_default("data.a")),
+            ("", "v1", "persistentvolumes", "metadata.namespace", None),
+            ("", "v1", "persistentvolumes", "name", by_default("name")),
+            ("apps", "v1", "replicasets", "status.replicas", by_default("status.replicas")),
+            ("", "v1", "events", "source", None),
+            ("events.k8s.io", "v1", "events", "source", unknown("source")),
+            ("events.k8s.io", "v1", "events", "regarding.name", None),
+            ("events.k8s.io", "v1", "events", "involvedObject.name", unknown("involvedObject.name")),
+            ("batch", "v1", "jobs", "spec.a", Some("field label \"spec.a\" not supported for Job".to_owned())),
+            (
+                "resource.k8s.io",
+                "v1",
+                "resourceslices",
+                "metadata.namespace",
+                Some("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: metadata.namespace".to_owned()),
+            ),
         ] {
-            assert_eq!(not_supported(crate::tables::find(group, version, plural).expect("a resource"), "x.y"), words);
+            let row = tables::find(group, version, resource).expect("a built-in resource");
+            assert_eq!(refusal(row, field), want, "{field} of {resource}");
         }
     }
 }

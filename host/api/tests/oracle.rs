@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use wasmgate_api::bootstrap::bootstrap_objects;
-use wasmgate_api::discovery::{self, AggregatedVersion};
+use wasmgate_api::discovery;
 use wasmgate_api::{openapi, tables};
 
 #[path = "../../../tests/skipped.rs"]
@@ -58,8 +58,8 @@ fn discovery_is_upstreams() {
     let groups = discovery::groups(tables::resources());
     same("api.json", &discovery::api_versions("192.0.2.10:7443"));
     same("apis.json", &discovery::api_group_list(&groups));
-    same("api.aggregated.v2.json", &discovery::aggregated(&groups, true, AggregatedVersion::V2));
-    same("apis.aggregated.v2.json", &discovery::aggregated(&groups, false, AggregatedVersion::V2));
+    same("api.aggregated.v2.json", &discovery::aggregated(&groups, true));
+    same("apis.aggregated.v2.json", &discovery::aggregated(&groups, false));
     for group in &groups {
         if !group.name.is_empty() {
             same(&format!("discovery/{}.json", group.name), &discovery::api_group(group));

@@ -1,5 +1,5 @@
 //! What kinds warn of, by the table `tests/warnings.json`: an object as it is created, then merge patches of it, each with what the
-//! client is warned of, in upstream's words and order. `tests/e2e/warnings.py` sends the same to a server.
+//! client is warned of, in upstream's words and order. `tests/e2e/warned.py` sends the same to a server.
 
 #![allow(missing_docs, reason = "a test")]
 

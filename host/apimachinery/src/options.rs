@@ -86,16 +86,19 @@ fn boolean(text: &str) -> bool {
     !(text == "0" || text.eq_ignore_ascii_case("false"))
 }
 
-/// A resource version of the API: `""` is none. The error is in upstream's words; lists and watches answer it as 400 behind
-/// `invalid resource version: `, a get as 500.
+/// Go's `strconv.ParseUint` to base 10, 64 bits. The error is in its words.
+pub fn parse_uint(text: &str) -> Result<u64, String> {
+    let parsed = if text.starts_with('+') { Err("invalid syntax") } else { text.parse::<u64>().map_err(|error| int_error(&error)) };
+    parsed.map_err(|why| format!("strconv.ParseUint: parsing {}: {why}", go_quote(text)))
+}
+
+/// A resource version of a query: `""` is none. The error is in upstream's words; lists answer it as 400 behind
+/// `invalid resource version: `, a get and a watch as 500.
 pub fn parse_resource_version(text: &str) -> Result<Option<u64>, field::Error> {
     if text.is_empty() {
         return Ok(None);
     }
-    let parsed = if text.starts_with('+') { Err("invalid syntax") } else { text.parse::<u64>().map_err(|error| int_error(&error)) };
-    parsed.map(Some).map_err(|why| {
-        field::Error::invalid(&Path::new("resourceVersion"), text, &format!("strconv.ParseUint: parsing {}: {why}", go_quote(text)))
-    })
+    parse_uint(text).map(Some).map_err(|why| field::Error::invalid(&Path::new("resourceVersion"), text, &why))
 }
 
 fn invalid(kind: &'static str, errors: &[field::Error]) -> Result<(), Status> {

@@ -238,6 +238,11 @@ impl Cacher {
         }
     }
 
+    /// Lets go of snapshots that are older than a revision.
+    pub(crate) fn forget_before(&self, revision: Revision) {
+        self.pages.lock().retain(|(_, kept)| kept.revision >= revision);
+    }
+
     /// The state at exactly this revision, if it is now's or a kept one.
     pub fn snapshot_at(&self, revision: Revision) -> Option<Snapshot> {
         let now = self.snapshot();

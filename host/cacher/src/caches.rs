@@ -27,6 +27,8 @@ pub struct Caches {
     root: String,
     by_prefix: HashMap<String, Arc<Cacher>>,
     applied: Arc<AtomicU64>,
+    /// What is older is gone, as far as this process knows.
+    compacted: AtomicU64,
     progress: watch::Sender<Revision>,
 }
 
@@ -45,7 +47,15 @@ impl Caches {
             .filter(|resource| !resource.storage_prefix.is_empty())
             .map(|resource| (resource.storage_prefix.to_string(), Arc::new(Cacher::new(resource, applied.clone()))))
             .collect();
-        let caches = Arc::new(Self { storage, freshness, root: root.to_owned(), by_prefix, applied, progress: watch::Sender::new(0) });
+        let caches = Arc::new(Self {
+            storage,
+            freshness,
+            root: root.to_owned(),
+            by_prefix,
+            applied,
+            compacted: AtomicU64::new(0),
+            progress: watch::Sender::new(0),
+        });
         let from = caches.fill().await?;
         let watch = caches.storage.watch(root, from + 1).await?;
         tokio::spawn(feed(Arc::downgrade(&caches), watch));
@@ -80,6 +90,17 @@ impl Caches {
     /// Everything up to this revision is in the caches.
     pub fn applied(&self) -> Revision {
         self.applied.load(Ordering::Acquire)
+    }
+
+    /// The oldest state that is served, as far as this process knows: the store may have forgotten more.
+    pub fn compacted(&self) -> Revision {
+        self.compacted.load(Ordering::Acquire)
+    }
+
+    /// Lets go of what is older than a revision, because the store has.
+    pub(crate) fn forget_before(&self, revision: Revision) {
+        self.compacted.fetch_max(revision, Ordering::AcqRel);
+        self.by_prefix.values().for_each(|cacher| cacher.forget_before(revision));
     }
 
     /// Waits until the caches have reached a revision; `false` where that takes too long.

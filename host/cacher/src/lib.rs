@@ -9,6 +9,7 @@
 
 mod cacher;
 mod caches;
+mod compactor;
 mod extract;
 pub mod limits;
 mod object;
@@ -17,5 +18,6 @@ pub mod wire;
 
 pub use cacher::{Cacher, Event, EventType, Lost, Snapshot};
 pub use caches::{Caches, Freshness};
+pub use compactor::compact;
 pub use object::Object;
 pub use watcher::{Interest, Predicate, Update, Watcher};

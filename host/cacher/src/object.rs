@@ -17,7 +17,8 @@ pub(crate) struct Decoder {
     pub(crate) resource: ResourceRef,
     head: String,
     paths: Paths,
-    fields: usize,
+    /// How many paths the decoder looks at for each selectable field, in their order: the first that has a value gives the field's.
+    paths_per_field: Vec<usize>,
     /// What a field that is not there reads as: `false` for booleans, `0` for numbers.
     absent: Vec<&'static str>,
 }
@@ -26,10 +27,11 @@ impl Decoder {
     pub(crate) fn new(resource: ResourceRef) -> Self {
         let row = resource.clone();
         let selectable: Vec<&str> = row.selectable_fields.iter().map(|field| &**field).collect();
+        let stored: Vec<Vec<&str>> = selectable.iter().map(|path| api::selectable::stored_paths(path)).collect();
         Self {
             head: wire::head(&resource.gvk),
-            paths: Paths::new(selectable.iter().map(|path| api::selectable::stored_path(path))),
-            fields: selectable.len(),
+            paths_per_field: stored.iter().map(Vec::len).collect(),
+            paths: Paths::new(stored.into_iter().flatten()),
             absent: selectable.iter().map(|path| api::selectable::absent_value(&resource, path)).collect(),
             resource,
         }
@@ -48,16 +50,16 @@ impl Decoder {
         frame.extend_from_slice(event.frame_start());
         wire::splice(&mut frame, stored, &self.head, kv.mod_revision);
         frame.extend_from_slice(FRAME_END);
-        let mut found = self.paths.extract(stored, self.fields)?;
-        for (value, absent) in found.fields.iter_mut().zip(&self.absent) {
-            if value.is_empty() {
-                *value = (*absent).into();
-            }
-        }
+        let found = self.paths.extract(stored, self.paths_per_field.iter().sum())?;
+        let mut values = found.fields.into_iter();
+        let fields = self.paths_per_field.iter().zip(&self.absent).map(|(paths, absent)| {
+            let given = values.by_ref().take(*paths).filter(|value| !value.is_empty());
+            given.reduce(|first, _| first).unwrap_or_else(|| (*absent).into())
+        });
         Ok(Object {
             key,
+            fields: fields.collect(),
             labels: found.labels.into(),
-            fields: found.fields.into(),
             revision: kv.mod_revision,
             frame_event: event,
             head_len: self.head.len() as u16,
@@ -187,5 +189,28 @@ impl Object {
     /// What it weighs, about.
     pub(crate) fn bytes(&self) -> usize {
         self.frame.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selectable_field_may_have_a_second_place() {
+        let resource = api::tables::find("", "v1", "events").expect("there are events");
+        let at = resource.selectable_fields.iter().position(|field| field == "source").expect("events select by their source");
+        let decoder = Decoder::new(resource.into());
+        for (fields, want) in [
+            (r#""source":{"component":"kubelet"},"reportingComponent":"other""#, "kubelet"),
+            (r#""source":{},"reportingComponent":"scheduler""#, "scheduler"),
+            (r#""reportingComponent":"scheduler","source":{"component":""}"#, "scheduler"),
+            (r#""reason":"Started""#, ""),
+        ] {
+            let json = format!(r#"{{"kind":"Event","apiVersion":"v1","metadata":{{"name":"e"}},"type":"Normal",{fields}}}"#);
+            let kv = KeyValue { key: "/registry/events/n/e".into(), value: json.into(), create_revision: 2, mod_revision: 2 };
+            let object = decoder.decode("n/e".into(), &kv, EventType::Added).expect("an event");
+            assert_eq!((&*object.fields()[at], object.fields().len()), (want, resource.selectable_fields.len()), "{fields}");
+        }
     }
 }

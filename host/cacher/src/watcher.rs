@@ -60,18 +60,18 @@ impl Predicate {
 
     /// The objects of a snapshot that it selects, in order. A namespace is a range of keys, a name one key.
     pub fn select<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Arc<Object>> {
-        self.select_after(snapshot, None)
+        self.select_from(snapshot, None)
     }
 
-    /// The same, after a key (exclusive).
-    pub fn select_after<'a>(&'a self, snapshot: &'a Snapshot, after: Option<&str>) -> impl Iterator<Item = &'a Arc<Object>> {
+    /// The same, from a key on.
+    pub fn select_from<'a>(&'a self, snapshot: &'a Snapshot, start: Option<&str>) -> impl Iterator<Item = &'a Arc<Object>> {
         use std::ops::Bound;
         let (low, high): (Arc<str>, Bound<Arc<str>>) = match &self.namespace {
             Some(namespace) => (format!("{namespace}/").into(), Bound::Excluded(format!("{namespace}0").into())),
             None => ("".into(), Bound::Unbounded),
         };
-        let low = match after {
-            Some(after) if *after >= *low => Bound::Excluded(Arc::from(after)),
+        let low = match start {
+            Some(start) if *start >= *low => Bound::Included(Arc::from(start)),
             _ => Bound::Included(low),
         };
         let range = if bounds_are_empty(&low, &high) { None } else { Some(snapshot.objects.range((low, high))) };

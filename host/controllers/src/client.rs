@@ -47,6 +47,11 @@ impl Client {
         self.registry.caches().cacher(&resource.storage_prefix).expect("every stored resource has a cache")
     }
 
+    /// Now, RFC 3339 in whole seconds.
+    pub(crate) fn now(&self) -> String {
+        registry::timestamp(now_seconds())
+    }
+
     fn request(&self, resource: api::ResourceRef, verb: &str, namespace: &str, name: &str) -> Request {
         Request {
             requested: resource.clone(),
@@ -58,7 +63,7 @@ impl Client {
             user: self.user.clone(),
             dry_run: false,
             options: None,
-            now_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64),
+            now_seconds: now_seconds(),
             recorder: Default::default(),
         }
     }
@@ -115,13 +120,11 @@ impl Client {
 }
 
 fn of_namespace(namespace: &str) -> ListRequest {
-    ListRequest {
-        predicate: Predicate { namespace: Some(namespace.into()), ..Predicate::default() },
-        selective: false,
-        limit: 0,
-        continue_token: None,
-        revision: ListRevision::MostRecent,
-    }
+    ListRequest::all(Predicate { namespace: Some(namespace.into()), ..Predicate::default() }, ListRevision::MostRecent)
+}
+
+fn now_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
 pub(crate) fn ignore_gone(result: Result<(), Status>) -> Result<(), Status> {

@@ -8,6 +8,7 @@
 
 mod aggregation;
 mod client;
+mod definitions;
 mod garbage;
 mod manager_lease;
 mod namespace;
@@ -48,10 +49,11 @@ impl Controller {
     }
 }
 
-/// Starts controllers; they run until the set is dropped, and stand back while a kube-controller-manager holds its lease. `root_ca_pem` is
-/// what pods trust this server by.
+/// Starts controllers, and what upstream's server does by itself; they run until the set is dropped. The controllers stand back while a
+/// kube-controller-manager holds its lease. `root_ca_pem` is what pods trust this server by.
 pub fn start(registry: &Arc<Registry>, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
     let mut supervisor = JoinSet::new();
+    supervisor.spawn(definitions::run(registry.clone()));
     if !controllers.is_empty() {
         supervisor.spawn(run_unless_managed(registry.clone(), controllers.to_vec(), root_ca_pem.to_owned()));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use admission::{Objects, Operation};
 use api::kinds::strategy;
+use apimachinery::options::parse_uint;
 use apimachinery::{Status, object};
 use bytes::Bytes;
 use cacher::wire;
@@ -41,7 +42,8 @@ enum Tried {
 impl Registry {
     /// Creates an object.
     pub async fn create(&self, request: &Request, object: Value) -> Result<Written, Status> {
-        if !matches!(object::resource_version(&object), "" | "0") {
+        // What is no number upstream does not take for a version either: it is overwritten.
+        if parse_uint(object::resource_version(&object)).is_ok_and(|version| version != 0) {
             return Err(error::unclassified("resourceVersion should not be set on objects to be created"));
         }
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();

@@ -2,6 +2,7 @@
 
 use admission::{Objects, Operation};
 use api::kinds::strategy;
+use apimachinery::options::parse_uint;
 use apimachinery::{Status, field, object};
 use auth::{Attributes, Decision};
 use serde_json::Value;
@@ -167,9 +168,9 @@ impl Registry {
         if request.verb != "patch" && !uid.is_empty() && uid != object::uid(old) {
             return Err(self.other_uid(request, uid, object::uid(old)));
         }
-        match object::resource_version(object) {
-            "" | "0" if strategy(&request.resource).allow_unconditional_update() || request.verb == "patch" => Ok(false),
-            "" | "0" => {
+        match version_of(object)? {
+            0 if strategy(&request.resource).allow_unconditional_update() || request.verb == "patch" => Ok(false),
+            0 => {
                 let path = field::Path::new("metadata").child("resourceVersion");
                 let missing = field::Error::invalid(&path, 0, "must be specified for an update");
                 // Upstream names the resource here and not the kind.
@@ -178,9 +179,8 @@ impl Registry {
                 Err(Status::invalid(&kind, &request.name, &[missing]))
             }
             // A patch carries the version that it was applied to; a version of its own has been compared by now.
-            version if version == revision.to_string() => Ok(request.verb != "patch"),
-            version if version.parse::<u64>().is_ok() => Err(self.modified(request)),
-            version => Err(error::unclassified(&format!("strconv.ParseUint: parsing {}: invalid syntax", field::go_quote(version)))),
+            version if version == revision => Ok(request.verb != "patch"),
+            _ => Err(self.modified(request)),
         }
     }
 
@@ -207,6 +207,7 @@ impl Registry {
         if !object::uid(&object).is_empty() {
             return Err(self.other_uid(request, object::uid(&object), ""));
         }
+        version_of(&object)?;
         object::set_meta_str(&mut object, "resourceVersion", "");
         self.authorize_create(request).await?;
         let create = Request { verb: "create".into(), ..request.clone() };
@@ -260,6 +261,14 @@ fn is_gone_after(request: &Request, object: &Value, old: &Value) -> bool {
         && object::finalizers(object).is_empty()
         && object::deletion_grace_period_seconds(old).unwrap_or(0) == 0
         && (!is_namespace(request) || is_emptied_namespace(object))
+}
+
+/// The resource version that a changed object carries; 0 where it carries none.
+fn version_of(object: &Value) -> Result<u64, Status> {
+    match object::resource_version(object) {
+        "" => Ok(0),
+        given => parse_uint(given).map_err(|why| error::unclassified(&why)),
+    }
 }
 
 /// An object's bytes as they are served, with the resource version that it carries.

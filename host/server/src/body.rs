@@ -11,7 +11,8 @@ use futures::Stream;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use crate::limits;
+use crate::shutdown::Shutdown;
+use crate::{limits, websocket};
 
 /// What a client sent. Nothing is read from the connection before [`RequestBody::read`].
 #[derive(Debug, Default)]
@@ -146,6 +147,27 @@ pub struct Body {
     held: Option<Box<dyn Held>>,
 }
 
+/// What a connection becomes after its answer.
+pub(crate) struct Upgrade {
+    run: websocket::Run,
+    held: Option<Box<dyn Held>>,
+}
+
+impl std::fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upgrade").finish_non_exhaustive()
+    }
+}
+
+impl Upgrade {
+    /// Runs to its end; what the request holds is let go then.
+    pub(crate) async fn run(self, io: hyper::upgrade::Upgraded, shutdown: Shutdown) {
+        let Self { run, held } = self;
+        run(io, shutdown).await;
+        drop(held);
+    }
+}
+
 /// Lives as long as a response's body, and is told what was sent.
 pub(crate) trait Held: Send {
     /// Bytes that were handed to the connection.
@@ -162,6 +184,8 @@ enum Kind {
         bytes_left: u64,
     },
     Stream(ChunkStream),
+    /// Nothing: the connection becomes another one.
+    Upgrade(websocket::Run),
 }
 
 impl std::fmt::Debug for Body {
@@ -171,6 +195,7 @@ impl std::fmt::Debug for Body {
             Kind::Full(_) => "Body::Full",
             Kind::Chunks { .. } => "Body::Chunks",
             Kind::Stream(_) => "Body::Stream",
+            Kind::Upgrade(_) => "Body::Upgrade",
         })
     }
 }
@@ -198,10 +223,26 @@ impl Body {
         Kind::Stream(Box::pin(stream)).into()
     }
 
+    /// Nothing, and what goes on with the connection once the answer (101) is sent.
+    pub(crate) fn upgrade(run: websocket::Run) -> Self {
+        Kind::Upgrade(run).into()
+    }
+
+    /// What goes on with the connection, where something does, and what lives as long as that.
+    pub(crate) fn take_upgrade(&mut self) -> Option<Upgrade> {
+        match std::mem::take(&mut self.kind) {
+            Kind::Upgrade(run) => Some(Upgrade { run, held: self.held.take() }),
+            other => {
+                self.kind = other;
+                None
+            }
+        }
+    }
+
     /// Whether its length is known now.
     pub fn len(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Empty => Some(0),
+            Kind::Empty | Kind::Upgrade(_) => Some(0),
             Kind::Full(bytes) => Some(bytes.len() as u64),
             Kind::Chunks { bytes_left, .. } => Some(*bytes_left),
             Kind::Stream(_) => None,
@@ -266,7 +307,7 @@ impl http_body::Body for Body {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let chunk = match &mut this.kind {
-            Kind::Empty => None,
+            Kind::Empty | Kind::Upgrade(_) => None,
             Kind::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.kind = Kind::Empty;

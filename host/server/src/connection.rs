@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::body::RequestBody;
+use crate::body::{RequestBody, Upgrade};
 use crate::limits;
 use crate::listener::Limits;
 use crate::response::{self, Response};
@@ -38,6 +39,8 @@ pub struct Connection {
     pub(crate) close: Notify,
     under_way: Mutex<UnderWay>,
     next_id: AtomicU64,
+    /// What an HTTP/1.1 connection goes on as once its request is answered.
+    upgrade: Mutex<Option<(OnUpgrade, Upgrade)>>,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,7 @@ pub(crate) struct Ticket {
 impl Connection {
     pub(crate) fn new(remote: SocketAddr, peer: Option<Peer>, http2: bool) -> Arc<Self> {
         let under_way = Mutex::new(UnderWay { requests: BTreeMap::new(), idle_since: Instant::now() });
-        Arc::new(Self { remote, peer, http2, close: Notify::new(), under_way, next_id: AtomicU64::new(0) })
+        Arc::new(Self { remote, peer, http2, close: Notify::new(), under_way, next_id: AtomicU64::new(0), upgrade: Mutex::default() })
     }
 
     /// A connection that is none, for requests that the server makes to itself and for tests.
@@ -156,6 +159,17 @@ pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road:
     };
     if let Err(error) = result {
         tracing::debug!(%remote, %error, "connection ended");
+        return;
+    }
+    let upgrade = connection.upgrade.lock().take();
+    if let Some((io, upgrade)) = upgrade
+        && let Ok(io) = io.await
+    {
+        // It counts as a connection for as long as it lives, and is cut with the others.
+        tokio::select! {
+            () = upgrade.run(io, road.shutdown().clone()) => {}
+            () = road.shutdown().over() => {}
+        }
     }
 }
 
@@ -242,5 +256,10 @@ async fn answer(road: &Arc<Road>, mut request: http::Request<Incoming>, connecti
         let path = request.uri().path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
         *request.uri_mut() = http::Uri::from(path);
     }
-    road.serve(request.map(RequestBody::from_connection), connection).await
+    let io = hyper::upgrade::on(&mut request);
+    let mut response = road.serve(request.map(RequestBody::from_connection), connection).await;
+    if let Some(upgrade) = response.body_mut().take_upgrade() {
+        *connection.upgrade.lock() = Some((io, upgrade));
+    }
+    response
 }

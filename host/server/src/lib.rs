@@ -6,6 +6,7 @@
 //! through their traits.
 
 pub mod body;
+mod conditional;
 mod connection;
 pub mod endpoints;
 pub mod filters;
@@ -23,5 +24,6 @@ pub mod response;
 pub mod road;
 pub mod shutdown;
 pub mod tls;
+mod websocket;
 mod x509;
 mod yaml;

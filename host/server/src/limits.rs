@@ -43,6 +43,10 @@ pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const GZIP_BYTES_MIN: usize = 128 * 1024;
 /// How long an answer may still be on its way after the request's deadline: a client that does not read holds a seat.
 pub const SEND_OVERTIME_MAX: Duration = Duration::from_secs(30);
+/// A message that a client sends over a WebSocket, where only its pings and its close mean something.
+pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// How long a WebSocket's client may leave what it is sent unread.
+pub const WEBSOCKET_SEND_DURATION_MAX: Duration = Duration::from_secs(10);
 
 const _: () = {
     assert!(STREAM_WINDOW_BYTES <= CONNECTION_WINDOW_BYTES);

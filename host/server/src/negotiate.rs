@@ -96,7 +96,9 @@ pub enum Endpoint {
     Plain,
     /// A resource: Table, PartialObjectMetadata and its list. The version is the API group's, for `sv`.
     Resource,
-    /// A custom resource: the same, without protobuf for the object itself.
+    /// A resource that has no table (reviews, bindings, most subresources): the same without Table.
+    Tableless,
+    /// A custom resource: as a resource, without protobuf for the object itself.
     CustomResource,
     /// `/api` and `/apis` where aggregated discovery is asked for, and nothing else.
     AggregatedDiscovery,
@@ -105,13 +107,13 @@ pub enum Endpoint {
 impl Endpoint {
     fn allows(self, media_type: MediaType, convert: Option<&Convert>) -> bool {
         match (self, convert) {
-            (Self::Plain | Self::Resource, None) => true,
+            (Self::Plain | Self::Resource | Self::Tableless, None) => true,
             (Self::Plain, Some(_)) | (Self::AggregatedDiscovery, None) => false,
             (Self::CustomResource, None) => media_type != MediaType::Protobuf,
-            (Self::Resource | Self::CustomResource, Some(convert)) => {
+            (Self::Resource | Self::Tableless | Self::CustomResource, Some(convert)) => {
                 convert.is_metadata()
                     && match convert.kind.as_str() {
-                        "Table" => media_type != MediaType::Protobuf,
+                        "Table" => media_type != MediaType::Protobuf && self != Self::Tableless,
                         "PartialObjectMetadata" | "PartialObjectMetadataList" => true,
                         _ => false,
                     }
@@ -120,7 +122,7 @@ impl Endpoint {
                 // As protobuf upstream writes it, too; every client that asks takes JSON.
                 media_type != MediaType::Protobuf
                     && convert.group == "apidiscovery.k8s.io"
-                    && (convert.version == "v2" || convert.version == "v2beta1")
+                    && convert.version == "v2"
                     && convert.kind == "APIGroupDiscoveryList"
             }
         }
@@ -344,7 +346,7 @@ mod tests {
 
     #[test]
     fn accept_is_negotiated_as_upstream_does() {
-        use Endpoint::{AggregatedDiscovery as Aggregated, CustomResource, Plain, Resource};
+        use Endpoint::{AggregatedDiscovery as Aggregated, CustomResource, Plain, Resource, Tableless};
         let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
         let rows: &[(&str, Endpoint, &str)] = &[
             ("", Resource, "application/json"),
@@ -377,6 +379,13 @@ mod tests {
             (TABLE, Resource, "application/json;g=meta.k8s.io;v=v1;as=Table"),
             (TABLE, CustomResource, "application/json;g=meta.k8s.io;v=v1;as=Table"),
             (TABLE, Plain, "406"),
+            (TABLE, Tableless, "406"),
+            ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Tableless, "application/json"),
+            (
+                "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+                Tableless,
+                "application/json;g=meta.k8s.io;v=v1;as=PartialObjectMetadata",
+            ),
             ("application/json;as=Table;v=v9;g=meta.k8s.io", Resource, "406"),
             ("application/json;as=Table;v=v1;g=x", Resource, "406"),
             ("application/json;as=Foo;v=v1;g=meta.k8s.io,application/json", Resource, "application/json"),
@@ -387,6 +396,7 @@ mod tests {
             ),
             (v2, Aggregated, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"),
             (v2, Plain, "406"),
+            ("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList", Aggregated, "406"),
             ("application/json", Aggregated, "406"),
         ];
         for (header, endpoint, want) in rows {

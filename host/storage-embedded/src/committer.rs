@@ -7,7 +7,6 @@
 //! What must hold: the index, the queues and the revision change only after the engine has committed. A group that fails
 //! leaves no trace, unless the disk failed in the middle of it: then the file is opened again, and it says how far it came.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -65,8 +64,6 @@ pub(crate) struct Committer {
     readers: Readers,
     state: State,
     options: Options,
-    /// When the store was at which revision, oldest first: what history is old enough to go.
-    ages: VecDeque<(Instant, Revision)>,
     /// The smaller file in the making, while there is one.
     copy: Option<Copy>,
     /// Files that have been replaced, and who may still read from them.
@@ -95,7 +92,6 @@ impl Committer {
             database: Some(database),
             readers,
             state,
-            ages: VecDeque::new(),
             copy: None,
             retired: Vec::new(),
             refusal: None,
@@ -208,17 +204,8 @@ impl Committer {
             return None;
         }
         self.housekeeping_due = now + self.options.housekeeping_interval;
-        let revision = self.state.revision;
-        if self.ages.back().is_none_or(|(_, last)| *last != revision) {
-            self.ages.push_back((now, revision));
-        }
-        let mut oldest = revision.saturating_sub(self.options.history_revisions_max).max(self.state.oldest_within(HISTORY_BYTES_MAX));
-        while let Some((at, revision)) = self.ages.front()
-            && now.duration_since(*at) >= self.options.history_age_max
-        {
-            oldest = oldest.max(*revision);
-            self.ages.pop_front();
-        }
+        let oldest =
+            self.state.revision.saturating_sub(self.options.history_revisions_max).max(self.state.oldest_within(HISTORY_BYTES_MAX));
         self.retired.retain(|(readers, _)| Arc::strong_count(readers) > 1);
         let is_sparse =
             self.disk.size_bytes().is_ok_and(|size| size > self.options.sparse_file_bytes_min.max(self.state.stored_bytes * SPARSE_RATIO));

@@ -51,9 +51,7 @@ pub const FILE_NAME: &str = "store.redb";
 /// What may be chosen.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// History that is older than this is forgotten; upstream's interval is the default.
-    pub history_age_max: Duration,
-    /// History of more revisions than this is forgotten, however young.
+    /// History of more revisions than this is forgotten without being asked.
     pub history_revisions_max: u64,
     /// How often the committer looks for history to forget and for room to give back.
     pub housekeeping_interval: Duration,
@@ -63,12 +61,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            history_age_max: Duration::from_secs(300),
-            history_revisions_max: 50_000,
-            housekeeping_interval: Duration::from_secs(5),
-            sparse_file_bytes_min: 64 << 20,
-        }
+        Self { history_revisions_max: 50_000, housekeeping_interval: Duration::from_secs(5), sparse_file_bytes_min: 64 << 20 }
     }
 }
 

@@ -34,7 +34,6 @@ async fn run(seed: u64) {
     let history_revisions_max = if seed.is_multiple_of(2) { u64::MAX } else { 10 };
     let options = Options {
         history_revisions_max,
-        history_age_max: Duration::from_secs(3600),
         housekeeping_interval: if seed.is_multiple_of(2) { Duration::from_secs(3600) } else { Duration::from_millis(1) },
         sparse_file_bytes_min: 0,
     };

@@ -6,7 +6,6 @@
 //!
 //! **Architecture invariant:** nothing is kept here that another API server may change, but for the lease in use.
 
-mod compactor;
 mod connection;
 mod convert;
 mod error;
@@ -16,12 +15,10 @@ mod version;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 use storage::{Error, KeyValue, Operation, Range, RangeResult, Revision, Storage, Watch};
-use tokio::task::JoinHandle;
 
 use crate::connection::Connection;
 use crate::error::{NotDone, unexpected};
@@ -41,15 +38,13 @@ pub struct Options {
     pub cert: Option<Vec<u8>>,
     /// Its key, as PEM.
     pub key: Option<Vec<u8>>,
-    /// How often history is compacted; `None`: not by us.
-    pub compaction_interval: Option<Duration>,
 }
 
 impl Options {
-    /// A cluster without TLS, and upstream's compaction interval.
+    /// A cluster without TLS.
     pub fn new(endpoints: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let endpoints = endpoints.into_iter().map(Into::into).collect();
-        Self { endpoints, ca: None, cert: None, key: None, compaction_interval: Some(Duration::from_secs(300)) }
+        Self { endpoints, ca: None, cert: None, key: None }
     }
 }
 
@@ -59,23 +54,15 @@ pub struct Etcd {
     leases: Leases,
     versions: Versions,
     progress: ProgressRequests,
-    compactor: Option<JoinHandle<()>>,
 }
 
 impl Etcd {
     /// Connects, and asks every member for its version. At least one must answer.
     pub async fn connect(options: Options) -> Result<Arc<Self>, Error> {
         let connection = Connection::new(&options.endpoints, &options).await?;
-        let interval = options.compaction_interval;
         let versions = Versions::new(options);
         versions.ask().await?;
-        Ok(Arc::new(Self {
-            compactor: interval.map(|interval| tokio::spawn(compactor::run(connection.clone(), interval))),
-            leases: Leases::new(connection.clone()),
-            connection,
-            versions,
-            progress: ProgressRequests::default(),
-        }))
+        Ok(Arc::new(Self { leases: Leases::new(connection.clone()), connection, versions, progress: ProgressRequests::default() }))
     }
 
     async fn or_explain<T>(&self, result: Result<T, NotDone>, requested: Revision) -> Result<T, Error> {
@@ -201,14 +188,6 @@ impl Etcd {
 
 /// A key that nobody has. It begins with no `/`, as etcd's users' keys do.
 const PROBE: &str = "wasmgate_probe";
-
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        if let Some(compactor) = &self.compactor {
-            compactor.abort();
-        }
-    }
-}
 
 #[async_trait]
 impl Storage for Etcd {

@@ -25,7 +25,7 @@ async fn connect(options: Options) -> Arc<Etcd> {
 }
 
 fn options(server: &Server) -> Options {
-    Options { compaction_interval: None, ..Options::new([server.url()]) }
+    Options::new([server.url()])
 }
 
 /// The events up to a revision, whatever comes between.
@@ -171,32 +171,6 @@ async fn keys_with_a_time_share_a_lease() {
     let operation = Operation::create("/registry/events/0", Bytes::from("x"));
     let operation = Operation { time_to_live: Some(Duration::from_secs(3600)), ..operation };
     store.commit(vec![operation]).await.expect("the revocation has deleted the key");
-}
-
-/// Two servers on one cluster: their compactors take turns, and history goes.
-#[tokio::test(flavor = "multi_thread")]
-async fn compactors_take_turns() {
-    let Some(server) = Server::start() else { return };
-    let often = Options { compaction_interval: Some(Duration::from_millis(200)), ..options(&server) };
-    let (one, _other) = (connect(often.clone()).await, connect(often).await);
-    let first = one.commit(vec![Operation::create("/registry/a", Bytes::from("1"))]).await.expect("the key is new");
-    let second = one.commit(vec![Operation::update("/registry/a", first, Bytes::from("2"))]).await.expect("it is as expected");
-    let compacted = async {
-        loop {
-            match one.range(Range { revision: first, ..Range::prefix("/registry/") }).await {
-                Ok(found) => assert_eq!(found.items[0].mod_revision, first),
-                Err(Error::Compacted { oldest, .. }) => break oldest,
-                Err(error) => panic!("{error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let oldest = tokio::time::timeout(Duration::from_secs(60), compacted).await.expect("history goes");
-    assert!(oldest > first);
-    assert_eq!(one.get("/registry/a").await.expect("now can be read").0.map(|kv| kv.mod_revision), Some(second));
-    let mut client = etcd_client::Client::connect([server.url()], None).await.expect("it is up");
-    let turns = client.get("compact_rev_key", None).await.expect("it answers");
-    assert!(turns.kvs()[0].version() >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

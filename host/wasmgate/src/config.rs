@@ -64,6 +64,8 @@ pub struct Config {
     pub controllers: Vec<Controller>,
     /// Limits on requests.
     pub requests: RequestLimits,
+    /// How often the store's history is forgotten; none: never.
+    pub compaction_interval: Option<Duration>,
     /// From the first signal to the closing of the port.
     pub shutdown_delay: Duration,
     /// Privileged containers are allowed.
@@ -263,6 +265,7 @@ impl Config {
                 inflight_max: Some(flags.max_requests_inflight).filter(|max| *max > 0),
                 mutating_inflight_max: Some(flags.max_mutating_requests_inflight).filter(|max| *max > 0),
             },
+            compaction_interval: Some(flags.etcd_compaction_interval).filter(|interval| !interval.is_zero()),
             shutdown_delay: flags.shutdown_delay_duration,
             allow_privileged: flags.allow_privileged,
             verbosity: flags.verbosity,

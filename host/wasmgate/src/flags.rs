@@ -81,6 +81,9 @@ pub struct Flags {
     /// Private key of --etcd-certfile
     #[arg(long, value_name = "FILE", help_heading = ETCD)]
     pub etcd_keyfile: Option<PathBuf>,
+    /// How often the history of the store, embedded or etcd's, is forgotten up to where it was an interval before; 0: never
+    #[arg(long, value_name = "DURATION", default_value = "5m0s", value_parser = values::duration, help_heading = ETCD)]
+    pub etcd_compaction_interval: Duration,
 
     /// Authorities whose client certificates are believed: the user is the subject's CN, its groups are the O
     #[arg(long, value_name = "FILE", help_heading = AUTHENTICATION)]

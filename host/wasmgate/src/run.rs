@@ -46,6 +46,9 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let (storage, freshness, root) = open_storage(&config).await?;
     let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
     let caches = Caches::start(storage, freshness, &root, resources).await?;
+    if let Some(interval) = config.compaction_interval {
+        tokio::spawn(cacher::compact(Arc::downgrade(&caches), interval));
+    }
 
     let metrics = Arc::new(Metrics::new());
     let plugins = load_plugins(&config, &pki, &caches, &metrics, code_cache).await?;

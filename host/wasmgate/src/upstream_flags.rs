@@ -74,7 +74,6 @@ const NAMES: &[&str] = &[
     "encryption-provider-config",
     "encryption-provider-config-automatic-reload",
     "endpoint-reconciler-type",
-    "etcd-compaction-interval",
     "etcd-count-metric-poll-period",
     "etcd-db-metric-poll-interval",
     "etcd-healthcheck-timeout",

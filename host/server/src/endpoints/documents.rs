@@ -1,18 +1,24 @@
 //! Documents that describe the API: discovery, OpenAPI, the index of paths. Made once, served as bytes.
 
 use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
 
-use api::discovery::{self, AggregatedVersion, Group};
+use api::discovery::{self, Group};
 use api::openapi::{self, Document};
 use api::tables;
 use apimachinery::Status;
+use apimachinery::query::Query;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, VARY,
+};
 use serde_json::Value;
+use sha2::{Digest as _, Sha512};
 
 use super::{method_not_allowed, not_found};
 use crate::body::Body;
+use crate::conditional::{self, Judgement, Validators};
 use crate::health::Health;
 use crate::negotiate::{self, Endpoint};
 use crate::request::Authorized;
@@ -23,8 +29,26 @@ pub(crate) struct Documents {
     groups: Vec<Group<'static>>,
     /// Plain discovery by path.
     plain: HashMap<String, Value>,
-    /// Aggregated discovery: of `/api` and `/apis`, in each version.
-    aggregated: HashMap<(bool, bool), Bytes>,
+    /// Aggregated discovery of `/api` and of `/apis`.
+    aggregated: [Aggregated; 2],
+    /// Since when the documents are as they are.
+    made: SystemTime,
+}
+
+/// A document of aggregated discovery.
+struct Aggregated {
+    json: Bytes,
+    /// Quotes included.
+    etag: HeaderValue,
+}
+
+impl Aggregated {
+    fn of(groups: &[Group<'_>], core: bool) -> Self {
+        let json = discovery::aggregated(groups, core).to_string();
+        let hash: String = Sha512::digest(&json).iter().map(|byte| format!("{byte:02X}")).collect();
+        let etag = HeaderValue::from_str(&format!("\"{hash}\"")).expect("hexadecimal digits");
+        Self { json: json.into(), etag }
+    }
 }
 
 impl Documents {
@@ -42,14 +66,8 @@ impl Documents {
                 plain.insert(format!("{root}/{}", version.name), discovery::api_resource_list(group.name, version));
             }
         }
-        let mut aggregated = HashMap::new();
-        for core in [true, false] {
-            for beta in [true, false] {
-                let form = if beta { AggregatedVersion::V2Beta1 } else { AggregatedVersion::V2 };
-                aggregated.insert((core, beta), discovery::aggregated(&groups, core, form).to_string().into());
-            }
-        }
-        Self { groups, plain, aggregated }
+        let aggregated = [true, false].map(|core| Aggregated::of(&groups, core));
+        Self { groups, plain, aggregated, made: SystemTime::now() }
     }
 
     /// Every path of the index.
@@ -73,15 +91,10 @@ impl Documents {
         if let [root @ ("api" | "apis")] = segments
             && let Some(accepted) = negotiate::negotiate(request.header("accept"), Endpoint::AggregatedDiscovery)
         {
-            let beta = accepted.convert.as_ref().is_some_and(|convert| convert.version == "v2beta1");
+            let document = &self.aggregated[usize::from(*root == "apis")];
             let content_type = accepted.content_type_with_kind();
             let output = Output { accepted, pretty: false, gzip: negotiate::accepts_gzip(request.header("accept-encoding")) };
-            let bytes = self.aggregated[&(*root == "api", beta)].clone();
-            let mut response = response::json_bytes(&output, 200, bytes);
-            if let Ok(value) = HeaderValue::from_str(&content_type) {
-                response.headers_mut().insert(CONTENT_TYPE, value);
-            }
-            return Ok(response);
+            return Ok(aggregated(document, &output, &content_type, request));
         }
         Ok(response::json(&Output::of(request, Endpoint::Plain)?, 200, document))
     }
@@ -89,49 +102,99 @@ impl Documents {
     /// `/openapi/v2`, `/openapi/v3` and `/openapi/v3/<group version>`.
     pub(crate) fn openapi(&self, segments: &[&str], request: &Authorized) -> Response {
         match segments {
-            ["openapi", "v2"] => openapi_v2(request),
+            ["openapi", "v2"] => self.openapi_v2(request),
             ["openapi", "v3"] => {
                 let index = openapi::v3_index(std::iter::empty());
                 response::json(&Output { gzip: false, ..Output::JSON }, 200, &index)
             }
             ["openapi", "v3", rest @ ..] => match openapi::v3(&rest.join("/")) {
-                Some(document) => send(document, "application/json", request),
-                None => response::page_not_found(),
+                Some(document) => self.openapi_v3(&rest.join("/"), document, request),
+                None => empty(StatusCode::NOT_FOUND),
             },
             _ => response::page_not_found(),
         }
     }
+
+    fn openapi_v2(&self, request: &Authorized) -> Response {
+        match negotiate::first_of(request.header("accept"), &["application/json", V2_PROTOBUF_OLD, V2_PROTOBUF]) {
+            Some(V2_PROTOBUF | V2_PROTOBUF_OLD) => self.send(openapi::v2_protobuf(), V2_PROTOBUF, request),
+            Some(json) => self.send(openapi::v2(), json, request),
+            None => vary(empty(StatusCode::NOT_ACCEPTABLE)),
+        }
+    }
+
+    /// An address with a hash names one document for ever, so that it may be kept for ever. A hash that is not, or no longer, the
+    /// document's leads to the one that is.
+    fn openapi_v3(&self, path: &str, document: Document, request: &Authorized) -> Response {
+        let Some(json) = negotiate::first_of(request.header("accept"), &["application/json"]) else {
+            return vary(empty(StatusCode::NOT_ACCEPTABLE));
+        };
+        let query = Query::parse(request.query());
+        match query.get("hash").filter(|hash| !hash.is_empty()) {
+            None => self.send(document, json, request),
+            Some(hash) if hash == document.hash => {
+                let mut response = self.send(document, json, request);
+                set(&mut response, CACHE_CONTROL, "public, immutable");
+                set(&mut response, EXPIRES, &conditional::date(SystemTime::now() + IMMUTABLE_DURATION));
+                response
+            }
+            Some(_) => {
+                let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+                set(&mut response, CONTENT_TYPE, json);
+                set(&mut response, ETAG, &document.etag());
+                set(&mut response, LOCATION, &format!("/openapi/v3/{path}?hash={}", document.hash));
+                vary(response)
+            }
+        }
+    }
+
+    fn send(&self, document: Document, content_type: &'static str, request: &Authorized) -> Response {
+        let etag = document.etag();
+        let validators = Validators { etag: &etag, last_modified: self.made };
+        let mut response = match validators.judge(&request.method, &request.headers) {
+            Judgement::NotModified => empty(StatusCode::NOT_MODIFIED),
+            Judgement::Failed => empty(StatusCode::PRECONDITION_FAILED),
+            Judgement::Proceed if negotiate::accepts_gzip(request.header("accept-encoding")) => {
+                let mut response = response::with_type(200, content_type, Body::full(document.gzip));
+                set(&mut response, CONTENT_ENCODING, "gzip");
+                response
+            }
+            Judgement::Proceed => response::with_type(200, content_type, Body::full(document.inflate())),
+        };
+        if response.status() != StatusCode::NOT_MODIFIED {
+            set(&mut response, LAST_MODIFIED, &conditional::date(self.made));
+        }
+        set(&mut response, ETAG, &etag);
+        vary(response)
+    }
 }
 
+/// For how long an address with a hash may be kept.
+const IMMUTABLE_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Of `/openapi/v2` as protobuf.
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// The first name of the same, which is no media type by the letter. Clients ask for it, and are answered with the other.
 const V2_PROTOBUF_OLD: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
-fn openapi_v2(request: &Authorized) -> Response {
-    match negotiate::first_of(request.header("accept"), &["application/json", V2_PROTOBUF_OLD, V2_PROTOBUF]) {
-        Some(V2_PROTOBUF | V2_PROTOBUF_OLD) => send(openapi::v2_protobuf(), V2_PROTOBUF, request),
-        Some(json) => send(openapi::v2(), json, request),
-        None => vary(empty(StatusCode::NOT_ACCEPTABLE)),
-    }
+/// Aggregated discovery. Unlike Go's server of files, upstream compares `If-None-Match` as a whole here.
+fn aggregated(document: &Aggregated, output: &Output, content_type: &str, request: &Authorized) -> Response {
+    let mut response = if request.headers.get(IF_NONE_MATCH) == Some(&document.etag) {
+        empty(StatusCode::NOT_MODIFIED)
+    } else {
+        let mut response = response::json_bytes(output, 200, document.json.clone());
+        set(&mut response, CONTENT_TYPE, content_type);
+        response
+    };
+    response.headers_mut().insert(ETAG, document.etag.clone());
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+    set(&mut response, CACHE_CONTROL, "public");
+    response
 }
 
-fn send(document: Document, content_type: &'static str, request: &Authorized) -> Response {
-    let etag = HeaderValue::from_str(&document.etag()).ok();
-    let unchanged = request.headers.get(IF_NONE_MATCH).is_some_and(|given| Some(given) == etag.as_ref());
-    let mut response = if unchanged {
-        empty(StatusCode::NOT_MODIFIED)
-    } else if negotiate::accepts_gzip(request.header("accept-encoding")) {
-        let mut response = response::with_type(200, content_type, Body::full(document.gzip));
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response
-    } else {
-        response::with_type(200, content_type, Body::full(document.inflate()))
-    };
-    if let Some(etag) = etag {
-        response.headers_mut().insert(ETAG, etag);
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
     }
-    vary(response)
 }
 
 fn empty(code: StatusCode) -> Response {

@@ -40,7 +40,7 @@ pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Autho
     };
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("PatchOptions")));
     let written = registry.update(&asked, &change, false).await?;
-    Ok(write::answer(&view, written))
+    Ok(write::answer(&view, &request, written))
 }
 
 /// What kind of patch the body is; 415 where it says none.

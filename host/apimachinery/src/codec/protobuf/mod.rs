@@ -197,6 +197,9 @@ pub fn list_metadata(message: &[u8]) -> Vec<u8> {
     out.finish()
 }
 
+/// The length that stands before each event of a stream of messages.
+pub const WATCH_FRAME_PREFIX_BYTES: usize = 4;
+
 /// One frame of a stream of events: its length in four bytes, and a `metav1.WatchEvent` around a body.
 pub fn watch_frame(event: &str, body: &[u8]) -> Vec<u8> {
     let mut out = Backward::default();

@@ -12,7 +12,7 @@ use super::scope::Scope;
 use super::view::View;
 use super::{Parts, decode};
 use crate::request::Authorized;
-use crate::response::{self, Response};
+use crate::response::Response;
 
 /// `POST` of a review.
 pub(crate) async fn create(parts: &Parts, scope: Scope, mut request: Authorized) -> Result<Response, Status> {
@@ -30,7 +30,7 @@ pub(crate) async fn create(parts: &Parts, scope: Scope, mut request: Authorized)
     }
     let fields = apimachinery::object::metadata_mut(&mut review);
     fields.remove("managedFields");
-    Ok(response::json(&view.output, 201, &review))
+    Ok(view.document(201, &review))
 }
 
 fn check_namespace(scope: &Scope, review: &mut Value) -> Result<(), Status> {

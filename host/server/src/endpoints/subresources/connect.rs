@@ -188,13 +188,10 @@ async fn service_proxy(registry: &Registry, scope: &Scope, asked: &Request) -> R
         }
     }
     let request = about(asked, SLICES, &scope.namespace, "", "list");
-    let wanted = ListRequest {
-        predicate: cacher::Predicate { namespace: Some(scope.namespace.as_str().into()), ..Default::default() },
-        selective: false,
-        limit: 0,
-        continue_token: None,
-        revision: ListRevision::NotOlderThan(0),
-    };
+    let wanted = ListRequest::all(
+        cacher::Predicate { namespace: Some(scope.namespace.as_str().into()), ..Default::default() },
+        ListRevision::NotOlderThan(0),
+    );
     let found = registry.list(&request, &wanted).await?;
     let slices = found.objects.iter().filter_map(|slice| serde_json::from_slice::<Value>(&slice.json()).ok());
     let slices: Vec<Value> = slices.filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == name).collect();

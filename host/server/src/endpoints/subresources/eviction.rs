@@ -113,13 +113,10 @@ impl Eviction<'_> {
 
     async fn budgets(&self, pod: &Value) -> Result<Vec<Value>, Status> {
         let request = about(self.request, BUDGETS, &self.request.namespace, "", "list");
-        let list = ListRequest {
-            predicate: Predicate { namespace: Some(self.request.namespace.as_str().into()), ..Predicate::default() },
-            selective: false,
-            limit: 0,
-            continue_token: None,
-            revision: ListRevision::MostRecent,
-        };
+        let list = ListRequest::all(
+            Predicate { namespace: Some(self.request.namespace.as_str().into()), ..Predicate::default() },
+            ListRevision::MostRecent,
+        );
         let found = self.registry.list(&request, &list).await?;
         let budgets = found.objects.iter().filter_map(|budget| serde_json::from_slice::<Value>(&budget.json()).ok());
         Ok(budgets

@@ -9,7 +9,7 @@ use super::super::scope::Scope;
 use super::super::{Parts, TokenSigner};
 use super::{PODS, Posted, fetch, strings, text, timestamp};
 use crate::request::Authorized;
-use crate::response::{self, Response};
+use crate::response::Response;
 
 const ACCOUNTS: (&str, &str, &str) = ("", "v1", "serviceaccounts");
 const NODES: (&str, &str, &str) = ("", "v1", "nodes");
@@ -37,7 +37,7 @@ pub(super) async fn create(parts: &Parts, scope: &Scope, mut request: Authorized
     let claims = claims(&account, &bound, &posted.object["spec"], &signer.audiences(), expiration, scope.now_seconds);
     let token = signer.sign(claims).map_err(|why| Status::internal(format!("failed to generate token: {why}")))?;
     posted.object["status"] = json!({ "expirationTimestamp": timestamp(scope.now_seconds + expiration), "token": token });
-    Ok(response::json(&posted.view.output, 201, &posted.object))
+    Ok(posted.view.document(201, &posted.object))
 }
 
 /// Fills in what the request leaves open, and refuses what cannot be.
