@@ -286,13 +286,8 @@ async fn a_collection_that_fails_half_way_is_finished_by_the_next() {
     for name in ["a", "b", "c"] {
         world.create(&pods, "n", pod("node", json!({ "name": name }))).await.expect("it can be made");
     }
-    let list = registry::ListRequest {
-        predicate: cacher::Predicate { namespace: Some("n".into()), ..Default::default() },
-        selective: false,
-        limit: 0,
-        continue_token: None,
-        revision: registry::ListRevision::MostRecent,
-    };
+    let predicate = cacher::Predicate { namespace: Some("n".into()), ..Default::default() };
+    let list = registry::ListRequest::all(predicate, registry::ListRevision::MostRecent);
     let request = crate::world::request(&pods, "deletecollection", "n", "");
     world.store.plan([Fault::None, Fault::None, Fault::None, Fault::Refused]);
     let failed = world.registry.delete_collection(&request, &list, &grace(0)).await.expect_err("the store refuses");
