@@ -223,6 +223,24 @@ def quoted(text):
 
 
 @suite.case
+def a_subresource_is_shown_in_the_version_that_is_asked_for():
+    puppets = Puppets("statuses")
+    admin = puppets.admin
+    v1, v2 = (path("autoscaling", version, "horizontalpodautoscalers") for version in ("v1", "v2"))
+    admin.post(v2, autoscaler("v2", "a", 50)).ok(201)
+    seen = lambda version, pointer: puppets.put("puppet", {"do": "show", "show": [pointer]},
+                                                rule("autoscaling", "horizontalpodautoscalers/status", versions=[version]))
+    metric = {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 70, "averageValue": "1"}}}
+    seen("v1", "/status/currentCPUUtilizationPercentage")
+    answer = admin.patch(v2 + "/a/status", {"status": {"currentReplicas": 1, "desiredReplicas": 1, "currentMetrics": [metric]}}).ok(200)
+    contains(warnings(answer)[0], "autoscaling/v1/horizontalpodautoscalers HorizontalPodAutoscaler for autoscaling/v2/horizontalpodautoscalers v2: 70 was none")
+    seen("v2", "/status/currentMetrics/0/resource/current/averageUtilization")
+    answer = admin.patch(v1 + "/a/status", {"status": {"currentReplicas": 2}}).ok(200)
+    contains(warnings(answer)[0], "autoscaling/v2/horizontalpodautoscalers HorizontalPodAutoscaler for autoscaling/v1/horizontalpodautoscalers v1: 70 was 70")
+    puppets.server.kill()
+
+
+@suite.case
 def a_patch_is_of_the_version_that_the_plugin_was_shown():
     puppets = Puppets("patches")
     admin = puppets.admin
@@ -274,6 +292,9 @@ def what_was_said_reaches_the_client_with_a_refusal():
     # What goes on to a pod is not built yet; admission is asked first all the same.
     said_now(admin.post(PODS + "/p/exec?command=ls", b"").ok(400))
     said_now(admin.get(PODS + "/p/proxy/metrics").ok(400))
+    for name in ("x", "y"):
+        admin.post(MAPS, {**config_map(name), "metadata": {"name": name, "labels": {"gone": "soon"}}}).ok(201)
+    said_now(admin.delete(MAPS + "?labelSelector=gone%3Dsoon").ok(200))
     # A later plugin refuses.
     puppets.put("second", {"do": "refuse", "warnings": ["second"]}, rule("", "pods", "configmaps"), roles=[VALIDATING], order=500)
     expected += ["second"]

@@ -199,3 +199,50 @@ fn what_is_injected_gets_its_defaults() {
     assert_eq!((&sidecar["imagePullPolicy"], &sidecar["ports"][0]["protocol"]), (&json!("Always"), &json!("TCP")));
     assert_eq!((&sidecar["terminationMessagePath"], sidecar.get("colour")), (&json!("/dev/termination-log"), None));
 }
+
+/// What the patches of the standard plugins cost on a pod, one by one, and what looking at the whole pod would. Prints; asserts nothing.
+#[test]
+#[ignore = "a measurement: cargo test --release -p wasmgate-api --test retype -- --ignored --nocapture"]
+fn cost() {
+    let pods = tables::find("", "v1", "pods").expect("pods");
+    let environment: Vec<Value> = (0..24).map(|i| json!({ "name": format!("VARIABLE_{i}"), "value": "a value of some length" })).collect();
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "namespace": "default", "labels": { "app": "web" } },
+        "spec": { "containers": [{
+            "name": "main", "image": "registry.example.com/team/application:1.2.3", "env": environment,
+            "resources": { "requests": { "cpu": "100m", "memory": "128Mi" }, "limits": { "cpu": "1", "memory": "256Mi" } },
+            "volumeMounts": [{ "name": "config", "mountPath": "/etc/application" }] }],
+            "volumes": [{ "name": "config", "configMap": { "name": "application" } }] },
+    });
+    let pod = whole(pods, &pod).expect("a pod");
+    let toleration = json!({ "key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 });
+    let mount = json!({ "name": "token", "mountPath": "/var/run/secrets" });
+    for (what, patch) in [
+        ("priority", json!([{ "op": "add", "path": "/spec/priority", "value": 0 }])),
+        ("tolerations", json!([{ "op": "add", "path": "/spec/tolerations", "value": [toleration] }])),
+        (
+            "token",
+            json!([{ "op": "add", "path": "/spec/volumes/-", "value": { "name": "token", "emptyDir": {} } },
+                { "op": "add", "path": "/spec/containers/0/volumeMounts/-", "value": mount }]),
+        ),
+    ] {
+        let patch = patch.as_array().expect("a list").clone();
+        let mut patched = pod.clone();
+        json::apply(&mut patched, patch.clone()).expect("it applies");
+        let measure = |run: &dyn Fn(Value) -> Value| {
+            let rounds = 2000;
+            let copies: Vec<Value> = (0..rounds).map(|_| patched.clone()).collect();
+            let start = std::time::Instant::now();
+            let done: Vec<Value> = copies.into_iter().map(run).collect();
+            let took = start.elapsed();
+            assert_eq!(done.len(), rounds);
+            took.as_secs_f64() * 1e6 / rounds as f64
+        };
+        let touched = measure(&|mut pod| {
+            retype::object(pods, &mut pod, &json::touched(&patch)).expect("a pod");
+            pod
+        });
+        let all = measure(&|pod| whole(pods, &pod).expect("a pod"));
+        println!("{what}: {touched:.1} µs, all of the pod {all:.1} µs");
+    }
+}

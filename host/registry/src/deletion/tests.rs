@@ -22,6 +22,7 @@ fn request(group: &str, version: &str, resource: &str) -> Request {
         dry_run: false,
         options: None,
         now_seconds: NOW,
+        recorder: Default::default(),
     }
 }
 
