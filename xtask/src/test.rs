@@ -59,6 +59,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "trust", beside: false, needs: nothing, command: || end_to_end("trust") },
     Suite { name: "admission", beside: false, needs: nothing, command: || end_to_end("admission") },
     Suite { name: "bad-input", beside: false, needs: nothing, command: || end_to_end("bad_input") },
+    Suite { name: "edge", beside: false, needs: nothing, command: || end_to_end("edge") },
     Suite { name: "crash", beside: false, needs: nothing, command: || end_to_end("crash") },
     Suite { name: "oracle", beside: true, needs: tools::kubectl, command: || end_to_end("oracle") },
 ];

@@ -33,6 +33,10 @@ pub struct RequestInfo {
     pub name: String,
     /// The path from the resource on: `pods`, `x`, `proxy`, `metrics`.
     pub parts: Vec<String>,
+    /// The path names the verb in front of the resource (`/api/v1/watch/…`), as was usual before `watch=true`.
+    pub verb_in_path: bool,
+    /// The path has a `namespaces/<name>/` in front of the resource. Not so in `namespaces/<name>` itself, whose resource it is.
+    pub namespace_in_path: bool,
     /// The field selector as it was sent, for the verbs that honour one.
     pub field_selector: String,
     /// The label selector as it was sent, for the verbs that honour one.
@@ -84,8 +88,8 @@ impl RequestInfo {
         self.api_version = parts[0].to_owned();
         parts = &parts[1..];
 
-        let verb_in_path = matches!(parts[0], "proxy" | "watch");
-        if verb_in_path {
+        self.verb_in_path = matches!(parts[0], "proxy" | "watch");
+        if self.verb_in_path {
             if parts.len() < 2 {
                 let query = raw_query.map(|query| format!("?{query}")).unwrap_or_default();
                 return Err(RequestInfoError::NoKind(format!("{raw_path}{query}")));
@@ -107,6 +111,7 @@ impl RequestInfo {
             self.namespace = parts[1].to_owned();
             // A namespace's own subresources are told apart from the resources in it by name.
             if parts.len() > 2 && !matches!(parts[2], "status" | "finalize") {
+                self.namespace_in_path = true;
                 parts = &parts[2..];
             }
         }
@@ -123,7 +128,7 @@ impl RequestInfo {
         if self.name.is_empty() && self.verb == "delete" {
             self.verb = Text::Borrowed("deletecollection");
         }
-        if !verb_in_path && matches!(&*self.verb, "list" | "watch" | "deletecollection") {
+        if !self.verb_in_path && matches!(&*self.verb, "list" | "watch" | "deletecollection") {
             let query = Query::parse(raw_query.unwrap_or_default());
             self.field_selector = query.get("fieldSelector").unwrap_or_default().to_owned();
             self.label_selector = query.get("labelSelector").unwrap_or_default().to_owned();
@@ -227,6 +232,24 @@ mod tests {
                 }
             };
             assert_eq!(got, want.trim_end(), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_front_of_the_resource_is_told() {
+        for (path, verb, namespace) in [
+            ("/api/v1/namespaces/n", false, false),
+            ("/api/v1/namespaces/n/status", false, false),
+            ("/api/v1/namespaces/n/namespaces", false, true),
+            ("/api/v1/namespaces/n/namespaces/n", false, true),
+            ("/api/v1/namespaces//pods", false, true),
+            ("/api/v1/pods", false, false),
+            ("/api/v1/watch/pods", true, false),
+            ("/api/v1/watch/namespaces/n", true, false),
+            ("/api/v1/watch/namespaces/n/pods", true, true),
+        ] {
+            let info = RequestInfo::parse("GET", path, None).expect(path);
+            assert_eq!((info.verb_in_path, info.namespace_in_path), (verb, namespace), "{path}");
         }
     }
 

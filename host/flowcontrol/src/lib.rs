@@ -1,4 +1,5 @@
-//! How much may be in flight at once. A request holds a [`Seat`] from before its authorization until its answer is sent.
+//! How much may be worked on at once. A request holds a [`Seat`] from before its authorization until its answer is ready: sending it is no
+//! work, and takes as long as the client likes. Anonymous requests have a small share of the seats, so that strangers keep nobody out.
 //!
 //! The two limits are upstream's (`--max-requests-inflight`, `--max-mutating-requests-inflight`). Priority levels and fair queues take the
 //! place of the two pools behind the same types.
@@ -47,6 +48,9 @@ impl Default for Limits {
     }
 }
 
+/// One of so many seats may be taken by anonymous requests: about the share of upstream's priority level `global-default`.
+const SEATS_PER_ANONYMOUS_SEAT: usize = 10;
+
 /// Upstream's words where no seat is free, and when to come again.
 const TOO_MANY: &str = "Too many requests, please try again later.";
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -63,8 +67,11 @@ struct Pools {
 
 #[derive(Debug)]
 struct Pool {
+    /// 0 is no limit.
     count_max: usize,
     taken_count: AtomicUsize,
+    /// Of those taken, by anonymous requests.
+    anonymous_count: AtomicUsize,
 }
 
 /// A place among the requests in flight, given back on drop.
@@ -73,32 +80,59 @@ struct Pool {
 pub struct Seat {
     pools: Arc<Pools>,
     kind: RequestKind,
+    anonymous: bool,
+}
+
+impl Pool {
+    fn new(count_max: usize) -> Self {
+        Self { count_max, taken_count: AtomicUsize::new(0), anonymous_count: AtomicUsize::new(0) }
+    }
+
+    /// Counts one more in, and says whether there was room.
+    fn enter(&self, anonymous: bool) -> bool {
+        let room = |taken_before: usize, max: usize| self.count_max == 0 || taken_before < max;
+        let anonymous_max = (self.count_max / SEATS_PER_ANONYMOUS_SEAT).max(1);
+        let fits = room(self.taken_count.fetch_add(1, Ordering::AcqRel), self.count_max);
+        let fits_anonymous = !anonymous || room(self.anonymous_count.fetch_add(1, Ordering::AcqRel), anonymous_max);
+        fits && fits_anonymous
+    }
+
+    fn leave(&self, anonymous: bool) {
+        self.taken_count.fetch_sub(1, Ordering::AcqRel);
+        if anonymous {
+            self.anonymous_count.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl FlowControl {
     /// With all seats free.
     pub fn new(limits: Limits) -> Self {
-        let pool = |count_max| Pool { count_max, taken_count: AtomicUsize::new(0) };
-        Self(Arc::new(Pools { read_only: pool(limits.read_only_count_max), mutating: pool(limits.mutating_count_max) }))
+        Self(Arc::new(Pools { read_only: Pool::new(limits.read_only_count_max), mutating: Pool::new(limits.mutating_count_max) }))
     }
 
     /// A seat, or 429. Members of `system:masters` are never turned away: an overload must not lock the administrator out.
     pub fn admit(&self, kind: RequestKind, groups: &[String]) -> Result<Seat, Status> {
-        let pool = self.0.of(kind);
-        let taken_before = pool.taken_count.fetch_add(1, Ordering::AcqRel);
+        let member = |wanted: &str| groups.iter().any(|group| group == wanted);
+        let anonymous = member("system:unauthenticated");
+        let free = self.0.of(kind).enter(anonymous);
         // From here on the drop gives it back.
-        let seat = Seat { pools: self.0.clone(), kind };
-        let free = pool.count_max == 0 || taken_before < pool.count_max;
-        if free || groups.iter().any(|group| group == "system:masters") {
+        let seat = Seat { pools: self.0.clone(), kind, anonymous };
+        if free || member("system:masters") {
             return Ok(seat);
         }
-        Err(Status::too_many_requests(TOO_MANY, RETRY_AFTER_SECONDS))
+        Err(too_many_requests())
     }
 
     /// Requests of a kind that are in flight now.
     pub fn in_flight(&self, kind: RequestKind) -> usize {
         self.0.of(kind).taken_count.load(Ordering::Acquire)
     }
+}
+
+/// 429, in the words of upstream's filter.
+pub fn too_many_requests() -> Status {
+    Status::too_many_requests(TOO_MANY, RETRY_AFTER_SECONDS)
 }
 
 impl Pools {
@@ -112,7 +146,7 @@ impl Pools {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.pools.of(self.kind).taken_count.fetch_sub(1, Ordering::AcqRel);
+        self.pools.of(self.kind).leave(self.anonymous);
     }
 }
 
@@ -134,6 +168,23 @@ mod tests {
         drop((first, privileged, unlimited));
         assert_eq!(control.in_flight(RequestKind::ReadOnly), 0);
         assert!(control.admit(RequestKind::ReadOnly, &[]).is_ok());
+    }
+
+    #[test]
+    fn strangers_have_a_share() {
+        let control = FlowControl::new(Limits { read_only_count_max: 30, mutating_count_max: 0 });
+        let stranger = ["system:unauthenticated".to_owned()];
+        let seats: Vec<_> = (0..3).map(|_| control.admit(RequestKind::ReadOnly, &stranger).unwrap()).collect();
+        assert_eq!(control.admit(RequestKind::ReadOnly, &stranger).unwrap_err().code, 429);
+        assert_eq!(control.in_flight(RequestKind::ReadOnly), 3, "a refusal holds no seat");
+        let known: Vec<_> = (0..27).map(|_| control.admit(RequestKind::ReadOnly, &[]).unwrap()).collect();
+        assert!(control.admit(RequestKind::ReadOnly, &[]).is_err());
+        drop(seats);
+        assert!(control.admit(RequestKind::ReadOnly, &stranger).is_ok());
+        drop(known);
+        assert_eq!(control.in_flight(RequestKind::ReadOnly), 0);
+        let unlimited: Vec<_> = (0..100).map(|_| control.admit(RequestKind::Mutating, &stranger).unwrap()).collect();
+        assert_eq!(unlimited.len(), 100);
     }
 
     #[test]

@@ -143,14 +143,16 @@ pub struct BodyError(pub String);
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
-    /// Dropped with the body: a seat, the request's metrics.
-    held: Option<Box<dyn Held>>,
+    /// Taken from `kind` and not yet by the connection.
+    piece: Bytes,
+    /// Dropped with the body.
+    on_sent: Option<Box<dyn OnBodySent>>,
 }
 
 /// What a connection becomes after its answer.
 pub(crate) struct Upgrade {
     run: websocket::Run,
-    held: Option<Box<dyn Held>>,
+    on_sent: Option<Box<dyn OnBodySent>>,
 }
 
 impl std::fmt::Debug for Upgrade {
@@ -162,16 +164,18 @@ impl std::fmt::Debug for Upgrade {
 impl Upgrade {
     /// Runs to its end; what the request holds is let go then.
     pub(crate) async fn run(self, io: hyper::upgrade::Upgraded, shutdown: Shutdown) {
-        let Self { run, held } = self;
+        let Self { run, on_sent } = self;
         run(io, shutdown).await;
-        drop(held);
+        drop(on_sent);
     }
 }
 
-/// Lives as long as a response's body, and is told what was sent.
-pub(crate) trait Held: Send {
-    /// Bytes that were handed to the connection.
-    fn sent(&mut self, bytes: usize);
+/// Lives as long as a response's body, and is told how far it is sent.
+pub(crate) trait OnBodySent: Send {
+    /// The connection has taken so many bytes, and comes again when the client took them.
+    fn taken(&mut self, bytes: usize);
+    /// The connection has asked for more than there is yet.
+    fn source_pending(&mut self);
 }
 
 #[derive(Default)]
@@ -231,7 +235,7 @@ impl Body {
     /// What goes on with the connection, where something does, and what lives as long as that.
     pub(crate) fn take_upgrade(&mut self) -> Option<Upgrade> {
         match std::mem::take(&mut self.kind) {
-            Kind::Upgrade(run) => Some(Upgrade { run, held: self.held.take() }),
+            Kind::Upgrade(run) => Some(Upgrade { run, on_sent: self.on_sent.take() }),
             other => {
                 self.kind = other;
                 None
@@ -241,12 +245,18 @@ impl Body {
 
     /// Whether its length is known now.
     pub fn len(&self) -> Option<u64> {
-        match &self.kind {
-            Kind::Empty | Kind::Upgrade(_) => Some(0),
-            Kind::Full(bytes) => Some(bytes.len() as u64),
-            Kind::Chunks { bytes_left, .. } => Some(*bytes_left),
-            Kind::Stream(_) => None,
-        }
+        let left = match &self.kind {
+            Kind::Empty | Kind::Upgrade(_) => 0,
+            Kind::Full(bytes) => bytes.len() as u64,
+            Kind::Chunks { bytes_left, .. } => *bytes_left,
+            Kind::Stream(_) => return None,
+        };
+        Some(left + self.piece.len() as u64)
+    }
+
+    /// Bytes that this body alone holds: a list's chunks are mostly the cache's, and a stream's are made as they are sent.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        if let Kind::Full(bytes) = &self.kind { bytes.len() as u64 } else { 0 }
     }
 
     /// Whether it is certainly empty.
@@ -260,8 +270,8 @@ impl Body {
     }
 
     /// Ties something's life to the body's.
-    pub(crate) fn holding(mut self, held: Box<dyn Held>) -> Self {
-        self.held = Some(held);
+    pub(crate) fn with_on_sent(mut self, on_sent: Box<dyn OnBodySent>) -> Self {
+        self.on_sent = Some(on_sent);
         self
     }
 
@@ -282,35 +292,45 @@ impl Body {
 
 impl From<Kind> for Body {
     fn from(kind: Kind) -> Self {
-        Self { kind, held: None }
+        Self { kind, ..Self::default() }
     }
 }
 
 /// The next piece to send: small pieces are joined up to a frame's size, because each frame costs the connection more than the copy does.
 fn next_joined(chunks: &mut VecDeque<Bytes>) -> Option<Bytes> {
     let first = chunks.pop_front()?;
-    if first.len() >= limits::JOINED_FRAME_BYTES || chunks.is_empty() {
+    if first.len() >= limits::FRAME_BYTES_MAX || chunks.is_empty() {
         return Some(first);
     }
-    let mut joined = BytesMut::with_capacity(limits::JOINED_FRAME_BYTES);
+    let mut joined = BytesMut::with_capacity(limits::FRAME_BYTES_MAX);
     joined.extend_from_slice(&first);
-    while let Some(next) = chunks.pop_front_if(|next| joined.len() + next.len() <= limits::JOINED_FRAME_BYTES) {
+    while let Some(next) = chunks.pop_front_if(|next| joined.len() + next.len() <= limits::FRAME_BYTES_MAX) {
         joined.extend_from_slice(&next);
     }
     Some(joined.freeze())
 }
 
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = BodyError;
+/// The next frame of a piece that may be larger than one. `last`: nothing comes after the piece.
+fn next_frame(piece: &mut Bytes, last: bool) -> Bytes {
+    let frame_bytes = match piece.len() {
+        len if len > limits::FRAME_BYTES_MAX => limits::FRAME_BYTES_MAX,
+        len if last && len > limits::LAST_FRAME_BYTES_MAX => len - limits::LAST_FRAME_BYTES_MAX,
+        len => len,
+    };
+    piece.split_to(frame_bytes)
+}
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        let chunk = match &mut this.kind {
+impl Body {
+    /// Fills `piece` where it is empty; none: there is nothing more.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<(), BodyError>>> {
+        if !self.piece.is_empty() {
+            return Poll::Ready(Some(Ok(())));
+        }
+        let next = match &mut self.kind {
             Kind::Empty | Kind::Upgrade(_) => None,
             Kind::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
-                this.kind = Kind::Empty;
+                self.kind = Kind::Empty;
                 (!bytes.is_empty()).then_some(bytes)
             }
             Kind::Chunks { chunks, bytes_left } => {
@@ -321,17 +341,49 @@ impl http_body::Body for Body {
             Kind::Stream(stream) => match futures::ready!(stream.as_mut().poll_next(context)) {
                 None => {
                     // Frees what the stream holds before the connection gets round to dropping the response.
-                    this.kind = Kind::Empty;
+                    self.kind = Kind::Empty;
                     None
                 }
                 Some(Ok(chunk)) => Some(chunk),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             },
         };
-        if let (Some(held), Some(chunk)) = (&mut this.held, &chunk) {
-            held.sent(chunk.len());
+        Poll::Ready(next.map(|next| {
+            self.piece = next;
+            Ok(())
+        }))
+    }
+
+    /// Whether the piece is the last that there is. A stream does not know.
+    fn is_last_piece(&self) -> bool {
+        match &self.kind {
+            Kind::Empty | Kind::Upgrade(_) => true,
+            Kind::Chunks { chunks, .. } => chunks.is_empty(),
+            Kind::Full(_) | Kind::Stream(_) => false,
         }
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let there = match this.poll_piece(context) {
+            Poll::Ready(there) => there,
+            Poll::Pending => {
+                this.on_sent.iter_mut().for_each(|on_sent| on_sent.source_pending());
+                return Poll::Pending;
+            }
+        };
+        Poll::Ready(there.map(|there| {
+            there?;
+            let last = this.is_last_piece();
+            let frame = next_frame(&mut this.piece, last);
+            this.on_sent.iter_mut().for_each(|on_sent| on_sent.taken(frame.len()));
+            Ok(Frame::data(frame))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -340,5 +392,40 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         self.len().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn frames(mut body: Body) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        let mut left = body.len();
+        while let Some(frame) = body.frame().await {
+            sizes.push(frame.unwrap().into_data().unwrap().len());
+            left = left.map(|left| left - sizes[sizes.len() - 1] as u64);
+            assert_eq!(body.len(), left);
+        }
+        assert!(body.is_empty());
+        sizes
+    }
+
+    #[tokio::test]
+    async fn large_bodies_are_sent_in_pieces_and_keep_their_end_back() {
+        let bytes = |count: usize| Bytes::from(vec![b'x'; count]);
+        let (max, last) = (limits::FRAME_BYTES_MAX, limits::LAST_FRAME_BYTES_MAX);
+        for (body, want) in [
+            (Body::empty(), vec![]),
+            (Body::full(bytes(last)), vec![last]),
+            (Body::full(bytes(last + 1)), vec![1, last]),
+            (Body::full(bytes(3 * max)), vec![max, max, max - last, last]),
+            (Body::chunks(VecDeque::from([bytes(10), bytes(20)])), vec![30]),
+            (Body::chunks(VecDeque::from([bytes(max + 5), bytes(7)])), vec![max, 5, 7]),
+            (Body::chunks(VecDeque::from([bytes(max)])), vec![max - last, last]),
+            (Body::stream(futures::stream::iter([Ok(bytes(max + 1)), Ok(bytes(1))])), vec![max, 1, 1]),
+        ] {
+            assert_eq!(frames(body).await, want);
+        }
     }
 }

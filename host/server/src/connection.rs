@@ -1,4 +1,4 @@
-//! One connection: TLS, HTTP/1.1 or HTTP/2 by ALPN, and its end: idle, overdue, or with the server.
+//! One connection: TLS, HTTP/1.1 or HTTP/2 by ALPN, and its end: idle, unread, or with the server.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -22,12 +22,14 @@ use crate::limits;
 use crate::listener::Limits;
 use crate::response::{self, Response};
 use crate::road::Road;
+use crate::socket::{Socket, SocketState};
 use crate::tls::{Peer, Tls};
 
-/// How often a connection looks whether it is idle or overdue.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a connection looks whether it is idle or stalled.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2500);
 /// How long a connection that was asked to end may take to say goodbye.
 const GOODBYE_DURATION_MAX: Duration = Duration::from_secs(10);
+
 /// What requests of one connection share.
 #[derive(Debug)]
 pub struct Connection {
@@ -37,6 +39,7 @@ pub struct Connection {
     pub(crate) http2: bool,
     /// Asked for by the road: no further requests on this one.
     pub(crate) close: Notify,
+    socket: Arc<SocketState>,
     under_way: Mutex<UnderWay>,
     next_id: AtomicU64,
     /// What an HTTP/1.1 connection goes on as once its request is answered.
@@ -45,9 +48,23 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct UnderWay {
-    /// By number; when the client stops waiting, where there is such a time.
-    requests: BTreeMap<u64, Option<Instant>>,
+    /// By number.
+    requests: BTreeMap<u64, Option<Sending>>,
     idle_since: Instant,
+    /// Over all requests.
+    unsent_bytes: u64,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+struct Sending {
+    since: Instant,
+    /// The client was offered something then and has not come for more; none: there is nothing to send at the moment.
+    offered_at: Option<Instant>,
+    /// What is held for this answer alone.
+    unsent_bytes: u64,
+    /// May last as long as it likes.
+    is_watch: bool,
 }
 
 /// A request under way on its connection, until it is dropped.
@@ -58,27 +75,37 @@ pub(crate) struct Ticket {
 }
 
 impl Connection {
-    pub(crate) fn new(remote: SocketAddr, peer: Option<Peer>, http2: bool) -> Arc<Self> {
-        let under_way = Mutex::new(UnderWay { requests: BTreeMap::new(), idle_since: Instant::now() });
-        Arc::new(Self { remote, peer, http2, close: Notify::new(), under_way, next_id: AtomicU64::new(0), upgrade: Mutex::default() })
+    fn new(remote: SocketAddr, peer: Option<Peer>, http2: bool, socket: Arc<SocketState>) -> Arc<Self> {
+        let under_way = UnderWay { requests: BTreeMap::new(), idle_since: Instant::now(), unsent_bytes: 0 };
+        let (close, next_id, under_way) = (Notify::new(), AtomicU64::new(0), Mutex::new(under_way));
+        Arc::new(Self { remote, peer, http2, close, socket, under_way, next_id, upgrade: Mutex::default() })
     }
 
     /// A connection that is none, for requests that the server makes to itself and for tests.
     pub fn internal() -> Arc<Self> {
-        Self::new(SocketAddr::from(([127, 0, 0, 1], 0)), None, false)
+        Self::new(SocketAddr::from(([127, 0, 0, 1], 0)), None, false, Arc::default())
     }
 
-    /// Notes a request, and when its client stops waiting.
-    pub(crate) fn begin(self: &Arc<Self>, deadline: Option<Instant>) -> Ticket {
+    /// Notes a request.
+    pub(crate) fn begin(self: &Arc<Self>) -> Ticket {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.under_way.lock().requests.insert(id, deadline);
+        self.under_way.lock().requests.insert(id, None);
         Ticket { connection: self.clone(), id }
     }
 
+    /// Whether the client leaves so much of its answers unread that it gets no more of them.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.under_way.lock().unsent_bytes > limits::UNSENT_BYTES_PER_CONNECTION_MAX
+    }
+
     fn look(&self, now: Instant, limits: &Limits) -> Look {
+        let stalled = |since: Instant| now.duration_since(since) > limits.send_stall_duration_max;
+        let given_up = |sending: &Sending| {
+            sending.offered_at.is_some_and(stalled) || (!sending.is_watch && now.duration_since(sending.since) > limits::SEND_DURATION_MAX)
+        };
         let under_way = self.under_way.lock();
-        if under_way.requests.values().flatten().any(|deadline| *deadline + limits.send_overtime_max < now) {
-            Look::Overdue
+        if self.socket.blocked_since().is_some_and(stalled) || under_way.requests.values().flatten().any(given_up) {
+            Look::Stalled
         } else if under_way.requests.is_empty() && now.duration_since(under_way.idle_since) > limits.idle_duration_max {
             Look::Idle
         } else {
@@ -87,10 +114,41 @@ impl Connection {
     }
 }
 
+impl Ticket {
+    /// The answer is ready; `unsent_bytes` of it are held for it alone.
+    pub(crate) fn answered(&self, unsent_bytes: u64, is_watch: bool) {
+        let now = Instant::now();
+        let mut under_way = self.connection.under_way.lock();
+        under_way.unsent_bytes += unsent_bytes;
+        if let Some(request) = under_way.requests.get_mut(&self.id) {
+            *request = Some(Sending { since: now, offered_at: Some(now), unsent_bytes, is_watch });
+        }
+    }
+
+    /// The connection took more of the answer, and comes again when the client has room for it.
+    pub(crate) fn offered(&self, bytes: usize) {
+        let mut under_way = self.connection.under_way.lock();
+        let Some(Some(sending)) = under_way.requests.get_mut(&self.id) else { return };
+        sending.offered_at = Some(Instant::now());
+        let taken = sending.unsent_bytes.min(bytes as u64);
+        sending.unsent_bytes -= taken;
+        under_way.unsent_bytes -= taken;
+    }
+
+    /// The client has taken everything that there is so far.
+    pub(crate) fn source_pending(&self) {
+        if let Some(Some(sending)) = self.connection.under_way.lock().requests.get_mut(&self.id) {
+            sending.offered_at = None;
+        }
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut under_way = self.connection.under_way.lock();
-        under_way.requests.remove(&self.id);
+        if let Some(Some(sending)) = under_way.requests.remove(&self.id) {
+            under_way.unsent_bytes -= sending.unsent_bytes;
+        }
         if under_way.requests.is_empty() {
             under_way.idle_since = Instant::now();
         }
@@ -101,14 +159,13 @@ impl Drop for Ticket {
 enum Look {
     Busy,
     Idle,
-    Overdue,
+    Stalled,
 }
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road: Arc<Road>, limits: Limits) {
-    // Small answers and events must not wait for the client's acknowledgement of the ones before.
-    let _ = stream.set_nodelay(true);
-    let handshake = tls.acceptor().accept(stream);
+    let (socket, state) = Socket::new(stream);
+    let handshake = tls.acceptor().accept(socket);
     let stream = match tokio::time::timeout(limits.handshake_duration_max, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -124,7 +181,7 @@ pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road:
     };
     let (_, session) = stream.get_ref();
     let http2 = session.alpn_protocol() == Some(b"h2");
-    let connection = Connection::new(remote, tls.peer(session.peer_certificates()), http2);
+    let connection = Connection::new(remote, tls.peer(session.peer_certificates()), http2, state.clone());
 
     let service = {
         let (road, connection) = (road.clone(), connection.clone());
@@ -140,7 +197,6 @@ pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road:
             .max_concurrent_streams(limits.streams_per_connection_max)
             .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
             .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-            .max_frame_size(limits::STREAM_WINDOW_BYTES)
             .max_send_buf_size(limits::STREAM_SEND_BUFFER_BYTES_MAX)
             .max_header_list_size(limits::HEADER_BYTES_MAX)
             .keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
@@ -152,6 +208,7 @@ pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road:
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_read_duration_max)
             .max_headers(limits::HEADER_COUNT_MAX)
+            .max_header_size(limits::HEADER_BYTES_MAX as usize)
             .max_buf_size(limits::HTTP1_BUFFER_BYTES_MAX)
             .serve_connection(io, service)
             .with_upgrades();
@@ -159,6 +216,9 @@ pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road:
     };
     if let Err(error) = result {
         tracing::debug!(%remote, %error, "connection ended");
+        if error.is_parse() {
+            state.linger().await;
+        }
         return;
     }
     let upgrade = connection.upgrade.lock().take();
@@ -204,7 +264,7 @@ where
 
 async fn drive(hyper: impl Ending, connection: &Connection, road: &Road, limits: &Limits) -> hyper::Result<()> {
     let mut hyper = pin!(hyper);
-    let mut look = tokio::time::interval(LOOK_INTERVAL.min(limits.idle_duration_max).min(limits.send_overtime_max));
+    let mut look = tokio::time::interval(LOOK_INTERVAL.min(limits.idle_duration_max).min(limits.send_stall_duration_max));
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut draining = pin!(road.shutdown().draining());
     let mut over = pin!(road.shutdown().over());
@@ -226,8 +286,9 @@ async fn drive(hyper: impl Ending, connection: &Connection, road: &Road, limits:
             // Dropping it cuts the connection and all that is under way on it.
             () = &mut over => return Ok(()),
             _ = look.tick() => match connection.look(Instant::now(), limits) {
-                Look::Overdue => {
-                    tracing::info!(remote = %connection.remote, "client does not read its answer, connection cut");
+                Look::Stalled => {
+                    road.metrics().stalled();
+                    tracing::info!(remote = %connection.remote, "client does not read what it is sent, connection cut");
                     return Ok(());
                 }
                 Look::Busy => goodbye_since = None,
@@ -243,6 +304,10 @@ async fn drive(hyper: impl Ending, connection: &Connection, road: &Road, limits:
 }
 
 async fn answer(road: &Arc<Road>, mut request: http::Request<Incoming>, connection: &Arc<Connection>) -> Response {
+    // HTTP/2 bounds the bytes of a head only.
+    if request.headers().len() > limits::HEADER_COUNT_MAX {
+        return response::text(431, "431 Request Header Fields Too Large");
+    }
     // RFC 9112, 3.2: without it a request is malformed, and with two of them somebody is being fooled.
     let hosts = request.headers().get_all(http::header::HOST).iter().count();
     if request.version() == http::Version::HTTP_11 && (hosts > 1 || (hosts == 0 && request.uri().host().is_none())) {
@@ -262,4 +327,56 @@ async fn answer(road: &Arc<Road>, mut request: http::Request<Incoming>, connecti
         *connection.upgrade.lock() = Some((io, upgrade));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_something_now_and_then_is_not_given_up() {
+        let limits = Limits::default();
+        let stall = limits.send_stall_duration_max;
+        let connection = Connection::internal();
+        let look = |after: Duration| connection.look(Instant::now() + after, &limits);
+        let ticket = connection.begin();
+        assert_eq!(look(10 * stall), Look::Busy, "a handler works as long as its request may");
+        ticket.answered(1000, false);
+        assert_eq!(look(stall / 2), Look::Busy);
+        assert_eq!(look(stall + Duration::from_secs(1)), Look::Stalled);
+        // Taken just now: the time begins anew.
+        ticket.offered(100);
+        assert_eq!(look(stall / 2), Look::Busy);
+        ticket.source_pending();
+        assert_eq!(look(10 * stall), Look::Busy, "nothing is there to be taken");
+        assert_eq!(look(limits::SEND_DURATION_MAX + stall), Look::Stalled, "but an answer has an end");
+        drop(ticket);
+        assert_eq!(look(stall), Look::Busy);
+        assert_eq!(look(limits.idle_duration_max + stall), Look::Idle);
+
+        let watch = connection.begin();
+        watch.answered(0, true);
+        watch.source_pending();
+        assert_eq!(look(10 * limits::SEND_DURATION_MAX), Look::Busy, "a watch has none");
+        watch.offered(10);
+        assert_eq!(look(stall + Duration::from_secs(1)), Look::Stalled);
+    }
+
+    #[test]
+    fn unread_answers_are_bounded() {
+        let connection = Connection::internal();
+        let tickets: Vec<Ticket> = (0..3).map(|_| connection.begin()).collect();
+        tickets[0].answered(limits::UNSENT_BYTES_PER_CONNECTION_MAX, false);
+        assert!(!connection.is_overfull());
+        tickets[1].answered(100, false);
+        assert!(connection.is_overfull());
+        tickets[1].offered(99);
+        assert!(connection.is_overfull());
+        tickets[0].offered(1);
+        tickets[2].answered(0, true);
+        tickets[2].offered(1000);
+        assert!(!connection.is_overfull());
+        drop(tickets);
+        assert_eq!(connection.under_way.lock().unsent_bytes, 0);
+    }
 }

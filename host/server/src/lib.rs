@@ -23,6 +23,7 @@ pub mod request;
 pub mod response;
 pub mod road;
 pub mod shutdown;
+mod socket;
 pub mod tls;
 mod websocket;
 mod x509;

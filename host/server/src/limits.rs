@@ -32,7 +32,7 @@ pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// The same over all streams of a connection.
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// Response bytes that one HTTP/2 stream may hold in the connection's buffer.
-pub const STREAM_SEND_BUFFER_BYTES_MAX: usize = 512 * 1024;
+pub const STREAM_SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// HTTP/1 read and write buffers; a head must fit.
 pub const HTTP1_BUFFER_BYTES_MAX: usize = 512 * 1024;
 /// HTTP/2 pings on an idle connection, so that a dead peer's watches end (upstream's `ReadIdleTimeout`).
@@ -41,16 +41,33 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Responses smaller than this are not compressed (upstream's `defaultGzipThresholdBytes`).
 pub const GZIP_BYTES_MIN: usize = 128 * 1024;
-/// How long an answer may still be on its way after the request's deadline: a client that does not read holds a seat.
-pub const SEND_OVERTIME_MAX: Duration = Duration::from_secs(30);
 /// A message that a client sends over a WebSocket, where only its pings and its close mean something.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// How long a WebSocket's client may leave what it is sent unread.
 pub const WEBSOCKET_SEND_DURATION_MAX: Duration = Duration::from_secs(10);
+/// An answer, or a watch, of which the client takes nothing for so long is given up, and its connection with it. A client that reads, however
+/// slowly, takes some: what the kernel and its own buffers hold of it comes and goes by about 64 KiB.
+pub const SEND_STALL_DURATION_MAX: Duration = Duration::from_secs(20);
+/// An answer that is still on its way after this is given up, although its client reads; watches are not.
+pub const SEND_DURATION_MAX: Duration = Duration::from_secs(30 * 60);
+/// Bytes of answers that are ready, were made for this one connection and are not yet taken by it. With more, it gets no further ones.
+pub const UNSENT_BYTES_PER_CONNECTION_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes that the kernel may hold of a connection besides those that are on the wire.
+pub const SOCKET_UNSENT_BYTES_MAX: u32 = 128 * 1024;
+/// What a client still sends after its request was refused unread is taken in for so long, so that it gets to read the answer.
+pub const LINGER_DURATION_MAX: Duration = Duration::from_secs(1);
+/// And so many bytes of it.
+pub const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a client's audit id that are written down and sent back (upstream's `maxAuditIDLength`).
+pub const AUDIT_ID_BYTES_MAX: usize = 64;
 
 const _: () = {
     assert!(STREAM_WINDOW_BYTES <= CONNECTION_WINDOW_BYTES);
     assert!(HEADER_BYTES_MAX as usize <= HTTP1_BUFFER_BYTES_MAX);
+    assert!(LAST_FRAME_BYTES_MAX < FRAME_BYTES_MAX);
 };
-/// Pieces of a response are joined into frames of up to this size: some TLS records, and little enough to stay in the cache.
-pub const JOINED_FRAME_BYTES: usize = 64 * 1024;
+/// Pieces of a response are joined, and cut, into frames of up to this size: some TLS records, and little enough to stay in the cache.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// An answer that is larger keeps its last bytes back until those before them were taken, so that a stream whose client does not read is
+/// still seen. A smaller one may stay in the connection's buffers.
+pub const LAST_FRAME_BYTES_MAX: usize = 16 * 1024;

@@ -28,8 +28,8 @@ pub struct Limits {
     pub header_read_duration_max: Duration,
     /// See [`limits::IDLE_DURATION_MAX`].
     pub idle_duration_max: Duration,
-    /// See [`limits::SEND_OVERTIME_MAX`].
-    pub send_overtime_max: Duration,
+    /// See [`limits::SEND_STALL_DURATION_MAX`].
+    pub send_stall_duration_max: Duration,
     /// `--http2-max-streams-per-connection`; see [`limits::STREAMS_PER_CONNECTION_MAX`].
     pub streams_per_connection_max: u32,
 }
@@ -41,7 +41,7 @@ impl Default for Limits {
             handshake_duration_max: limits::HANDSHAKE_DURATION_MAX,
             header_read_duration_max: limits::HEADER_READ_DURATION_MAX,
             idle_duration_max: limits::IDLE_DURATION_MAX,
-            send_overtime_max: limits::SEND_OVERTIME_MAX,
+            send_stall_duration_max: limits::SEND_STALL_DURATION_MAX,
             streams_per_connection_max: limits::STREAMS_PER_CONNECTION_MAX,
         }
     }
@@ -133,6 +133,8 @@ impl Server {
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it. A kernel that does not know it holds more.
+    let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(limits::SOCKET_UNSENT_BYTES_MAX);
     socket.bind(address)?;
     socket.listen(BACKLOG_COUNT_MAX)
 }

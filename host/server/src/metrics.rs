@@ -24,7 +24,8 @@ use prometheus_client::registry::Registry;
 use crate::body::Body;
 use crate::response::{self, Response};
 
-/// Distinct requests (verb, resource, scope, …) that are told apart; further ones are counted together. A client can make up resources.
+/// Distinct requests (verb, resource, scope, …) that are told apart; further ones are counted together. Only served resources have a series
+/// of their own, but custom ones are any number.
 const SERIES_COUNT_MAX: usize = 4096;
 
 const DURATION_BUCKETS: [f64; 23] =
@@ -51,6 +52,7 @@ pub struct Metrics {
     deprecated: Family<Labels, Gauge>,
     watch_events: Family<Labels, Counter>,
     handshake_errors: Counter,
+    stalled: Counter,
     started: SystemTime,
 }
 
@@ -58,6 +60,15 @@ impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
+}
+
+/// What a request is about in the table of kinds, as metrics name it. Nothing that a client wrote becomes a label by any other way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served<'a> {
+    /// The resource in the version asked for.
+    pub resource: &'a GroupVersionResource,
+    /// `status`; empty for the resource itself.
+    pub subresource: &'a str,
 }
 
 /// All that is counted of one sort of request.
@@ -99,6 +110,7 @@ impl Metrics {
             deprecated: Family::default(),
             watch_events: Family::default(),
             handshake_errors: Counter::default(),
+            stalled: Counter::default(),
             started: SystemTime::now(),
         };
         metrics.register(|registry| {
@@ -116,6 +128,7 @@ impl Metrics {
             registry.register("apiserver_requested_deprecated_apis", "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release", all.deprecated.clone());
             registry.register("apiserver_watch_events", "[ALPHA] Number of events sent in watch clients", all.watch_events.clone());
             registry.register("apiserver_tls_handshake_errors", "[ALPHA] Number of requests dropped with 'TLS handshake error from' error", all.handshake_errors.clone());
+            registry.register("wasmgate_stalled_connections", "Connections that were cut because their client did not read what it was sent", all.stalled.clone());
         });
         metrics
     }
@@ -147,6 +160,11 @@ impl Metrics {
         self.watch_events.get_or_create_owned(&of_resource(resource))
     }
 
+    /// A connection was cut whose client did not read.
+    pub(crate) fn stalled(&self) {
+        self.stalled.inc();
+    }
+
     /// A request whose handshake failed.
     pub(crate) fn handshake_failed(&self) {
         self.handshake_errors.inc();
@@ -171,23 +189,16 @@ impl Metrics {
         apply: bool,
         received: Instant,
     ) -> Measured {
-        let series = self.series_of(method, info, raw_query, apply);
-        let long_running = series.long_running.clone();
-        if let Some(gauge) = &long_running {
-            gauge.inc();
-        }
-        Measured { metrics: self.clone(), series, received, code: None, bytes: 0 }
+        let (verb, dry_run) = (verb_of(method, info, apply), dry_run_of(raw_query));
+        Measured { metrics: self.clone(), verb, dry_run, series: None, received, code: None, bytes: 0 }
     }
 
-    fn series_of(&self, method: &http::Method, info: &RequestInfo, raw_query: &str, apply: bool) -> Arc<Series> {
+    fn series_of(&self, labels: &[(&'static str, &str); 6], dry_run: &'static str, long_running: bool) -> Arc<Series> {
         thread_local!(static KEY: RefCell<String> = const { RefCell::new(String::new()) });
         KEY.with_borrow_mut(|key| {
             key.clear();
-            let (verb, dry_run) = (verb_of(method, info, apply), dry_run_of(raw_query));
-            let scope = scope_of(info);
-            let subresource = subresource_of(info);
-            let long_running = if info.is_long_running() { "1" } else { "" };
-            for part in [verb, &info.api_group, &info.api_version, &info.resource, subresource, scope, dry_run, long_running] {
+            let values = labels.iter().map(|(_, value)| *value);
+            for part in values.chain([dry_run, if long_running { "1" } else { "" }]) {
                 key.push_str(part);
                 key.push('\0');
             }
@@ -199,31 +210,24 @@ impl Metrics {
             if full {
                 key.clear();
             }
-            let text = |text: &str| if full { "other".to_owned() } else { text.to_owned() };
-            all.entry(key.as_str().into())
-                .or_insert_with(|| {
-                    let labels = vec![
-                        ("component", "apiserver".to_owned()),
-                        ("group", text(&info.api_group)),
-                        ("resource", text(&info.resource)),
-                        ("scope", scope.to_owned()),
-                        ("subresource", text(subresource)),
-                        ("verb", verb.to_owned()),
-                        ("version", text(&info.api_version)),
-                    ];
-                    let with_dry_run: Labels = labels.iter().cloned().chain([("dry_run", dry_run.to_owned())]).collect();
-                    Arc::new(Series {
-                        duration: self.durations.get_or_create_owned(&with_dry_run),
-                        sli_duration: (!info.is_long_running()).then(|| self.sli_durations.get_or_create_owned(&labels)),
-                        size: self.sizes.get_or_create_owned(&labels),
-                        long_running: info.is_long_running().then(|| self.long_running.get_or_create_owned(&labels)),
-                        by_code: RwLock::default(),
-                        dry_run: dry_run.to_owned(),
-                        labels,
-                    })
-                })
-                .clone()
+            all.entry(key.as_str().into()).or_insert_with(|| Arc::new(self.new_series(labels, dry_run, long_running, full))).clone()
         })
+    }
+
+    fn new_series(&self, labels: &[(&'static str, &str); 6], dry_run: &'static str, long_running: bool, full: bool) -> Series {
+        let value = |text: &str| if full { "other".to_owned() } else { text.to_owned() };
+        let component = ("component", "apiserver".to_owned());
+        let labels: Labels = std::iter::once(component).chain(labels.iter().map(|(name, text)| (*name, value(text)))).collect();
+        let with_dry_run: Labels = labels.iter().cloned().chain([("dry_run", dry_run.to_owned())]).collect();
+        Series {
+            duration: self.durations.get_or_create_owned(&with_dry_run),
+            sli_duration: (!long_running).then(|| self.sli_durations.get_or_create_owned(&labels)),
+            size: self.sizes.get_or_create_owned(&labels),
+            long_running: long_running.then(|| self.long_running.get_or_create_owned(&labels)),
+            by_code: RwLock::default(),
+            dry_run: dry_run.to_owned(),
+            labels,
+        }
     }
 
     /// Answers `/metrics`, in Prometheus's text format.
@@ -347,14 +351,6 @@ fn scope_of(info: &RequestInfo) -> &'static str {
     }
 }
 
-/// For the endpoints that are no resources, the path stands here, as upstream has it; other paths are not told apart.
-fn subresource_of(info: &RequestInfo) -> &str {
-    match info.path.as_str() {
-        path @ ("/healthz" | "/livez" | "/readyz" | "/metrics") => path,
-        _ => &info.subresource,
-    }
-}
-
 fn dry_run_of(raw_query: &str) -> &'static str {
     if !raw_query.contains("dryRun") {
         return "";
@@ -370,13 +366,43 @@ fn dry_run_of(raw_query: &str) -> &'static str {
 /// A request that is being measured.
 pub(crate) struct Measured {
     metrics: Arc<Metrics>,
-    series: Arc<Series>,
+    verb: &'static str,
+    dry_run: &'static str,
+    /// None until it is known to be about something that is served, and may be.
+    series: Option<Arc<Series>>,
     received: Instant,
     code: Option<u16>,
     bytes: u64,
 }
 
 impl Measured {
+    /// It was authorized. What it is about may be told from now on: a resource that is served, or one of upstream's paths.
+    pub(crate) fn authorized(&mut self, info: &RequestInfo, served: Option<Served<'_>>) {
+        let path = match info.path.as_str() {
+            // For these the path stands as the subresource, as upstream has it; other paths are not told apart.
+            path @ ("/healthz" | "/livez" | "/readyz" | "/metrics") => path,
+            _ => "",
+        };
+        let (group, resource, subresource, version) = match served {
+            Some(Served { resource, subresource }) => (&*resource.group, &*resource.resource, subresource, &*resource.version),
+            None if path.is_empty() => return,
+            None => ("", "", path, ""),
+        };
+        let labels = [
+            ("group", group),
+            ("resource", resource),
+            ("scope", scope_of(info)),
+            ("subresource", subresource),
+            ("verb", self.verb),
+            ("version", version),
+        ];
+        let series = self.metrics.series_of(&labels, self.dry_run, info.is_long_running());
+        if let Some(gauge) = &series.long_running {
+            gauge.inc();
+        }
+        self.series = Some(series);
+    }
+
     /// What it was answered with.
     pub(crate) fn answered(&mut self, code: u16) {
         self.code = Some(code);
@@ -395,7 +421,11 @@ impl Measured {
 
 impl Drop for Measured {
     fn drop(&mut self) {
-        let series = &self.series;
+        let series = self.series.take().unwrap_or_else(|| {
+            // Refused, or about nothing that is served: counted by its verb and its answer alone.
+            let labels = [("group", ""), ("resource", ""), ("scope", ""), ("subresource", ""), ("verb", self.verb), ("version", "")];
+            self.metrics.series_of(&labels, self.dry_run, false)
+        });
         if let Some(gauge) = &series.long_running {
             gauge.dec();
         }
@@ -417,7 +447,7 @@ impl Drop for Measured {
             sli_duration.observe(seconds);
         }
         // As upstream: only reads have sizes that tell anything.
-        if matches!(series.labels[5].1.as_str(), "GET" | "LIST") {
+        if matches!(self.verb, "GET" | "LIST") {
             series.size.observe(self.bytes as f64);
         }
     }
@@ -509,6 +539,9 @@ mod tests {
     fn request(metrics: &Arc<Metrics>, method: http::Method, path: &str, query: &str, code: Option<u16>) {
         let info = RequestInfo::parse(method.as_str(), path, Some(query)).unwrap();
         let mut measured = metrics.begin(&method, &info, query, false, Instant::now());
+        let resource = info.group_version_resource();
+        let served = info.is_resource_request.then_some(Served { resource: &resource, subresource: &info.subresource });
+        measured.authorized(&info, served);
         measured.sent(2000);
         if let Some(code) = code {
             measured.answered(code);
@@ -553,12 +586,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn made_up_resources_do_not_fill_the_memory() {
+    async fn series_are_bounded() {
         let metrics = Arc::new(Metrics::new());
         for n in 0..SERIES_COUNT_MAX + 10 {
-            request(&metrics, http::Method::GET, &format!("/apis/x/v1/r{n}"), "", Some(404));
+            request(&metrics, http::Method::GET, &format!("/apis/x/v1/r{n}"), "", Some(200));
         }
         assert_eq!(metrics.series.read().len(), SERIES_COUNT_MAX + 1);
         assert!(text(&metrics).await.contains("resource=\"other\""));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_served_or_not_allowed_is_no_label() {
+        let metrics = Arc::new(Metrics::new());
+        let marker = "madeup";
+        for (path, query) in [
+            ("/apis/madeup.example.com/v1/madeups/madeup", ""),
+            ("/api/madeup/namespaces/madeup/pods/madeup/madeup", "watch=1&dryRun=madeup"),
+            ("/api/v1/watch/madeups", ""),
+            ("/api/v1/namespaces/n/pods/p/log/madeup", ""),
+            ("/madeup", ""),
+            ("/healthz/madeup", ""),
+        ] {
+            for method in [http::Method::GET, http::Method::PATCH, http::Method::from_bytes(b"MADEUP").unwrap()] {
+                let info = RequestInfo::parse(method.as_str(), path, Some(query)).unwrap();
+                // Refused before it was authorized, and authorized without being served.
+                metrics.begin(&method, &info, query, false, Instant::now()).answered(403);
+                let mut measured = metrics.begin(&method, &info, query, false, Instant::now());
+                measured.authorized(&info, None);
+                measured.answered(404);
+            }
+        }
+        let text = text(&metrics).await;
+        assert!(!text.to_lowercase().contains(marker), "{text}");
+        let line = "apiserver_request_total{component=\"apiserver\",group=\"\",resource=\"\",scope=\"\",subresource=\"\",verb=\"PATCH\"";
+        assert!(text.contains(line), "{text}");
     }
 }

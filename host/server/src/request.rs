@@ -11,6 +11,7 @@ use auth::{Attributes, Authorization, Authorizer, UserInfo};
 use http::{HeaderMap, Method, Uri};
 
 use crate::body::RequestBody;
+use crate::metrics::Served;
 use crate::response::Response;
 use crate::shutdown::Shutdown;
 
@@ -97,6 +98,9 @@ impl Authorized {
 /// What serves an authorized request: the router of the endpoints.
 #[async_trait]
 pub trait Handler: Send + Sync {
+    /// What of the table of kinds a request line is about; none where nothing is served there. Metrics name the request by this alone.
+    fn served(&self, info: &RequestInfo, method: &Method) -> Option<Served<'_>>;
+
     /// Answers. An `Err` becomes a response at the rim, as the client negotiated it.
     async fn handle(&self, request: Authorized) -> Result<Response, Status>;
 }

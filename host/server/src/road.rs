@@ -10,13 +10,13 @@ use apimachinery::Status;
 use apimachinery::field::go_quote;
 use apimachinery::request_info::{RequestInfo, RequestInfoError};
 use auth::{Authenticator, Authorizer, Decision};
-use flowcontrol::{FlowControl, RequestKind, Seat};
+use flowcontrol::{FlowControl, RequestKind};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri};
 
-use crate::body::{Body, Held, RequestBody};
+use crate::body::{Body, OnBodySent, RequestBody};
 pub use crate::connection::Connection;
 use crate::connection::Ticket;
 use crate::filters::impersonation::Impersonation;
@@ -80,20 +80,28 @@ impl From<Status> for Refusal {
     }
 }
 
-/// What a stage leaves behind for the answer, whatever becomes of the request.
+/// What a stage leaves behind for the answer, whatever becomes of the request: dropped when the answer is sent.
 #[derive(Default)]
-struct Trail {
+struct RequestCleanup {
     measured: Option<Measured>,
     ticket: Option<Ticket>,
-    seat: Option<Seat>,
     /// Whether the answer may be a stream without an end.
     long_running: bool,
 }
 
-impl Held for Trail {
-    fn sent(&mut self, bytes: usize) {
+impl OnBodySent for RequestCleanup {
+    fn taken(&mut self, bytes: usize) {
         if let Some(measured) = &mut self.measured {
             measured.sent(bytes);
+        }
+        if let Some(ticket) = &self.ticket {
+            ticket.offered(bytes);
+        }
+    }
+
+    fn source_pending(&mut self) {
+        if let Some(ticket) = &self.ticket {
+            ticket.source_pending();
         }
     }
 }
@@ -125,18 +133,18 @@ impl Road {
         let received = Instant::now();
         // Outermost, so that whatever happens can be found again in the log.
         let audit_id = audit::id_of(request.headers());
-        let rim = Rim::of(&request);
+        let responder = ErrorResponder::of(&request);
         let recorder = Recorder::default();
-        let mut trail = Trail::default();
+        let mut cleanup = RequestCleanup::default();
 
         // A handler's bug is one request's 500, not everybody's end.
-        let stages = AssertUnwindSafe(self.stages(request, connection, received, &audit_id, &recorder, &mut trail)).catch_unwind();
+        let stages = AssertUnwindSafe(self.stages(request, connection, received, &audit_id, &recorder, &mut cleanup)).catch_unwind();
         let answer = stages.await.unwrap_or_else(|panic| {
-            tracing::error!(audit_id, uri = %rim.uri, panic = panic_message(&*panic), "a handler panicked");
+            tracing::error!(audit_id, uri = %responder.uri, panic = panic_message(&*panic), "a handler panicked");
             Err(Refusal::Text { code: 500, message: PANICKED.into(), retry_after_seconds: None })
         });
-        let response = answer.unwrap_or_else(|refusal| rim.refuse(refusal));
-        self.finish(response, &rim, audit_id, &recorder, trail)
+        let response = answer.unwrap_or_else(|refusal| responder.refuse(refusal));
+        self.finish(response, &responder, audit_id, &recorder, cleanup)
     }
 
     /// What a request passes on its way to a handler, and why in this order.
@@ -147,22 +155,22 @@ impl Road {
         received: Instant,
         audit_id: &str,
         recorder: &Recorder,
-        trail: &mut Trail,
+        cleanup: &mut RequestCleanup,
     ) -> Result<Response, Refusal> {
         let (http::request::Parts { method, uri, mut headers, .. }, body) = request.into_parts();
         let config = &self.config;
 
         // What it is about, from its line alone: all that follows speaks of it.
         let info = RequestInfo::parse(method.as_str(), uri.path(), uri.query()).map_err(|error| malformed(&error, &uri))?;
-        trail.long_running = info.is_long_running();
+        cleanup.long_running = info.is_long_running();
 
         // Measured from here on, so that refusals count as well; ends when the answer is sent.
-        trail.measured = Some(config.metrics.begin(&method, &info, uri.query().unwrap_or_default(), is_apply(&headers), received));
+        cleanup.measured = Some(config.metrics.begin(&method, &info, uri.query().unwrap_or_default(), is_apply(&headers), received));
 
         // The time that it has, before the first stage that may wait for somebody else.
         let time = deadline::of(&info, uri.query().unwrap_or_default(), config.request_duration_max)?;
         let deadline = time.map(|time| received + time);
-        trail.ticket = Some(connection.begin(deadline));
+        cleanup.ticket = Some(connection.begin());
 
         let stages = async {
             // Who it is. Behind it, nobody sees what proved it.
@@ -184,12 +192,13 @@ impl Road {
                 user = Arc::new(self.impersonation.impersonate(&*config.authorizer, &wanted, &asked).await?);
             }
 
-            // A seat, before the stages that cost: authorization is a component's work, the handler's is storage's. Streams without an end
-            // would hold theirs for ever, and need none.
-            if !trail.long_running {
-                let kind = RequestKind::of_verb(&info.verb);
-                trail.seat = Some(config.flow_control.admit(kind, &user.groups).map_err(in_plain_text)?);
-            }
+            // A seat, before the stages that cost: authorization is a component's work, the handler's is storage's. It is given back when
+            // the answer is ready. Streams without an end would hold theirs for ever, and need none; probes must be answered at any load.
+            let _seat = match cleanup.long_running || is_probe(&info) {
+                true => None,
+                false if connection.is_overfull() => return Err(in_plain_text(flowcontrol::too_many_requests())),
+                false => Some(config.flow_control.admit(RequestKind::of_verb(&info.verb), &user.groups).map_err(in_plain_text)?),
+            };
 
             // What they may do. Last before the handler, and the only way to it.
             let attributes = authorization::attributes(&info, &user);
@@ -206,6 +215,9 @@ impl Road {
                 (Decision::Allow, _) => {}
                 (Decision::Deny | Decision::NoOpinion, None) => return Err(auth::forbidden(&attributes, &answer.reason).into()),
                 (Decision::Deny | Decision::NoOpinion, Some(error)) => return Err(internal(&uri, &error)),
+            }
+            if let Some(measured) = &mut cleanup.measured {
+                measured.authorized(&info, config.handler.served(&info, &method));
             }
             let authorized = Authorized::new(Passed {
                 info,
@@ -230,9 +242,16 @@ impl Road {
         }
     }
 
-    fn finish(&self, response: Response, rim: &Rim, audit_id: String, recorder: &Recorder, mut trail: Trail) -> Response {
+    fn finish(
+        &self,
+        response: Response,
+        responder: &ErrorResponder,
+        audit_id: String,
+        recorder: &Recorder,
+        mut cleanup: RequestCleanup,
+    ) -> Response {
         let (mut parts, mut body) = response.into_parts();
-        if trail.measured.is_some() {
+        if cleanup.measured.is_some() {
             // Every answer is for one user only. Not on answers to what could not even be read, as upstream.
             parts.headers.entry(header::CACHE_CONTROL).or_insert(NO_CACHE);
         }
@@ -242,28 +261,31 @@ impl Road {
         for value in recorder.warnings.texts().iter().filter_map(|text| warning::header(text)) {
             parts.headers.append(header::WARNING, value);
         }
-        if trail.long_running {
+        if cleanup.long_running {
             let shutdown = self.config.shutdown.clone();
             // Watches would outlive the drain; clients start them again elsewhere.
             body = body.map_stream(|stream| Box::pin(stream.take_until(Box::pin(async move { shutdown.draining().await }))));
         }
-        if rim.method == Method::HEAD {
+        if responder.method == Method::HEAD {
             if let Some(length) = body.len() {
                 parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             }
             body = Body::empty();
         }
-        if let Some(measured) = &mut trail.measured {
+        if let Some(measured) = &mut cleanup.measured {
             measured.answered(parts.status.as_u16());
             let took_us = u64::try_from(measured.elapsed().as_micros()).unwrap_or(u64::MAX);
-            tracing::debug!(method = %rim.method, uri = %rim.uri, code = parts.status.as_u16(), took_us, audit_id, annotations = ?recorder.annotations.list(), "request");
+            tracing::debug!(method = %responder.method, uri = %responder.uri, code = parts.status.as_u16(), took_us, audit_id, annotations = ?recorder.annotations.list(), "request");
         }
-        Response::from_parts(parts, body.holding(Box::new(trail)))
+        if let Some(ticket) = &cleanup.ticket {
+            ticket.answered(body.own_bytes(), cleanup.long_running);
+        }
+        Response::from_parts(parts, body.with_on_sent(Box::new(cleanup)))
     }
 }
 
-/// What the rim must know of a request after it was handed on.
-struct Rim {
+/// Turns errors into responses, and knows what that takes of a request that was handed on.
+struct ErrorResponder {
     method: Method,
     uri: Uri,
     /// Those that say how to write an error.
@@ -271,7 +293,7 @@ struct Rim {
     user_agent: Option<HeaderValue>,
 }
 
-impl Rim {
+impl ErrorResponder {
     fn of(request: &http::Request<RequestBody>) -> Self {
         let header = |name: header::HeaderName| request.headers().get(name).cloned();
         Self {
@@ -303,6 +325,11 @@ impl Rim {
             }
         }
     }
+}
+
+/// Upstream's flow schema `probes` is exempt from seats for everybody, and so are these.
+fn is_probe(info: &RequestInfo) -> bool {
+    matches!(&*info.verb, "get" | "head") && matches!(info.path.as_str(), "/livez" | "/readyz" | "/healthz")
 }
 
 fn is_apply(headers: &HeaderMap) -> bool {

@@ -25,6 +25,8 @@ async fn both_protocols_serve_the_same() {
 
         let answer = client.call("POST", "/api/v1/echo", &[ALICE, ("audit-id", "mine")], "hello").await;
         assert_eq!((answer.text().as_str(), answer.header("audit-id")), ("hello", "mine"));
+        let answer = client.get("/api/v1/x", &[ALICE, ("audit-id", &"y".repeat(10_000))]).await;
+        assert_eq!(answer.header("audit-id"), "y".repeat(64));
 
         let list = client.get("/api/v1/list", &[ALICE]).await;
         assert_eq!((list.body.len(), list.header("content-length")), (1_000_000, "1000000"));
@@ -163,6 +165,11 @@ async fn seats_run_out_and_masters_still_sit() {
     let watch = client.send("GET", "/api/v1/events?watch=1", &[ALICE], "").await.unwrap();
     assert_eq!(watch.status(), 200, "watches need no seat");
     assert_eq!(server.client(true, Some(&admin)).await.get("/api/v1/x", &[]).await.code, 200);
+    for probe in ["/livez", "/readyz", "/healthz"] {
+        let mut stranger = server.client(false, None).await;
+        assert_eq!(stranger.get(probe, &[]).await.code, 200, "probes are answered at any load");
+        assert_eq!(stranger.get("/version", &[]).await.code, 429);
+    }
 
     server.endpoints.go_on.notify_one();
     assert_eq!(waiting.await.unwrap().text(), "done");
@@ -223,7 +230,13 @@ async fn requests_are_counted_when_their_answer_is_sent() {
         Err(_) => false,
     };
     assert!(!whole, "half an answer is not taken for a whole one");
+    // What was not served, or not allowed, is not told by what the client wrote.
+    for who in ["alice", "mallory", "nobody"] {
+        let bearer = format!("Bearer {who}");
+        server.client(true, None).await.get("/apis/madeup.example.com/madeup/madeup?watch=madeup", &[("authorization", &bearer)]).await;
+    }
     let text = server.metrics.answer().into_body().collect().await.unwrap();
+    assert!(!String::from_utf8_lossy(&text).contains("madeup"));
     let text = String::from_utf8_lossy(&text);
     let line = "apiserver_response_sizes_sum{component=\"apiserver\",group=\"\",resource=\"list\",scope=\"namespace\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 1000000";
     assert!(text.contains(line), "{text}");

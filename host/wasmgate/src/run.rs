@@ -76,6 +76,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
             metrics: metrics.clone(),
             openid: openid(&config, &pki, address),
             server_address: format!("{}:{}", config.advertise_address, address.port()),
+            watch_duration_min: config.requests.min_watch,
         })),
         flow_control: flow_control(&config),
         metrics,

@@ -21,7 +21,8 @@ use tokio_rustls::TlsConnector;
 
 use super::decode;
 use super::read::known_fields;
-use super::scope::{Scope, Target};
+use super::route::Target;
+use super::scope::Scope;
 use super::view::View;
 use crate::health::{Health, Probe};
 use crate::request::Authorized;

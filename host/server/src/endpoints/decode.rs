@@ -7,7 +7,8 @@ use apimachinery::{GroupVersion, GroupVersionKind, Status};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::scope::{Scope, Target};
+use super::route::Target;
+use super::scope::Scope;
 use crate::negotiate;
 use crate::request::Authorized;
 

@@ -16,7 +16,6 @@ use http::header::{
 use serde_json::Value;
 use sha2::{Digest as _, Sha512};
 
-use super::{method_not_allowed, not_found};
 use crate::body::Body;
 use crate::conditional::{self, Judgement, Validators};
 use crate::health::Health;
@@ -82,36 +81,33 @@ impl Documents {
         shown["paths"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// `/api`, `/apis` and everything below them that is no resource.
-    pub(crate) fn discovery(&self, segments: &[&str], request: &Authorized) -> Result<Response, Status> {
-        let Some(document) = self.plain.get(&segments.join("/")) else { return not_found(segments) };
-        if request.method != http::Method::GET && request.method != http::Method::HEAD {
-            return Err(method_not_allowed());
-        }
-        if let [root @ ("api" | "apis")] = segments
+    /// `/api`, `/apis` and everything below them that is no resource; none where there is no such document.
+    pub(crate) fn discovery(&self, path: &str, request: &Authorized) -> Result<Option<Response>, Status> {
+        let Some(document) = path.strip_prefix('/').and_then(|path| self.plain.get(path)) else { return Ok(None) };
+        if let root @ ("/api" | "/apis") = path
             && let Some(accepted) = negotiate::negotiate(request.header("accept"), Endpoint::AggregatedDiscovery)
         {
-            let document = &self.aggregated[usize::from(*root == "apis")];
+            let document = &self.aggregated[usize::from(root == "/apis")];
             let content_type = accepted.content_type_with_kind();
             let output = Output { accepted, pretty: false, gzip: negotiate::accepts_gzip(request.header("accept-encoding")) };
-            return Ok(aggregated(document, &output, &content_type, request));
+            return Ok(Some(aggregated(document, &output, &content_type, request)));
         }
-        Ok(response::json(&Output::of(request, Endpoint::Plain)?, 200, document))
+        Ok(Some(response::json(&Output::of(request, Endpoint::Plain)?, 200, document)))
     }
 
-    /// `/openapi/v2`, `/openapi/v3` and `/openapi/v3/<group version>`.
-    pub(crate) fn openapi(&self, segments: &[&str], request: &Authorized) -> Response {
-        match segments {
-            ["openapi", "v2"] => self.openapi_v2(request),
-            ["openapi", "v3"] => {
+    /// `v2`, `v3` and `v3/<group version>`, below `/openapi/`.
+    pub(crate) fn openapi(&self, path: &str, request: &Authorized) -> Response {
+        match path {
+            "v2" => self.openapi_v2(request),
+            "v3" => {
                 let index = openapi::v3_index(std::iter::empty());
                 response::json(&Output { gzip: false, ..Output::JSON }, 200, &index)
             }
-            ["openapi", "v3", rest @ ..] => match openapi::v3(&rest.join("/")) {
-                Some(document) => self.openapi_v3(&rest.join("/"), document, request),
-                None => empty(StatusCode::NOT_FOUND),
+            _ => match path.strip_prefix("v3/").map(|path| (path, openapi::v3(path))) {
+                Some((path, Some(document))) => self.openapi_v3(path, document, request),
+                Some((_, None)) => empty(StatusCode::NOT_FOUND),
+                None => response::page_not_found(),
             },
-            _ => response::page_not_found(),
         }
     }
 

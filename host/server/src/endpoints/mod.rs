@@ -8,6 +8,7 @@ mod documents;
 mod patch;
 mod read;
 mod reviews;
+mod route;
 mod scope;
 mod subresources;
 mod view;
@@ -15,21 +16,25 @@ mod watch;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::tables;
-use apimachinery::{Status, StatusReason, status::StatusDetails};
+use apimachinery::Status;
+use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
 use auth::Authenticator;
+use http::Method;
 use registry::Registry;
 
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Served};
 use crate::openid::OpenId;
 use crate::request::{Authorized, Handler};
 use crate::response::{self, Response};
 
 use documents::Documents;
-use scope::{Scope, Target};
+use route::{NoRoute, Route, Target};
+use scope::Scope;
 
 /// What the endpoints are made of.
 pub struct Parts {
@@ -47,6 +52,9 @@ pub struct Parts {
     pub openid: OpenId,
     /// What clients outside are told to connect to, `host:port`.
     pub server_address: String,
+    /// `--min-request-timeout`: a watch whose client names no time ends by itself after this at the earliest, and after twice this at the
+    /// latest.
+    pub watch_duration_min: Duration,
 }
 
 /// Signs a service-account token.
@@ -76,10 +84,10 @@ impl Endpoints {
     }
 
     async fn resource(&self, request: Authorized) -> Result<Response, Status> {
-        if !tables::resources().iter().any(|resource| resource.gvr.group == request.info.api_group) {
-            return Ok(response::page_not_found());
-        }
-        let scope = Scope::of(&request)?;
+        let scope = match Scope::of(&request) {
+            Ok(scope) => scope,
+            Err(nowhere) => return nowhere.response(&request.headers, request.query()),
+        };
         if !scope.requested.deprecation.is_empty() {
             request.recorder.warnings.add(&scope.requested.deprecation);
             self.parts.metrics.requested_deprecated(&scope.requested.gvr, &scope.subresource);
@@ -99,50 +107,62 @@ impl Endpoints {
             ("list", Target::Collection | Target::AllNamespaces) => read::list(registry, &scope, &request).await,
             ("watch", Target::Collection | Target::AllNamespaces | Target::Object) => watch::watch(&self.parts, &scope, &request).await,
             ("create", Target::Collection) => write::create(registry, &scope, request).await,
-            ("create", Target::Subresource) => Err(decode::not_served_yet(&scope)),
             ("update", Target::Object | Target::Subresource) => write::update(registry, &scope, request).await,
             ("patch", Target::Object | Target::Subresource) => patch::patch(registry, &scope, request).await,
             ("delete", Target::Object) => write::delete(registry, &scope, request).await,
             ("deletecollection", Target::Collection) => write::delete_collection(registry, &scope, request).await,
-            _ => Err(method_not_allowed()),
+            _ => Err(decode::not_served_yet(&scope)),
         }
     }
 }
 
 #[async_trait]
 impl Handler for Endpoints {
+    fn served(&self, info: &RequestInfo, method: &Method) -> Option<Served<'_>> {
+        let route = info.is_resource_request.then(|| Route::of(info, method))?.ok()?;
+        Some(Served { resource: &route.resource.gvr, subresource: route.subresource.map_or("", |subresource| &subresource.name) })
+    }
+
     async fn handle(&self, request: Authorized) -> Result<Response, Status> {
-        let path = request.info.path.clone();
-        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-        match segments.as_slice() {
-            [""] => Ok(crate::index::answer(self.documents.paths(&self.parts.health))),
-            ["healthz" | "livez" | "readyz", ..] => {
-                Ok(self.parts.health.answer(&path, request.query()).await.unwrap_or_else(response::page_not_found))
-            }
-            ["metrics"] => Ok(self.parts.metrics.answer()),
-            ["version"] => Ok(response::raw_json(200, &api::version::version_info())),
-            [".well-known", "openid-configuration"] => Ok(self.parts.openid.configuration()),
-            ["openid", "v1", "jwks"] => Ok(self.parts.openid.jwks()),
-            ["openapi", ..] => Ok(self.documents.openapi(&segments, &request)),
-            ["api"] | ["apis"] | ["api", _] | ["apis", _] | ["apis", _, _] => self.documents.discovery(&segments, &request),
-            _ if request.info.is_resource_request => self.resource(request).await,
-            _ => Ok(not_found(&segments)?),
+        if request.info.is_resource_request {
+            return self.resource(request).await;
+        }
+        // As it was authorized: what is served at a path is not served at another that looks like it (`//metrics`, `/metrics/`).
+        let path = request.info.path.as_str();
+        if let Some(answer) = self.parts.health.answer(path, request.query()).await {
+            return Ok(answer);
+        }
+        match path {
+            "/" => return Ok(crate::index::answer(self.documents.paths(&self.parts.health))),
+            "/metrics" => return Ok(self.parts.metrics.answer()),
+            _ => {}
+        }
+        if let Some(document) = path.strip_prefix("/openapi/") {
+            return Ok(self.documents.openapi(document, &request));
+        }
+        // Upstream's router takes these with slashes at their end, and reads only.
+        let routed = path.trim_end_matches('/');
+        let document: Option<Response> = match routed {
+            "/version" => Some(response::raw_json(200, &api::version::version_info())),
+            "/.well-known/openid-configuration" => Some(self.parts.openid.configuration()),
+            "/openid/v1/jwks" => Some(self.parts.openid.jwks()),
+            _ => self.documents.discovery(routed, &request)?,
+        };
+        match document {
+            None => not_found(path),
+            Some(_) if request.method != Method::GET => NoRoute::Method(vec!["GET"]).response(&request.headers, request.query()),
+            Some(document) => Ok(document),
         }
     }
 }
 
 /// A path below a group that is served gets a `Status`; any other gets Go's plain page.
-fn not_found(segments: &[&str]) -> Result<Response, Status> {
-    let known = match segments {
-        ["api", ..] => true,
-        ["apis", group, ..] => tables::resources().iter().any(|resource| resource.gvr.group == *group),
-        _ => false,
-    };
+fn not_found(path: &str) -> Result<Response, Status> {
+    let group = path.strip_prefix("/apis/").and_then(|rest| rest.split('/').next()).filter(|group| !group.is_empty());
+    let known = path.starts_with("/api/") || group.is_some_and(is_group);
     if known { Err(Status::path_not_found()) } else { Ok(response::page_not_found()) }
 }
 
-/// 405.
-fn method_not_allowed() -> Status {
-    Status::failure(405, StatusReason::MethodNotAllowed, "the server does not allow this method on the requested resource")
-        .with_details(StatusDetails::default())
+fn is_group(name: &str) -> bool {
+    tables::resources().iter().any(|resource| resource.gvr.group == name)
 }

@@ -8,7 +8,8 @@ use cacher::{Object, Predicate};
 use registry::{ListRequest, Registry};
 
 use super::decode;
-use super::scope::{Scope, Target};
+use super::route::Target;
+use super::scope::Scope;
 use super::view::View;
 use crate::request::Authorized;
 use crate::response::Response;
@@ -37,20 +38,18 @@ pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicat
     let fields = known_fields(scope, options.field_selector.clone())?;
     let stored = |field: &str, value: &str| Ok((api::selectable::stored_field(field).into_owned(), value.to_owned()));
     let fields = fields.transform(stored).map_err(|error: std::convert::Infallible| match error {})?;
-    // Only a watch of one object has a name of its own here, which the selector must not contradict.
-    if scope.target == Target::Object && !fields.is_everything() && fields.requires_exact_match("metadata.name") != Some(&scope.name) {
-        return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
-    }
     let labels = options.label_selector.clone();
     let namespace = match scope.target {
         Target::AllNamespaces => fields.requires_exact_match("metadata.namespace").map(Box::from),
         _ if scope.resource.namespaced() => Some(scope.namespace.as_str().into()),
         _ => None,
     };
-    let name = match scope.target {
-        Target::Object => Some(scope.name.as_str().into()),
-        _ => fields.requires_exact_match("metadata.name").map(Box::from),
-    };
+    let selected = fields.requires_exact_match("metadata.name");
+    // A request with a name, by its path or by its selector, was authorized for that one object.
+    if !scope.name.is_empty() && !fields.is_everything() && selected != Some(scope.name.as_str()) {
+        return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+    }
+    let name = Some(scope.name.as_str()).filter(|name| !name.is_empty()).or(selected).map(Box::from);
     let node = fields.requires_exact_match("spec.nodeName").filter(|node| !node.is_empty()).map(Box::from);
     let selective = !labels.is_everything() || !fields.is_everything();
     let selectable = &scope.resource.selectable_fields;

@@ -1,22 +1,11 @@
-//! Which resource a path names, and what part of it.
+//! What a request is about, as handlers and the registry are told of it.
 
-use api::{Resource, Scope as ResourceScope, tables};
-use apimachinery::{GroupVersionKind, Status};
+use api::{Resource, tables};
+use apimachinery::GroupVersionKind;
 use serde_json::Value;
 
-use super::method_not_allowed;
+use super::route::{NoRoute, Route, Target};
 use crate::request::Authorized;
-
-/// What part of a resource a path names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Of one namespace, or of a cluster-scoped resource.
-    Collection,
-    /// A namespaced resource, of all namespaces.
-    AllNamespaces,
-    Object,
-    Subresource,
-}
 
 /// A resource's request, before its options and body are read.
 pub(crate) struct Scope {
@@ -32,18 +21,10 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// Finds the resource; 404 where nothing is served there, 405 where the path is but the verb is not.
-    pub(crate) fn of(request: &Authorized) -> Result<Self, Status> {
+    /// Follows the route of what was authorized. Whatever is read or written later is named by this alone.
+    pub(crate) fn of(request: &Authorized) -> Result<Self, NoRoute> {
         let info = &request.info;
-        let requested = tables::find(&info.api_group, &info.api_version, &info.resource).ok_or_else(Status::path_not_found)?;
-        let target = target(request, requested)?;
-        let verbs = match target {
-            Target::Subresource => &requested.subresource(&info.subresource).ok_or_else(Status::path_not_found)?.verbs,
-            _ => &requested.verbs,
-        };
-        if !verbs.iter().any(|verb| *verb == info.verb) {
-            return Err(method_not_allowed());
-        }
+        let Route { resource: requested, target, .. } = Route::of(info, &request.method)?;
         // A namespace is its own namespace to authorization, but not to storage.
         let namespace = if requested.namespaced() { info.namespace.clone() } else { String::new() };
         Ok(Self {
@@ -96,30 +77,4 @@ impl Scope {
             recorder: request.recorder.clone(),
         }
     }
-}
-
-fn target(request: &Authorized, resource: &Resource) -> Result<Target, Status> {
-    let info = &request.info;
-    let namespaced = resource.scope == ResourceScope::Namespaced;
-    let in_namespace = !info.namespace.is_empty() && &*resource.storage_prefix != "namespaces";
-    // A field selector may name an object, too: only the path's name counts here.
-    let named = info.parts.len() > 1;
-    if in_namespace != namespaced && (in_namespace || named) {
-        return Err(Status::path_not_found());
-    }
-    // Trailing parts belong to proxies alone.
-    if info.parts.len() > 3 && info.subresource != "proxy" {
-        return Err(Status::path_not_found());
-    }
-    let post_to_object = info.verb == "create" && !info.name.is_empty() && info.subresource.is_empty();
-    let without_name = matches!(&*info.verb, "update" | "patch" | "delete") && info.name.is_empty();
-    if post_to_object || without_name {
-        return Err(method_not_allowed());
-    }
-    Ok(match (info.subresource.is_empty(), !named) {
-        (false, _) => Target::Subresource,
-        (true, false) => Target::Object,
-        (true, true) if namespaced && !in_namespace => Target::AllNamespaces,
-        (true, true) => Target::Collection,
-    })
 }

@@ -23,8 +23,8 @@ use crate::websocket;
 
 /// How often a quiet watcher that understands bookmarks is sent one; upstream's is about a minute.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
-/// A watch that names no timeout ends after this, and at most twice this; upstream's `--min-request-timeout`.
-const WATCH_DURATION_MIN: Duration = Duration::from_secs(1800);
+/// No watch lasts longer, whatever its client asks for: a clock cannot be set to any number of seconds.
+const WATCH_DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Events are joined into one write up to this size.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 
@@ -43,10 +43,7 @@ pub(crate) async fn watch(parts: &Parts, scope: &Scope, request: &Authorized) ->
     if matches!(start, WatchStart::InitialEvents(_)) && bookmarks {
         watcher.mark_initial_end();
     }
-    let duration = match options.timeout_seconds.filter(|seconds| *seconds != 0) {
-        Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
-        None => WATCH_DURATION_MIN + WATCH_DURATION_MIN.mul_f64(fraction(&request.audit_id)),
-    };
+    let duration = duration(options.timeout_seconds, parts.watch_duration_min, fraction());
     let sent = parts.metrics.watch_events(&scope.requested.gvr);
     let now = Instant::now();
     let (until, bookmark_at) = (now + duration, now + BOOKMARK_INTERVAL);
@@ -86,10 +83,18 @@ fn start(options: &ListOptions) -> Result<WatchStart, Status> {
     })
 }
 
-/// Between 0 and 1, so that watches that began together do not end together.
-fn fraction(seed: &str) -> f64 {
-    let sum = seed.bytes().fold(0u32, |hash, b| hash.wrapping_mul(31).wrapping_add(u32::from(b)));
-    f64::from(sum % 1000) / 1000.0
+/// How long a watch lasts: what the client asks for, else between the server's least and twice that.
+fn duration(asked_seconds: Option<i64>, min: Duration, fraction: f64) -> Duration {
+    match asked_seconds {
+        None | Some(0) => min + min.mul_f64(fraction),
+        // A negative one is over at once, as upstream has it.
+        Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(WATCH_DURATION_MAX),
+    }
+}
+
+/// Between 0 and 1, by chance, so that watches that began together do not end together.
+fn fraction() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }
 
 struct Events {
@@ -217,4 +222,30 @@ fn enveloped(kind: EventType, object: &[u8]) -> Bytes {
     out.extend_from_slice(object);
     out.extend_from_slice(b"}\n");
     out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_lasts_as_long_as_asked_or_between_the_least_and_twice_that() {
+        let min = Duration::from_secs(1800);
+        for (asked, fraction, want) in [
+            (None, 0.0, 1800),
+            (None, 0.5, 2700),
+            (None, 1.0, 3600),
+            // Upstream takes it for none at all.
+            (Some(0), 0.0, 1800),
+            (Some(5), 0.7, 5),
+            (Some(86_400), 0.7, 86_400),
+            (Some(-1), 0.7, 0),
+            (Some(i64::MAX), 0.7, WATCH_DURATION_MAX.as_secs()),
+        ] {
+            assert_eq!(duration(asked, min, fraction), Duration::from_secs(want), "{asked:?} {fraction}");
+        }
+        assert_eq!(duration(None, Duration::ZERO, 1.0), Duration::ZERO);
+        assert!((0..100).map(|_| fraction()).all(|fraction| (0.0..=1.0).contains(&fraction)));
+        assert_ne!(fraction(), fraction());
+    }
 }

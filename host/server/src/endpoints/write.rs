@@ -93,10 +93,10 @@ pub(crate) fn answer(view: &View, request: &Authorized, written: Written) -> Res
     view.single(if written.created { 201 } else { 200 }, written.json)
 }
 
-/// The namespace of the path is the object's; another one is refused.
+/// The namespace of the path is the object's; another one is refused. What lives in no namespace has none, whatever it says.
 pub(crate) fn check_namespace(scope: &Scope, object: &mut Value) -> Result<(), Status> {
     let namespace = object::namespace(object);
-    if !namespace.is_empty() && namespace != scope.namespace {
+    if !namespace.is_empty() && !scope.namespace.is_empty() && namespace != scope.namespace {
         return Err(codec::namespace_mismatch());
     }
     object::set_meta_str(object, "namespace", &scope.namespace);

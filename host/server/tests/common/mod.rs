@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use apimachinery::{GroupResource, Status};
@@ -24,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 use wasmgate_server::body::{Body, BodyError};
 use wasmgate_server::listener::{Drained, Limits, Server};
-use wasmgate_server::metrics::Metrics;
+use wasmgate_server::metrics::{Metrics, Served};
 use wasmgate_server::negotiate::Endpoint;
 use wasmgate_server::request::{Authorized, Handler};
 use wasmgate_server::response::{self, Output, Response};
@@ -113,8 +114,15 @@ impl Drop for OnDrop<'_> {
     }
 }
 
+/// The one resource that metrics know.
+static LISTS: apimachinery::GroupVersionResource = apimachinery::GroupVersionResource::of("", "v1", "list");
+
 #[async_trait]
 impl Handler for Endpoints {
+    fn served(&self, info: &apimachinery::request_info::RequestInfo, _: &http::Method) -> Option<Served<'_>> {
+        (info.resource == "list").then_some(Served { resource: &LISTS, subresource: "" })
+    }
+
     async fn handle(&self, mut request: Authorized) -> Result<Response, Status> {
         self.reached.notify_one();
         let path = request.uri.path().to_owned();
@@ -141,6 +149,12 @@ impl Handler for Endpoints {
             "huge" => {
                 let chunks = (0..HUGE_BYTES / 1_000_000).map(|_| Bytes::from(vec![b'x'; 1_000_000])).collect();
                 Ok(response::json_chunks(&Output::JSON, 200, chunks))
+            }
+            // More than any socket holds, without an end.
+            "flood" => {
+                let chunk = Bytes::from_static(&[b'x'; 65_536]);
+                let chunks = futures::stream::repeat_with(move || Ok(chunk.clone()));
+                Ok(response::events(&Output::JSON, Body::stream(chunks)))
             }
             "broken" => {
                 let parts = vec![Ok(Bytes::from_static(b"half")), Err(BodyError("disk".into()))];
@@ -221,6 +235,8 @@ pub struct Running {
     pub metrics: Arc<Metrics>,
     pub tls: Tls,
     pub task: JoinHandle<Drained>,
+    /// Connections that were cut when it was last looked at.
+    cut: AtomicU64,
 }
 
 /// Nothing here is ever replaced.
@@ -274,7 +290,7 @@ pub async fn start(wants: Wants) -> Running {
     let server = Server::bind(([127, 0, 0, 1], 0).into(), tls.clone(), wants.limits).unwrap();
     let address = server.local_addr();
     let task = tokio::spawn(server.serve(road, wants.drain_duration_max));
-    Running { address, serving_ca, client_ca, shutdown, endpoints, metrics, tls, task }
+    Running { address, serving_ca, client_ca, shutdown, endpoints, metrics, tls, task, cut: AtomicU64::new(0) }
 }
 
 impl Running {
@@ -304,6 +320,15 @@ impl Running {
         connector.connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await.unwrap()
     }
 
+    /// A client over HTTP/2 that grants no byte of any answer.
+    pub async fn closed_window(&self) -> Client {
+        let stream = TokioIo::new(self.raw(None, &["h2"]).await);
+        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        let (sender, connection) = builder.initial_stream_window_size(0).handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Client::Http2(sender)
+    }
+
     /// A client of its own connection.
     pub async fn client(&self, http2: bool, identity: Option<&(String, String)>) -> Client {
         let stream = TokioIo::new(self.raw(identity, if http2 { &["h2"] } else { &["http/1.1"] }).await);
@@ -315,6 +340,19 @@ impl Running {
             let (sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
             tokio::spawn(connection);
             Client::Http1(sender)
+        }
+    }
+
+    /// Waits until the server has cut one more connection because its client read nothing: the test's own time limit is the bound.
+    pub async fn cut(&self) {
+        loop {
+            let text = self.metrics.answer().into_body().collect().await.unwrap();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let count = text.lines().find_map(|line| line.strip_prefix("wasmgate_stalled_connections_total ")).unwrap().parse().unwrap();
+            if self.cut.swap(count, Ordering::AcqRel) < count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

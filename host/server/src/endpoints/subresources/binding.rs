@@ -4,7 +4,8 @@ use apimachinery::{GroupResource, Status, field, object};
 use registry::{Registry, Request};
 use serde_json::{Map, Value};
 
-use super::super::scope::{Scope, Target};
+use super::super::route::Target;
+use super::super::scope::Scope;
 use super::{PODS, Posted, about, fetch, list, set_pod_condition, success, text, timestamp};
 use crate::request::Authorized;
 use crate::response::Response;

@@ -15,7 +15,8 @@ use apimachinery::time::Time;
 use registry::{Registry, Request};
 use serde_json::{Value, json};
 
-use super::scope::{Scope, Target};
+use super::route::Target;
+use super::scope::Scope;
 use super::view::View;
 use super::{Parts, decode, write};
 use crate::request::Authorized;

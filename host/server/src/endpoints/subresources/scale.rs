@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::patch::patch_type;
 use super::super::scope::Scope;
 use super::super::view::View;
-use super::super::{decode, method_not_allowed, write};
+use super::super::{decode, write};
 use crate::request::Authorized;
 use crate::response::Response;
 
@@ -21,7 +21,7 @@ pub(super) async fn serve(registry: &Registry, scope: &Scope, request: Authorize
         "get" => get(registry, scope, &request).await,
         "update" => update(registry, scope, request).await,
         "patch" => patch(registry, scope, request).await,
-        _ => Err(method_not_allowed()),
+        _ => Err(decode::not_served_yet(scope)),
     }
 }
 
