@@ -236,6 +236,7 @@ static KINDS: &[Kind] = &[
         .default(workload::default_cron_job)
         .validate(check::job::validate_cron_job)
         .validate_update(check::job::validate_cron_job_update)
+        .validate_subresource(check::job::validate_cron_job_status)
         .warn(workload::warn_of_cron_job),
     Kind::new("autoscaling", "HorizontalPodAutoscaler")
         .status(StatusMetadata::Free)
@@ -311,7 +312,8 @@ static KINDS: &[Kind] = &[
         .conditional_update()
         .default(storage::default_attachment)
         .validate(check::storage::validate_attachment)
-        .validate_update(check::storage::validate_attachment_update),
+        .validate_update(check::storage::validate_attachment_update)
+        .validate_subresource(|resource, _, attachment, old| check::storage::validate_attachment_update(resource, attachment, old)),
     Kind::new(STORAGE, "CSIDriver")
         .generation(Generation::From0(spec))
         .conditional_update()
@@ -397,6 +399,7 @@ static KINDS: &[Kind] = &[
         .default(admission::default_policy)
         .validate(check::admission::validate_policy)
         .validate_update(check::admission::validate_policy_update)
+        .validate_subresource(check::admission::validate_policy_status)
         .warn(admission::warn_of_name)
         .warn_of_status(admission::warn_of_policy_status),
     Kind::new(ADMISSION, "ValidatingAdmissionPolicyBinding")

@@ -135,3 +135,26 @@ async fn only_a_deletion_marks() {
         assert!(refused.code == 422 && refused.message.contains("field is immutable"), "{refused:?}");
     }
 }
+
+/// How often metadata is looked at: by the registry, and by most kinds once more; clients see each problem as often.
+#[tokio::test]
+async fn problems_are_told_as_often_as_upstream_tells_them() {
+    let world = World::new().await;
+    for (group, version, plural, subresource, times) in [
+        ("batch", "v1", "cronjobs", "", 2),
+        ("batch", "v1", "cronjobs", "status", 1),
+        ("batch", "v1", "jobs", "status", 2),
+        ("storage.k8s.io", "v1", "volumeattachments", "status", 1),
+        ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "status", 1),
+        ("", "v1", "pods", "status", 2),
+    ] {
+        let resource = crate::world::resource(group, version, plural);
+        let namespace = if resource.namespaced() { "n" } else { "" };
+        if world.get(&resource, namespace, "a").await.is_none() {
+            world.seed(&resource, &object(&resource)).await;
+        }
+        let change = |object: &mut Value| object["metadata"]["deletionGracePeriodSeconds"] = 5.into();
+        let result = world.update(&resource, (subresource, namespace, "a"), change).await;
+        assert_eq!(said_of_metadata(&result).len(), times, "{plural} {subresource}: {result:?}");
+    }
+}

@@ -469,6 +469,23 @@ pub(crate) fn validate_policy_update(resource: &Resource, object: &Value, _: &Va
     validate_policy(resource, object)
 }
 
+/// `ValidatingAdmissionPolicy`: what its controller found, and nothing else.
+pub(crate) fn validate_policy_status(_: &Resource, _: &str, object: &Value, _: &Value) -> Errors {
+    let mut errors = Errors::new();
+    let status = At::root(object).child("status");
+    for warning in status.child("typeChecking").items("expressionWarnings") {
+        for name in ["warning", "fieldRef"] {
+            let field = warning.child(name);
+            if field.text().trim().is_empty() {
+                errors.push(field.required(""));
+            }
+        }
+    }
+    let conditions = status.child("conditions");
+    errors.extend(apimachinery::validation::meta::validate_conditions(Some(conditions.value), &conditions.path));
+    errors
+}
+
 /// The bindings of both.
 pub(crate) fn validate_binding(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
