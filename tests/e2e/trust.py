@@ -8,7 +8,7 @@ import ssl
 import stat
 import subprocess
 
-from harness import BINARY, TARGET, Failed, Server, Suite, check, contains, equal, scratch, wait_for
+from harness import BINARY, TARGET, Server, Suite, check, contains, equal, scratch, wait_for
 
 suite = Suite("trust")
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -184,27 +184,33 @@ def a_plugin_directory_open_to_everybody_is_refused():
 
 @suite.case
 def compiled_code_that_was_changed_is_not_run():
-    component = TARGET / "examples" / "no-latest-tag.wasm"
-    if not component.exists():
-        raise Failed(f"{component} is missing: run `cargo xtask examples`")
+    component = TARGET / "plugins" / "always-allow.wasm"
+    check(component.exists(), f"{component} is missing: run `cargo xtask build`")
     folder = scratch() / "cached"
     folder.mkdir()
-    for part in (component, component.with_suffix(".yaml")):
-        (folder / part.name).write_bytes(part.read_bytes())
+    (folder / "let-all.wasm").write_bytes(component.read_bytes())
+    (folder / "let-all.yaml").write_text(
+        "apiVersion: plugins.wasmgate.dev/v1alpha1\nkind: Plugin\nmetadata: {name: LetAll}\nspec: {roles: [authorizer], instances: Reused}\n")
     server = Server(f"--plugin-dir={folder}")
-    cache = server.data / "plugin-cache"
-    kept = wait_for("compiled code", lambda: list(cache.iterdir()))
-    equal(len(kept), 1)
-    for change in (lambda code: code[:-1] + bytes([code[-1] ^ 1]), lambda code: b"", lambda code: code[32:]):
+    # It lets everybody do everything, and is in force only if its code was found good.
+    in_force = lambda: server.client().get("/api/v1/namespaces").status == 200
+    wait_for("the plugin to be in force", in_force)
+    kept = list((server.data / "plugin-cache").iterdir())
+    equal(len(kept), 1, "compiled code")
+    whole = kept[0].read_bytes()
+    said = "was not made by this server or has been changed"
+    server.stop()
+    server.start()
+    wait_for("the plugin to be in force", in_force)
+    check(said not in server.log(), "what was kept is used")
+    for change in (whole[:-1] + bytes([whole[-1] ^ 1]), b"", whole[32:]):
         server.stop()
-        whole = kept[0].read_bytes()
-        kept[0].write_bytes(change(whole))
+        kept[0].write_bytes(change)
         before = len(server.log())
         server.start()
-        wait_for("it to be compiled again", lambda: kept[0].read_bytes() not in (b"", change(whole)))
-        contains(server.log()[before:], "was not made by this server or has been changed")
-        pod = {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web", "image": "nginx:latest"}]}}
-        server.admin().post("/api/v1/namespaces/default/pods", pod).refused(403, "Forbidden", "latest")
+        wait_for("the plugin to be in force", in_force)
+        contains(server.log()[before:], said)
+        equal(kept[0].read_bytes()[32:], whole[32:], "compiled again")
     server.kill()
 
 
@@ -245,7 +251,16 @@ def defaults_are_healed_at_the_start():
     got(f"{FLOWS}/flowschemas/probes")
     shares = lambda name: got(f"{FLOWS}/prioritylevelconfigurations/{name}")["spec"]["limited"]["nominalConcurrencyShares"]
     equal((shares("workload-low"), shares("workload-high")), (100, 2), "seats, healed and the operator's")
-    # A second start finds nothing to do.
+    # Who was taken out of system:discovery does not come back by the binding that was once a part of it.
+    group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:unauthenticated"}
+    change(other, {"subjects": [group], "metadata": {"annotations": {auto: "false"}}})
+    public = f"{RBAC}/clusterrolebindings/system:public-info-viewer"
+    admin.delete(public).ok(200)
+    server.stop()
+    server.start()
+    admin = server.admin()
+    equal(got(public)["subjects"], [group])
+    # One more start finds nothing to do.
     version = got(role)["metadata"]["resourceVersion"]
     server.stop()
     server.start()

@@ -56,6 +56,7 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
         closed.map_err(|error| cannot("be closed to other users", path, &error))?;
         tracing::warn!("{} could be read by other users (mode {}); it is closed to them now", path.display(), ownership::mode(&metadata));
     }
+    warn_of_what_is_above(path);
     rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| cannot("be written to", path, &error.into()))?;
     for name in FILES {
@@ -91,6 +92,27 @@ fn check_link(path: &Path) -> Result<(), DataDirError> {
             Err(refuse(path, why, "name the directory itself"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whoever may rename a directory above this one can put another one in its place. That is for the operator to decide: below `/tmp` or a
+/// home directory it is as safe as these are.
+fn warn_of_what_is_above(path: &Path) {
+    const STICKY: u32 = 0o1000;
+    let whole = fs::canonicalize(path).unwrap_or_default();
+    for above in whole.ancestors().skip(1) {
+        let Ok(metadata) = fs::metadata(above) else { continue };
+        let shown = (path.display(), above.display());
+        if ownership::is_anothers(&metadata) {
+            tracing::warn!(
+                "{}: {}, in which it is, belongs to {}, who could put another in its place",
+                shown.0,
+                shown.1,
+                account(metadata.uid())
+            );
+        } else if metadata.mode() & (0o002 | STICKY) == 0o002 {
+            tracing::warn!("{}: everybody may write to {}, in which it is, and put another in its place", shown.0, shown.1);
+        }
     }
 }
 
