@@ -12,6 +12,7 @@ use serde_json::Value;
 use storage::Error;
 
 use crate::meta;
+use crate::update::served;
 use crate::{Registry, Request, Written, error};
 
 /// How often a generated name is drawn again when it is taken.
@@ -42,10 +43,6 @@ enum Tried {
 impl Registry {
     /// Creates an object.
     pub async fn create(&self, request: &Request, object: Value) -> Result<Written, Status> {
-        // What is no number upstream does not take for a version either: it is overwritten.
-        if parse_uint(object::resource_version(&object)).is_ok_and(|version| version != 0) {
-            return Err(error::unclassified("resourceVersion should not be set on objects to be created"));
-        }
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
         let repeatable = generated || self.hooks.concern(request);
         let (mut names_left, mut tries_left) = (if generated { GENERATE_NAME_TRIES_MAX } else { 1 }, TAKEN_TRIES_MAX);
@@ -98,8 +95,13 @@ impl Registry {
         let key = request.key_of(&name);
         if request.dry_run {
             let there = self.cacher(request)?.get(&key).is_some();
-            return Ok(if there { Tried::NameTaken(name) } else { Tried::Created(wire::encode(&object, &resource.gvk).into()) });
+            return Ok(if there { Tried::NameTaken(name) } else { Tried::Created(served(request, &object)) });
         }
+        // The store's to say, as upstream has it: who only tries never hears of it, and what is no number is passed over.
+        if parse_uint(object::resource_version(&object)).is_ok_and(|version| version != 0) {
+            return Err(error::unclassified("resourceVersion should not be set on objects to be created"));
+        }
+        object::metadata_mut(&mut object).remove("resourceVersion");
         match self.commit(request, &key, 0, &object, also).await {
             Ok(json) => Ok(Tried::Created(json)),
             Err(CommitError::Conflict) => Ok(Tried::NameTaken(name)),

@@ -40,7 +40,7 @@ pub(crate) fn wipe_for_create(object: &mut Value) {
 /// Returns warnings for the client.
 pub(crate) fn fill_for_create(request: &Request, object: &mut Value) -> Vec<String> {
     let metadata = object::metadata_mut(object);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "managedFields"] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
         metadata.remove(field);
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());

@@ -112,6 +112,14 @@ pub(super) fn prepare_node(_: &Resource, node: &mut Value, old: Option<&Value>) 
     }
 }
 
+/// `LimitRange`: one without a name is given one, which is as random as its uid.
+pub(super) fn prepare_limit_range(_: &Resource, range: &mut Value, old: Option<&Value>) {
+    let uid = apimachinery::object::uid(range).to_owned();
+    if old.is_none() {
+        if_zero(object_at(range, "metadata"), "name", uid);
+    }
+}
+
 /// `LimitRange`: of a container's limits, one follows from the other.
 pub(super) fn default_limit_range(_: &Resource, object: &mut Value) {
     for item in list_mut(object_at(object, "spec"), "limits") {

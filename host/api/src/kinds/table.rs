@@ -156,6 +156,7 @@ static KINDS: &[Kind] = &[
     Kind::new("", "LimitRange")
         .create_on_update()
         .default(core::default_limit_range)
+        .prepare(core::prepare_limit_range)
         .validate(check::core::validate_limit_range)
         .validate_update(check::core::validate_limit_range_update),
     Kind::new("", "ResourceQuota")

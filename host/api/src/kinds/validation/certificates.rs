@@ -105,7 +105,7 @@ fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mu
     let spec = root.child("spec");
     let body = spec.child("request");
     if let Some(why) = request_problem(&STANDARD.decode(body.text()).unwrap_or_default()) {
-        errors.push(body.invalid_as(body.text(), &why));
+        errors.push(body.invalid_as(body.value.clone(), &why));
     }
     if spec.is_empty("usages") {
         errors.push(spec.child("usages").required(""));

@@ -1,5 +1,7 @@
 //! The smaller kinds of the core group: ConfigMap, Secret, ServiceAccount, Namespace, Node, LimitRange, ResourceQuota, Event.
 
+use apimachinery::codec::json;
+use apimachinery::codec::node::Node;
 use apimachinery::quantity::{Format, Quantity};
 use apimachinery::validation::name;
 use base64::Engine;
@@ -124,22 +126,18 @@ fn docker_config(at: &At<'_>, errors: &mut Errors) {
         return errors.push(at.required(""));
     }
     let bytes = decoded(at.value);
-    let why = match serde_json::from_slice::<Value>(&bytes) {
-        Ok(Value::Object(_) | Value::Null) => return,
+    let why = match json::parse(&bytes) {
+        Ok(Node::Object(_) | Node::Null) => return,
         Ok(other) => {
             let kind = match other {
-                Value::Array(_) => "array",
-                Value::Bool(_) => "bool",
-                Value::Number(_) => "number",
+                Node::Array(_) => "array",
+                Node::Bool(_) => "bool",
+                Node::Number(_) => "number",
                 _ => "string",
             };
             format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
         }
-        Err(_) => match std::str::from_utf8(&bytes).ok().and_then(|text| text.trim_start().chars().next()) {
-            None => "unexpected end of JSON input".to_owned(),
-            Some('{' | '[') => "unexpected end of JSON input".to_owned(),
-            Some(c) => format!("invalid character '{c}' looking for beginning of value"),
-        },
+        Err(why) => why,
     };
     errors.push(at.invalid_as("<secret contents redacted>", &why));
 }

@@ -12,7 +12,7 @@ const USER_PRIORITY_MAX: i64 = 1_000_000_000;
 /// `RuntimeClass`
 pub(crate) fn validate_runtime_class(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
-    metadata::validate(resource, object, metadata::subdomain, &mut errors);
+    metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
     let root = At::root(object);
     let handler = root.child("handler");
     if handler.text().is_empty() {
@@ -43,7 +43,7 @@ pub(crate) fn validate_runtime_class(resource: &Resource, object: &Value) -> Err
 /// `RuntimeClass`
 pub(crate) fn validate_runtime_class_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
-    metadata::validate_update(object, old, &mut errors);
+    metadata::validate_update_generic(object, old, &mut errors);
     At::root(object).child("handler").immutable(&At::root(old).child("handler"), &mut errors);
     errors
 }

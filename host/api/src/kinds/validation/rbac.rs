@@ -32,7 +32,7 @@ fn policy_rule(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
 /// `Role`, `ClusterRole`
 pub(crate) fn validate_role(resource: &Resource, role: &Value) -> Errors {
     let mut errors = Errors::new();
-    metadata::validate_generic(resource, role, metadata::path_segment_name, &mut errors);
+    metadata::validate(resource, role, metadata::path_segment_name, &mut errors);
     let root = At::root(role);
     for rule in root.items("rules") {
         policy_rule(&rule, resource.namespaced(), &mut errors);
@@ -55,14 +55,14 @@ pub(crate) fn validate_role(resource: &Resource, role: &Value) -> Errors {
 /// `Role`, `ClusterRole`
 pub(crate) fn validate_role_update(resource: &Resource, role: &Value, old: &Value) -> Errors {
     let mut errors = validate_role(resource, role);
-    metadata::validate_update_generic(role, old, &mut errors);
+    metadata::validate_update(role, old, &mut errors);
     errors
 }
 
 /// `RoleBinding`, `ClusterRoleBinding`
 pub(crate) fn validate_binding(resource: &Resource, binding: &Value) -> Errors {
     let mut errors = Errors::new();
-    metadata::validate_generic(resource, binding, metadata::path_segment_name, &mut errors);
+    metadata::validate(resource, binding, metadata::path_segment_name, &mut errors);
     let root = At::root(binding);
     let reference = root.child("roleRef");
     let (group, kind, name) = (reference.child("apiGroup"), reference.child("kind"), reference.child("name"));
@@ -113,7 +113,7 @@ fn validate_subject(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
 /// `RoleBinding`, `ClusterRoleBinding`
 pub(crate) fn validate_binding_update(resource: &Resource, binding: &Value, old: &Value) -> Errors {
     let mut errors = validate_binding(resource, binding);
-    metadata::validate_update_generic(binding, old, &mut errors);
+    metadata::validate_update(binding, old, &mut errors);
     let reference = At::root(binding).child("roleRef");
     if *reference.value != old["roleRef"] {
         let field = |name: &str| Value::from(reference.text_of(name));

@@ -63,7 +63,7 @@ pub(crate) fn claim_spec(at: &At<'_>, errors: &mut Errors) {
         namespace.problems(metadata::label(namespace.text(), false), errors);
     }
     // What upstream shows as the value is a path, which has nothing that can be shown.
-    let unlike = |detail: &str| at.invalid_as(serde_json::json!({}), detail);
+    let unlike = |detail: &str| super::invalid_shown(&at.path, "{}", detail);
     if let Some(source) = at.some("dataSource").filter(|_| !reference.value.is_null()) {
         if !namespace.text().is_empty() {
             errors.push(unlike("may not be specified when dataSourceRef.namespace is specified"));
