@@ -6,7 +6,7 @@ Each row of the table is an object that is created, and merge patches of it, wit
 
 import json
 
-from harness import ROOT, Failed, Server, Suite, equal
+from harness import ROOT, Failed, Server, Suite, check, contains, equal
 
 suite = Suite("warnings")
 TABLE = json.loads((ROOT / "tests" / "warnings.json").read_text())
@@ -63,6 +63,54 @@ def an_object_that_is_not_valid_is_not_warned_of(server):
     bad = pod("bad")
     bad["spec"]["containers"][0]["name"] = "No Name"
     equal(warnings(server.admin().post(PODS, bad).ok(422)), [])
+
+
+@suite.case
+def what_preparation_puts_right_is_warned_of_even_then(server):
+    bad = pod("bad", annotations={"container.apparmor.security.beta.kubernetes.io/No Name": "unconfined"})
+    bad["spec"]["containers"][0]["name"] = "No Name"
+    contains("\n".join(warnings(server.admin().post(PODS, bad).ok(422))), "deprecated since v1.30")
+
+
+@suite.case
+def a_name_that_is_taken_is_warned_of_all_the_same(server):
+    client = server.admin()
+    client.post(PODS, pod("taken")).ok(201)
+    equal(warnings(client.post(PODS, pod("taken")).refused(409, "AlreadyExists")), [HIDDEN])
+    client.delete(f"{PODS}/taken").ok()
+
+
+@suite.case
+def owners_twice_are_warned_of_before_and_behind_admission(server):
+    client = server.admin()
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "11111111-1111-1111-1111-111111111111"}
+    rest = "API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate "
+    uids = "UID(s) observed: 11111111-1111-1111-1111-111111111111, 11111111-1111-1111-1111-111111111111"
+    maps = "/api/v1/namespaces/default/configmaps"
+    made = client.post(maps, {"metadata": {"name": "owned", "ownerReferences": [owner] * 3}}).ok(201)
+    equal(warnings(made), [f".metadata.ownerReferences contains duplicate entries; {rest}{uids}"])
+    equal(made.json["metadata"]["ownerReferences"], [owner])
+    patched = client.patch(f"{maps}/owned", {"metadata": {"ownerReferences": [owner] * 3}}).ok(200)
+    behind = ".metadata.ownerReferences contains duplicate entries after mutating admission happens; "
+    equal(warnings(patched), [f"{behind}{rest}{uids}"])
+    client.delete(f"{maps}/owned").ok()
+
+
+@suite.case
+def a_deletion_of_a_job_says_what_becomes_of_its_pods(server):
+    client = server.admin()
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    text = ("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+            "propagationPolicy=Orphan to suppress this warning")
+    job = lambda name: {"metadata": {"name": name}, "spec": {"suspend": True, "template": {
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}
+    for body, wanted in [(None, [text]), ({"propagationPolicy": "Orphan"}, []), ({"orphanDependents": False}, [])]:
+        client.post(jobs, job("j")).ok(201)
+        equal(warnings(client.delete(f"{jobs}/j", body).ok()), wanted, body)
+        client.patch(f"{jobs}/j", {"metadata": {"finalizers": None}})
+    equal(warnings(client.delete(f"{jobs}/nobody").ok(404)), [text])
+    equal(warnings(client.delete(jobs).ok()), [text])
+    check(not warnings(client.delete(f"{jobs}?propagationPolicy=Background").ok()))
 
 
 server = Server("--controllers=none")

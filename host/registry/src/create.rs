@@ -71,8 +71,10 @@ impl Registry {
         meta::wipe_for_create(&mut object);
         let mut attributes = request.attributes(Operation::Create);
         attributes.name = object::name(&object).to_owned();
+        request.warn(meta::drop_repeated_owners(&mut object, ""));
         self.admission.mutate(&attributes, request, Some(&mut object), None).await?;
-        request.warn(meta::fill_for_create(request, &mut object));
+        request.warn(meta::drop_repeated_owners(&mut object, meta::AFTER_MUTATION));
+        meta::fill_for_create(request, &mut object);
         if object::name(&object).is_empty() {
             let prefix = object::meta_str(&object, "generateName").to_owned();
             if !prefix.is_empty() {

@@ -29,6 +29,7 @@ pub struct Deleted {
 impl Registry {
     /// Deletes one object, or marks it as deleted.
     pub async fn delete(&self, request: &Request, options: &DeleteOptions) -> Result<Deleted, Status> {
+        warn_of_orphans(request, options);
         if let Some(why) = strategy(&request.resource).refuses_deletion(&request.name) {
             return Err(Status::forbidden(&request.group_resource(), &request.name, why));
         }
@@ -122,6 +123,7 @@ impl Registry {
     ///
     /// Not atomic, as upstream's is not: the first failure is the answer, and what went before it is gone.
     pub async fn delete_collection(&self, request: &Request, list: &ListRequest, options: &DeleteOptions) -> Result<ListResult, Status> {
+        warn_of_orphans(request, options);
         let found = self.list(request, list).await?;
         for object in &found.objects {
             let one = Request { namespace: object.namespace().to_owned(), name: object.name().to_owned(), ..request.clone() };
@@ -133,6 +135,12 @@ impl Registry {
         }
         Ok(found)
     }
+}
+
+/// Some kinds tell who does not say what becomes of dependents.
+fn warn_of_orphans(request: &Request, options: &DeleteOptions) {
+    let silent = options.propagation_policy.is_none() && options.orphan_dependents.is_none();
+    request.warn(strategy(&request.resource).orphaning_warning().filter(|_| silent).map(str::to_owned));
 }
 
 /// The answer about an object that is there no more; `last` is what it was.

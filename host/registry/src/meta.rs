@@ -1,5 +1,7 @@
 //! The fields of `metadata` that are the server's.
 
+use std::collections::HashSet;
+
 use apimachinery::object;
 use serde_json::Value;
 
@@ -36,9 +38,7 @@ pub(crate) fn wipe_for_create(object: &mut Value) {
 }
 
 /// Before a create: identity and time are the server's to give.
-///
-/// Returns warnings for the client.
-pub(crate) fn fill_for_create(request: &Request, object: &mut Value) -> Vec<String> {
+pub(crate) fn fill_for_create(request: &Request, object: &mut Value) {
     let metadata = object::metadata_mut(object);
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
         metadata.remove(field);
@@ -50,43 +50,43 @@ pub(crate) fn fill_for_create(request: &Request, object: &mut Value) -> Vec<Stri
     } else {
         metadata.remove("namespace");
     }
-    drop_repeated_owners(object)
 }
 
-/// Upstream keeps the first of equal owner references, and says so.
-fn drop_repeated_owners(object: &mut Value) -> Vec<String> {
+/// When owner references are looked at once more, in the words of the warning.
+pub(crate) const AFTER_MUTATION: &str = " after mutating admission happens";
+
+/// Keeps the first of equal owner references, and says so, as upstream does before mutating admission and after.
+pub(crate) fn drop_repeated_owners(object: &mut Value, when: &str) -> Vec<String> {
     let metadata = object::metadata_mut(object);
     let Some(owners) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) else { return Vec::new() };
-    let (mut kept, mut repeated) = (Vec::<Value>::new(), Vec::new());
-    for owner in std::mem::take(owners) {
-        if kept.contains(&owner) {
+    let mut seen = HashSet::new();
+    let mut first = owners.iter().map(|owner| seen.insert(owner)).collect::<Vec<_>>().into_iter();
+    let mut repeated = Vec::new();
+    owners.retain(|owner| {
+        let keep = first.next().unwrap_or(true);
+        if !keep {
             repeated.push(owner.get("uid").and_then(Value::as_str).unwrap_or_default().to_owned());
-        } else {
-            kept.push(owner);
         }
-    }
-    *owners = kept;
+        keep
+    });
     if repeated.is_empty() {
         return Vec::new();
     }
     vec![format!(
-        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as \
-         early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
-        repeated.join(",")
+        ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may reject such requests \
+         as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.join(", ")
     )]
 }
 
 /// Before a kind prepares an update: what no client may say.
-///
-/// Returns warnings for the client.
-pub(crate) fn fill_for_update(object: &mut Value, old: &Value) -> Vec<String> {
+pub(crate) fn fill_for_update(object: &mut Value, old: &Value) {
     if object::namespace(object).is_empty() {
         keep(object, old, "namespace");
     }
     keep(object, old, "generation");
     keep(object, old, "selfLink");
     object::metadata_mut(object).remove("managedFields");
-    drop_repeated_owners(object)
 }
 
 /// After a kind prepared an update and before it is validated: identity and the time of deletion stay as they are, whatever the client

@@ -80,6 +80,10 @@ impl Registry {
         let mut object = change(Some(old))?;
         let insisted = self.check_preconditions(request, &object, old, revision)?;
         let attributes = request.attributes(Operation::Update);
+        // What a patch repeats is looked at after admission only.
+        if request.verb != "patch" {
+            request.warn(meta::drop_repeated_owners(&mut object, ""));
+        }
         match facet {
             None => self.admission.mutate(&attributes, request, Some(&mut object), Some(old)).await?,
             Some(facet) => {
@@ -88,7 +92,8 @@ impl Registry {
                 facet.put(&shown, &mut object);
             }
         }
-        request.warn(meta::fill_for_update(&mut object, old));
+        request.warn(meta::drop_repeated_owners(&mut object, meta::AFTER_MUTATION));
+        meta::fill_for_update(&mut object, old);
         let whole = request.subresource.is_empty() || facet.is_some();
         if whole {
             strategy.prepare_for_update(resource, &mut object, old);
