@@ -9,7 +9,7 @@ use storage::{KeyValue, Range, Revision, Storage, WatchBatch};
 use tokio::sync::watch;
 
 use crate::cacher::Cacher;
-use crate::limits::{FEED_RETRY_PAUSE, FILL_PAGE_KEYS, FRESH_WAIT_MAX};
+use crate::limits::{FEED_RETRY_PAUSE, FILL_PAGE_KEYS, FRESH_LOOK_INTERVAL, FRESH_WAIT_MAX};
 
 /// How reads get to be as fresh as the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +105,22 @@ impl Caches {
 
     /// Waits until the caches have reached a revision; `false` where that takes too long.
     pub async fn wait_until(&self, revision: Revision) -> bool {
-        if self.applied() >= revision {
-            return true;
-        }
         let mut progress = self.progress.subscribe();
-        tokio::time::timeout(FRESH_WAIT_MAX, progress.wait_for(|reached| *reached >= revision)).await.is_ok_and(|r| r.is_ok())
+        let deadline = tokio::time::Instant::now() + FRESH_WAIT_MAX;
+        while self.applied() < revision {
+            let now = tokio::time::Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            let look_at = deadline.min(now + FRESH_LOOK_INTERVAL);
+            let is_late = tokio::time::timeout_at(look_at, progress.wait_for(|reached| *reached >= revision)).await.is_err();
+            // Where the store got there by changes that are none of ours, it says so only when it is asked. One that cannot be asked
+            // now may still go on.
+            if is_late && self.freshness == Freshness::AskStore {
+                let _ = self.storage.request_progress().await;
+            }
+        }
+        true
     }
 
     /// Makes the caches as fresh as the store is now. `false`: read from the store instead.

@@ -18,6 +18,8 @@ pub const PAGE_SNAPSHOTS_MAX: usize = 16;
 pub const PAGE_SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(300);
 /// How long a read waits for the cache to reach a revision; upstream's `blockTimeout`.
 pub const FRESH_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How often such a read asks the store how far it is; upstream's is a tenth of a second.
+pub const FRESH_LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Keys read at once while the cache is filled.
 pub const FILL_PAGE_KEYS: usize = 1_000;
 /// Pause before the feed tries the store again.

@@ -97,7 +97,7 @@ impl Fields {
                         Ok(())
                     }
                     None if value.is_null() => Ok(()),
-                    None => Err(mismatch("int64", &value)),
+                    None => Err(mismatch("int64", &value).replacen("number", &format!("number {value}"), usize::from(value.is_number()))),
                 },
                 _ => Ok(()),
             };
@@ -117,14 +117,14 @@ fn text(value: Value, into: &mut String) -> Result<(), Value> {
 }
 
 /// What Go calls a value that does not fit.
-fn go_name(value: &Value) -> String {
+fn go_name(value: &Value) -> &'static str {
     match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "bool".to_owned(),
-        Value::Number(number) => format!("number {number}"),
-        Value::String(_) => "string".to_owned(),
-        Value::Array(_) => "array".to_owned(),
-        Value::Object(_) => "object".to_owned(),
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
 }
 
@@ -163,7 +163,8 @@ mod tests {
             (of("[]"), "json: cannot unmarshal array into Go value of type storage.continueToken"),
             (of("null"), "server does not recognize this encoded version "),
             (of(r#"{"v":"meta.k8s.io/v2","rv":1,"start":"b"}"#), "server does not recognize this encoded version meta.k8s.io/v2"),
-            (of(r#"{"v":1}"#), "json: cannot unmarshal number 1 into Go struct field continueToken.v of type string"),
+            (of(r#"{"v":1}"#), "json: cannot unmarshal number into Go struct field continueToken.v of type string"),
+            (of(r#"{"rv":1.5}"#), "json: cannot unmarshal number 1.5 into Go struct field continueToken.rv of type int64"),
             (of(r#"{"v":"meta.k8s.io/v1","rv":"7"}"#), "json: cannot unmarshal string into Go struct field continueToken.rv of type int64"),
             (of(r#"{"v":"meta.k8s.io/v1","start":"b"}"#), "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
             (of(r#"{"v":"meta.k8s.io/v1","rv":5}"#), "encoded start key empty (version meta.k8s.io/v1)"),

@@ -2,6 +2,7 @@
 //! the frames. Messages of the client mean nothing here; its pings and its close are answered.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -14,6 +15,7 @@ use http::{StatusCode, Uri};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
@@ -96,7 +98,9 @@ pub(crate) fn accept(headers: &HeaderMap, as_text: bool, source: impl Source) ->
         // Upstream knows no protocol by name, and takes the one that is offered.
         return refused(StatusCode::BAD_REQUEST, "");
     }
-    let run: Run = Box::new(move |io, shutdown| Box::pin(serve(io, shutdown, as_text, source)));
+    let run: Run = Box::new(move |io, shutdown| {
+        Box::pin(async move { Session::of(TokioIo::new(io), as_text, WEBSOCKET_SEND_DURATION_MAX).await.run(shutdown, source).await })
+    });
     let mut response = Response::new(Body::upgrade(run));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let set: [(HeaderName, HeaderValue); 2] =
@@ -131,56 +135,71 @@ fn refused(code: StatusCode, why: &'static str) -> Response {
     response
 }
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+/// Whether a session goes on, or why it ends: none where the client cannot be told any more.
+type Step = ControlFlow<Option<CloseCode>>;
 
-/// Serves a WebSocket until its source, its client or the server ends. A client that does not read what it is sent is cut.
-async fn serve(io: Upgraded, shutdown: Shutdown, as_text: bool, mut source: impl Source) {
-    let config =
-        WebSocketConfig::default().max_message_size(Some(WEBSOCKET_MESSAGE_BYTES_MAX)).max_frame_size(Some(WEBSOCKET_MESSAGE_BYTES_MAX));
-    let mut socket = Socket::from_raw_socket(TokioIo::new(io), Role::Server, Some(config)).await;
-    let mut draining = std::pin::pin!(shutdown.draining());
-    // Why it ends, where the client can still be told.
-    let last_word = loop {
-        let step = tokio::select! {
-            biased;
-            () = &mut draining => ControlFlow::Break(Some(CloseCode::Away)),
-            received = socket.next() => match received {
-                // The answer goes out with the next thing that is sent, or now.
-                Some(Ok(Message::Ping(_))) => within_time(socket.flush()).await,
-                Some(Ok(Message::Close(_))) => {
-                    let _ = within_time(socket.flush()).await;
-                    ControlFlow::Break(None)
-                }
-                Some(Ok(_)) => ControlFlow::Continue(()),
-                Some(Err(_)) | None => ControlFlow::Break(Some(CloseCode::Normal)),
-            },
-            messages = source.next() => match messages {
-                Some(messages) => within_time(send(&mut socket, as_text, messages)).await,
-                None => ControlFlow::Break(Some(CloseCode::Normal)),
-            },
+/// A WebSocket under way.
+struct Session<Io> {
+    socket: WebSocketStream<Io>,
+    as_text: bool,
+    /// How long the client may leave what it is sent unread.
+    send_duration_max: Duration,
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Session<Io> {
+    async fn of(io: Io, as_text: bool, send_duration_max: Duration) -> Self {
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(WEBSOCKET_MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(WEBSOCKET_MESSAGE_BYTES_MAX));
+        let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        Self { socket, as_text, send_duration_max }
+    }
+
+    /// Runs until the source, the client or the server ends. A client that does not read what it is sent is cut.
+    async fn run(mut self, shutdown: Shutdown, mut source: impl Source) {
+        let mut draining = std::pin::pin!(shutdown.draining());
+        let last_word = loop {
+            let step = tokio::select! {
+                biased;
+                () = &mut draining => Step::Break(Some(CloseCode::Away)),
+                received = self.socket.next() => match received {
+                    // The answer goes out with the next thing that is sent, or now.
+                    Some(Ok(Message::Ping(_))) => self.send(Vec::new()).await,
+                    Some(Ok(Message::Close(_))) => {
+                        let _ = self.send(Vec::new()).await;
+                        Step::Break(None)
+                    }
+                    Some(Ok(_)) => Step::Continue(()),
+                    Some(Err(_)) | None => Step::Break(Some(CloseCode::Normal)),
+                },
+                messages = source.next() => match messages {
+                    Some(messages) => self.send(messages).await,
+                    None => Step::Break(Some(CloseCode::Normal)),
+                },
+            };
+            if let Step::Break(last_word) = step {
+                break last_word;
+            }
         };
-        if let ControlFlow::Break(last_word) = step {
-            break last_word;
+        if let Some(code) = last_word {
+            let close = self.socket.close(Some(CloseFrame { code, reason: Utf8Bytes::default() }));
+            let _ = tokio::time::timeout(self.send_duration_max, close).await;
         }
-    };
-    if let Some(code) = last_word {
-        let _ = within_time(socket.close(Some(CloseFrame { code, reason: Utf8Bytes::default() }))).await;
     }
-}
 
-async fn send(socket: &mut Socket, as_text: bool, messages: Vec<Bytes>) -> Result<(), Error> {
-    for message in messages {
-        let message = if as_text { Message::Text(Utf8Bytes::try_from(message)?) } else { Message::Binary(message) };
-        socket.feed(message).await?;
-    }
-    socket.flush().await
-}
-
-/// What cannot be sent in time cuts the connection, perhaps in the middle of a message: nothing more can be said.
-async fn within_time(sending: impl Future<Output = Result<(), Error>>) -> ControlFlow<Option<CloseCode>> {
-    match tokio::time::timeout(WEBSOCKET_SEND_DURATION_MAX, sending).await {
-        Ok(Ok(())) => ControlFlow::Continue(()),
-        Ok(Err(_)) | Err(_) => ControlFlow::Break(None),
+    /// Sends messages, and what else waits. What cannot be sent in time ends the session, perhaps in the middle of a message.
+    async fn send(&mut self, messages: Vec<Bytes>) -> Step {
+        let sending = async {
+            for message in messages {
+                let message = if self.as_text { Message::Text(Utf8Bytes::try_from(message)?) } else { Message::Binary(message) };
+                self.socket.feed(message).await?;
+            }
+            self.socket.flush().await
+        };
+        match tokio::time::timeout(self.send_duration_max, sending).await {
+            Ok(Ok::<(), Error>(())) => Step::Continue(()),
+            Ok(Err(_)) | Err(_) => Step::Break(None),
+        }
     }
 }
 
@@ -265,5 +284,33 @@ mod tests {
                 assert_eq!(response.headers().get(SEC_WEBSOCKET_PROTOCOL), Some(&HeaderValue::from_static("a")));
             }
         }
+    }
+
+    /// Gives the same event for ever.
+    struct Endless;
+
+    impl Source for Endless {
+        async fn next(&mut self) -> Option<Vec<Bytes>> {
+            Some(vec![Bytes::from_static(b"event")])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut() {
+        let (client, server) = tokio::io::duplex(1024);
+        Session::of(server, true, Duration::from_millis(20)).await.run(Shutdown::new(), Endless).await;
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn the_servers_end_is_said() {
+        let (client, server) = tokio::io::duplex(1024);
+        let shutdown = Shutdown::new();
+        shutdown.advance(crate::shutdown::Phase::Draining);
+        let session = Session::of(server, true, Duration::from_secs(60)).await;
+        let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        let (received, ()) = tokio::join!(client.next(), session.run(shutdown, Endless));
+        let Some(Ok(Message::Close(Some(frame)))) = received else { panic!("{received:?}") };
+        assert_eq!(frame.code, CloseCode::Away);
     }
 }
