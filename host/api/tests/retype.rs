@@ -85,17 +85,23 @@ impl Random {
             // A value that is right there, or one from elsewhere.
             values.push(other.pointer(&place).cloned().unwrap_or_default());
             let value = self.pick(&values).clone();
-            operations.push(match self.below(6) {
+            operations.push(match self.below(7) {
                 0 => json!({ "op": "remove", "path": place }),
                 1 => json!({ "op": "add", "path": format!("{place}/unknown"), "value": value }),
                 2 => json!({ "op": "add", "path": format!("{place}/-"), "value": value }),
                 3 => json!({ "op": "move", "from": place, "path": self.pick(&places) }),
                 4 => json!({ "op": "copy", "from": place, "path": self.pick(&places) }),
+                5 => json!({ "op": "add", "path": from_the_end(&place), "value": value }),
                 _ => json!({ "op": "replace", "path": place, "value": other.pointer(&place).cloned().unwrap_or(value) }),
             });
         }
         operations
     }
+}
+
+/// The same place, with the first index counted from the end of its list.
+fn from_the_end(place: &str) -> String {
+    place.replacen("/0", "/-1", 1)
 }
 
 fn collect(value: &Value, path: String, places: &mut Vec<String>) {

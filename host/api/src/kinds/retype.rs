@@ -2,7 +2,8 @@
 //! the rest has the form of upstream's answers, and defaults are filled in.
 //!
 //! Only what the patch touched is looked at, for a plugin's patch adds little to a large object. That comes to the same as looking at all
-//! of it: what a field may be depends on its own type alone. A list or a map is looked at as a whole, as is what takes a place of its own.
+//! of it: what a field may be depends on its own type alone. A map is looked at as a whole, and so is a list that got or lost an item, for
+//! the places behind it are others then.
 
 use std::collections::BTreeSet;
 
@@ -27,11 +28,12 @@ pub fn typed(schema: &Schema, object: &mut Value, touched: &[Vec<String>]) -> Re
 }
 
 fn fields(schema: &Schema, object: &mut Value, touched: &[Vec<String>], normal: bool) -> Result<(), String> {
-    let units: BTreeSet<&[String]> = touched.iter().map(|place| unit(schema, place)).collect();
+    let touched = Touched::new(touched);
+    let units: BTreeSet<&[String]> = touched.places.iter().map(|place| touched.unit(schema, place)).collect();
     // The shortest come first: what is below one of them is looked at twice, which changes nothing.
     for unit in units {
         match (unit, &mut *object) {
-            ([_, ..], Value::Object(map)) => field(schema, map, unit, &mut Vec::new(), normal)?,
+            ([_, ..], Value::Object(map)) => Walk { parents: Vec::new(), level: 0, normal }.field(schema, map, unit)?,
             _ => {
                 *object = codec::check_value(object, schema)?.value;
                 if normal {
@@ -43,38 +45,89 @@ fn fields(schema: &Schema, object: &mut Value, touched: &[Vec<String>], normal: 
     Ok(())
 }
 
-/// The part of a place that leads through objects alone, up to the first field that is something else.
-fn unit<'k>(mut schema: &Schema, place: &'k [String]) -> &'k [String] {
-    for (i, key) in place.iter().enumerate() {
-        match schema.field(key).map(|field| &field.kind) {
-            Some(FieldType::Object(inner)) if !inner.fields.is_empty() => schema = inner,
-            _ => return &place[..=i],
-        }
+/// The objects of a type that are looked at field by field.
+fn object_of(kind: &FieldType) -> Option<&Schema> {
+    match kind {
+        FieldType::Object(schema) if !schema.fields.is_empty() => Some(schema),
+        _ => None,
     }
-    place
 }
 
-fn field<'s>(
-    schema: &'s Schema,
-    map: &mut Map<String, Value>,
-    unit: &'s [String],
-    parents: &mut Vec<&'s str>,
-    normal: bool,
-) -> Result<(), String> {
-    let [name, rest @ ..] = unit else { return Ok(()) };
-    if rest.is_empty() {
-        codec::check_field(map, schema, name, parents)?;
-        if normal {
-            shape::normalize_entry(schema, map, name);
+/// What a patch touched.
+struct Touched<'k> {
+    places: BTreeSet<&'k [String]>,
+    /// What holds one of the places: a list here got, lost or changed an item.
+    holders: BTreeSet<&'k [String]>,
+}
+
+impl<'k> Touched<'k> {
+    fn new(places: &'k [Vec<String>]) -> Self {
+        let holders = places.iter().filter_map(|place| place.split_last()).map(|(_, holder)| holder);
+        Self { places: places.iter().map(Vec::as_slice).collect(), holders: holders.collect() }
+    }
+
+    /// The part of a place that is looked at as a whole: up to the first field that is neither an object nor a list whose items stay.
+    fn unit(&self, mut schema: &Schema, place: &'k [String]) -> &'k [String] {
+        let mut at = 0;
+        while let Some(field) = place.get(at).and_then(|key| schema.field(key)) {
+            at += 1;
+            if let Some(inner) = object_of(&field.kind) {
+                schema = inner;
+            } else if let Some(inner) = field.kind.items().and_then(object_of)
+                && let [index, _, ..] = &place[at..]
+                && index.parse::<usize>().is_ok()
+                && self.keeps_items(&place[..at])
+            {
+                at += 1;
+                schema = inner;
+            } else {
+                return &place[..at];
+            }
         }
-        return Ok(());
+        // All of it, or up to a field that the type does not have.
+        &place[..place.len().min(at + 1)]
     }
-    // Where there is no object any more, a shorter unit has seen to it.
-    if let Some(FieldType::Object(inner)) = schema.field(name).map(|field| &field.kind)
-        && let Some(Value::Object(map)) = map.get_mut(name)
-    {
-        parents.push(name);
-        return field(inner, map, rest, parents, normal);
+
+    /// Whether no operation is about an item of this list itself, about the list, or about what it is part of.
+    fn keeps_items(&self, list: &[String]) -> bool {
+        !self.holders.contains(list) && (1..=list.len()).all(|length| !self.places.contains(&list[..length]))
     }
-    Ok(())
+}
+
+/// On the way from an object to one of its fields.
+struct Walk<'s> {
+    parents: Vec<&'s str>,
+    level: usize,
+    normal: bool,
+}
+
+impl<'s> Walk<'s> {
+    fn field(mut self, schema: &'s Schema, map: &mut Map<String, Value>, unit: &'s [String]) -> Result<(), String> {
+        let [name, rest @ ..] = unit else { return Ok(()) };
+        if rest.is_empty() {
+            codec::check_field(map, schema, name, &self.parents, self.level)?;
+            if self.normal {
+                shape::normalize_entry(schema, map, name);
+            }
+            return Ok(());
+        }
+        self.parents.push(name);
+        self.level += 1;
+        // Where there is no such object any more, a shorter unit has seen to it.
+        match (map.get_mut(name), schema.field(name).map(|field| &field.kind)) {
+            (Some(Value::Object(map)), Some(kind)) => match object_of(kind) {
+                Some(inner) => self.field(inner, map, rest),
+                None => Ok(()),
+            },
+            (Some(Value::Array(items)), Some(kind)) => {
+                self.level += 1;
+                let item = rest[0].parse::<usize>().ok().and_then(|index| items.get_mut(index));
+                match (item, kind.items().and_then(object_of)) {
+                    (Some(Value::Object(map)), Some(inner)) => self.field(inner, map, &rest[1..]),
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -89,18 +89,18 @@ pub fn check_value(value: &Value, schema: &Schema) -> Result<Decoded, String> {
 }
 
 /// Fits one field of an object to its type again, after a patch changed it; a field that the type does not have goes. `parents` are the
-/// fields on the way to the object.
-pub fn check_field(object: &mut Map<String, Value>, schema: &Schema, name: &str, parents: &[&str]) -> Result<(), String> {
+/// fields on the way to the object, `level` counts the lists among them, too.
+pub fn check_field(object: &mut Map<String, Value>, schema: &Schema, name: &str, parents: &[&str], level: usize) -> Result<(), String> {
     let Some(value) = object.remove(name) else { return Ok(()) };
     let Some(field) = schema.field(name) else {
         if schema.preserve_unknown {
-            object.insert(name.to_owned(), Node::below(&value, parents.len() + 1).into_value()?);
+            object.insert(name.to_owned(), Node::below(&value, level + 1).into_value()?);
         }
         return Ok(());
     };
     let fields = [parents, &[name]].concat();
     let mut checker = Checker { struct_name: Some(short_name(&schema.name)), fields, ..Checker::default() };
-    let checked = checker.value(Node::below(&value, parents.len() + 1), &field.kind, None)?;
+    let checked = checker.value(Node::below(&value, level + 1), &field.kind, None)?;
     if let Some(error) = checker.saved {
         return Err(error);
     }
