@@ -15,7 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::body::{RequestBody, Upgrade};
 use crate::limits;
@@ -23,6 +23,7 @@ use crate::listener::Limits;
 use crate::response::{self, Response};
 use crate::road::Road;
 use crate::socket::{Socket, SocketState};
+use crate::strangers::Stranger;
 use crate::tls::{Peer, Tls};
 
 /// How often a connection looks whether it is idle or stalled.
@@ -40,6 +41,10 @@ pub struct Connection {
     /// Asked for by the road: no further requests on this one.
     pub(crate) close: Notify,
     socket: Arc<SocketState>,
+    /// None: a connection that is none.
+    stranger: Option<Arc<Stranger>>,
+    /// Of requests that come before anybody was believed to be somebody.
+    stranger_places: Semaphore,
     under_way: Mutex<UnderWay>,
     next_id: AtomicU64,
     /// What an HTTP/1.1 connection goes on as once its request is answered.
@@ -75,15 +80,31 @@ pub(crate) struct Ticket {
 }
 
 impl Connection {
-    fn new(remote: SocketAddr, peer: Option<Peer>, http2: bool, socket: Arc<SocketState>) -> Arc<Self> {
+    fn new(remote: SocketAddr, peer: Option<Peer>, http2: bool, socket: Arc<SocketState>, stranger: Option<Arc<Stranger>>) -> Arc<Self> {
         let under_way = UnderWay { requests: BTreeMap::new(), idle_since: Instant::now(), unsent_bytes: 0 };
         let (close, next_id, under_way) = (Notify::new(), AtomicU64::new(0), Mutex::new(under_way));
-        Arc::new(Self { remote, peer, http2, close, socket, under_way, next_id, upgrade: Mutex::default() })
+        let stranger_places = Semaphore::new(limits::REQUESTS_PER_STRANGER_MAX);
+        let upgrade = Mutex::default();
+        Arc::new(Self { remote, peer, http2, close, socket, stranger, stranger_places, under_way, next_id, upgrade })
     }
 
     /// A connection that is none, for requests that the server makes to itself and for tests.
     pub fn internal() -> Arc<Self> {
-        Self::new(SocketAddr::from(([127, 0, 0, 1], 0)), None, false, Arc::default())
+        Self::new(SocketAddr::from(([127, 0, 0, 1], 0)), None, false, Arc::default(), None)
+    }
+
+    /// A place among the few requests that a stranger may have worked on at once; none is needed once somebody was believed.
+    pub(crate) async fn stranger_place(&self) -> Option<SemaphorePermit<'_>> {
+        let stranger = self.stranger.as_ref().is_some_and(|stranger| !stranger.is_known());
+        // Never closed, so that there is always a permit to wait for.
+        if stranger { self.stranger_places.acquire().await.ok() } else { None }
+    }
+
+    /// Somebody has said who they are, and was believed.
+    pub(crate) fn introduce(&self) {
+        if let Some(stranger) = &self.stranger {
+            stranger.introduce();
+        }
     }
 
     /// Notes a request.
@@ -163,7 +184,7 @@ enum Look {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road: Arc<Road>, limits: Limits) {
+pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road: Arc<Road>, limits: Limits, stranger: Arc<Stranger>) {
     let (socket, state) = Socket::new(stream);
     let handshake = tls.acceptor().accept(socket);
     let stream = match tokio::time::timeout(limits.handshake_duration_max, handshake).await {
@@ -181,7 +202,7 @@ pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, tls: Tls, road:
     };
     let (_, session) = stream.get_ref();
     let http2 = session.alpn_protocol() == Some(b"h2");
-    let connection = Connection::new(remote, tls.peer(session.peer_certificates()), http2, state.clone());
+    let connection = Connection::new(remote, tls.peer(session.peer_certificates()), http2, state.clone(), Some(stranger));
 
     let service = {
         let (road, connection) = (road.clone(), connection.clone());
@@ -360,6 +381,23 @@ mod tests {
         assert_eq!(look(10 * limits::SEND_DURATION_MAX), Look::Busy, "a watch has none");
         watch.offered(10);
         assert_eq!(look(stall + Duration::from_secs(1)), Look::Stalled);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_s_requests_wait_for_each_other() {
+        use futures::FutureExt as _;
+        let stranger = Arc::new(Arc::new(crate::strangers::Strangers::default()).arrive());
+        let connection = Connection::new(SocketAddr::from(([127, 0, 0, 1], 0)), None, true, Arc::default(), Some(stranger));
+        let mut places = Vec::new();
+        for _ in 0..limits::REQUESTS_PER_STRANGER_MAX {
+            places.push(connection.stranger_place().await.expect("a place"));
+        }
+        assert!(connection.stranger_place().now_or_never().is_none(), "one more than may be");
+        drop(places.pop());
+        assert!(connection.stranger_place().now_or_never().is_some_and(|place| place.is_some()));
+        connection.introduce();
+        let free = (0..100).all(|_| connection.stranger_place().now_or_never().is_some_and(|place| place.is_none()));
+        assert!(free, "who is known needs none");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod response;
 pub mod road;
 pub mod shutdown;
 mod socket;
+mod strangers;
 pub mod tls;
 mod websocket;
 mod x509;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Connections that are open at once; further ones wait in the kernel's backlog.
 pub const CONNECTIONS_COUNT_MAX: usize = 20_000;
+/// Requests that are worked on at once of one connection on which nobody has said yet who they are; further ones wait.
+pub const REQUESTS_PER_STRANGER_MAX: usize = 8;
 /// A TLS handshake that takes longer is given up.
 pub const HANDSHAKE_DURATION_MAX: Duration = Duration::from_secs(10);
 /// An HTTP/1 request's head, and a keep-alive connection's next one, must be there by then (upstream's `ReadHeaderTimeout`).

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::road::Road;
 use crate::shutdown::Phase;
+use crate::strangers::Strangers;
 use crate::tls::Tls;
 use crate::{connection, limits};
 
@@ -91,24 +92,33 @@ impl Server {
     pub async fn serve(self, road: Arc<Road>, drain_duration_max: Duration) -> Drained {
         let Self { listener, tls, limits } = self;
         let places = Arc::new(Semaphore::new(limits.connections_count_max));
+        let strangers = Arc::new(Strangers::default());
         let shutdown = road.shutdown().clone();
         let accepting = async {
             loop {
-                // Never closed, so that there is always a permit to wait for.
-                let Ok(place) = places.clone().acquire_owned().await else { return };
-                match listener.accept().await {
-                    Ok((stream, remote)) => {
-                        let (tls, road) = (tls.clone(), road.clone());
-                        tokio::spawn(async move {
-                            connection::serve(stream, remote, tls, road, limits).await;
-                            drop(place);
-                        });
-                    }
+                let (stream, remote) = match listener.accept().await {
+                    Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
+                        // The process has no file left for it.
+                        strangers.evict_oldest();
                         tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
                     }
+                };
+                if places.available_permits() == 0 {
+                    strangers.evict_oldest();
                 }
+                // Never closed, so that there is always a permit to wait for.
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let (tls, road, stranger) = (tls.clone(), road.clone(), Arc::new(strangers.arrive()));
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = connection::serve(stream, remote, tls, road, limits, stranger.clone()) => {}
+                        () = stranger.evicted() => tracing::debug!(%remote, "connection cut, to make room for another"),
+                    }
+                    drop(place);
+                });
             }
         };
         tokio::select! {

@@ -173,6 +173,9 @@ impl Road {
         cleanup.ticket = Some(connection.begin());
 
         let stages = async {
+            // Strangers wait for each other before any plugin is asked about them.
+            let _place = connection.stranger_place().await;
+
             // Who it is. Behind it, nobody sees what proved it.
             let certificate = connection.peer.as_ref().map(|peer| peer.certificate());
             let credentials = authentication::credentials(&headers, certificate, &recorder.warnings);
@@ -184,6 +187,9 @@ impl Road {
                 connection.close.notify_one();
             }
             let mut user = user?;
+            if !authentication::is_anonymous(&user) {
+                connection.introduce();
+            }
             authentication::clear_headers(&mut headers);
 
             // For whom they speak: itself authorized, as the user that they are. All later stages see only the other user.

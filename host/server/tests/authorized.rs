@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use admission::{Admission, Notes, Objects};
+use admission::{Admission, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use async_trait::async_trait;
 use auth::{Attributes, Authentication, Authenticator, Authorization, Authorizer, Credentials, Decision, Fault, Rules, UserInfo};
@@ -60,11 +60,17 @@ struct NoAdmission;
 
 #[async_trait]
 impl Admission for NoAdmission {
-    async fn mutate(&self, _: &admission::Attributes, _: Option<&mut Value>, _: Option<&Value>, _: &mut Notes) -> Result<(), Status> {
+    async fn mutate(
+        &self,
+        _: &admission::Attributes,
+        _: &dyn ObjectInterfaces,
+        _: Option<&mut Value>,
+        _: Option<&Value>,
+    ) -> Result<(), Status> {
         Ok(())
     }
 
-    async fn validate(&self, _: &admission::Attributes, _: Objects<'_>, _: &mut Notes) -> Result<(), Status> {
+    async fn validate(&self, _: &admission::Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<(), Status> {
         Ok(())
     }
 }

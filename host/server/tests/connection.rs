@@ -270,6 +270,25 @@ async fn connections_are_bounded() {
 }
 
 #[tokio::test]
+async fn strangers_fill_the_server_and_keep_nobody_out() {
+    let limits = Limits { connections_count_max: 3, ..Limits::default() };
+    let server = start(Wants { limits, ..Wants::default() }).await;
+    let mut known = server.client(true, None).await;
+    assert_eq!(known.get("/api/v1/x", &[ALICE]).await.code, 200);
+    // More than there is room for, in every state: nothing sent, a handshake, half a head, a request without a name.
+    let mut strangers = Vec::new();
+    for _ in 0..3 {
+        strangers.push((tokio::net::TcpStream::connect(server.address).await.unwrap(), None));
+        let mut stream = server.raw(None, &["http/1.1"]).await;
+        stream.write_all(b"GET /api/v1/x HT").await.unwrap();
+        strangers.push((tokio::net::TcpStream::connect(server.address).await.unwrap(), Some(stream)));
+        assert_eq!(server.client(false, None).await.get("/api/v1/x", &[]).await.code, 200);
+        assert_eq!(server.client(true, None).await.get("/api/v1/x", &[ALICE]).await.code, 200);
+        assert_eq!(known.get("/api/v1/x", &[ALICE]).await.code, 200, "who is known stays");
+    }
+}
+
+#[tokio::test]
 async fn strangers_lose_their_http2_connection() {
     let server = start(Wants::default()).await;
     let mut client = server.client(true, None).await;

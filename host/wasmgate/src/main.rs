@@ -10,6 +10,7 @@ mod jwks;
 mod keys;
 mod kubeconfig;
 mod logging;
+mod open_files;
 mod ownership;
 mod pki;
 mod run;

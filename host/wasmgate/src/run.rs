@@ -12,6 +12,7 @@ use registry::Registry;
 use registry::services::{Masters, ServiceHooks, ServiceRanges};
 use server::endpoints::{Endpoints, Parts, TokenSigner};
 use server::health::{Health, Probe};
+use server::limits::CONNECTIONS_COUNT_MAX;
 use server::listener::{Limits, Server};
 use server::metrics::Metrics;
 use server::openid::OpenId;
@@ -26,7 +27,7 @@ use crate::cluster::CachedCluster;
 use crate::config::{self, Config};
 use crate::pki::Pki;
 use crate::token_signer::KeySigner;
-use crate::{data_dir, jwks, keys, kubeconfig, signals, standard};
+use crate::{data_dir, jwks, keys, kubeconfig, open_files, signals, standard};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -40,7 +41,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     api::capabilities::set_allow_privileged(config.allow_privileged);
     let code_cache = prepare_data_dir(&config)?;
     let pki = Pki::load(&config, jiff::Timestamp::now())?;
-    let listener = Server::bind(config.listen, tls(&pki)?, Limits::default())?;
+    let limits = Limits { connections_count_max: open_files::connections_count_max(CONNECTIONS_COUNT_MAX), ..Limits::default() };
+    let listener = Server::bind(config.listen, tls(&pki)?, limits)?;
     let address = listener.local_addr();
 
     let (storage, freshness, root) = open_storage(&config).await?;
