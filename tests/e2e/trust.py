@@ -130,7 +130,11 @@ def files_are_their_owners_alone():
         equal(modes(server)[name or "."] & 0o077, 0, name)
     contains(server.log(), "could be read by other users (mode 0755); it is closed to them now")
     contains(server.log(), "store.redb was open to other users (mode 0644); it is closed to them now")
-    server.kill()
+    server.stop()
+    # In a directory that others could enter, keys that they could write may be theirs.
+    server.data.chmod(0o755)
+    (server.data / "pki" / "ca.key").chmod(0o666)
+    contains(refused(f"--data-dir={server.data}"), "pki/ca.key in it can be written to by other users (mode 0666)")
 
 
 def refused(*flags, code=1):

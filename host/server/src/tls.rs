@@ -294,3 +294,52 @@ fn hex(bytes: &[u8]) -> String {
 fn colons(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    use super::*;
+
+    /// Upstream's `parseUIDFromCert`.
+    #[test]
+    fn a_client_has_one_uid_or_none() {
+        let kind = || DnType::CustomDnType(vec![1, 3, 6, 1, 4, 1, 57683, 2]);
+        for (name, uid, want) in [
+            ("jane", None, Ok("")),
+            ("jane", Some("u-1"), Ok("u-1")),
+            ("jane", Some(""), Err("UID cannot be an empty string")),
+            ("", Some(""), Ok("")),
+        ] {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            if let Some(uid) = uid {
+                params.distinguished_name.push(kind(), uid);
+            }
+            let key = KeyPair::generate().expect("a key");
+            let der = params.self_signed(&key).expect("a certificate").der().clone();
+            // Its own authority: what is among them is believed as it stands.
+            let authorities = Arc::new(Authorities::parse([der.as_ref()]).expect("a certificate"));
+            let judged = judge(&[der], authorities, now());
+            let got = judged.certificate.chain_error.as_deref().map_or(Ok(judged.certificate.uid.as_str()), Err);
+            assert_eq!(got, want, "{name:?} {uid:?}");
+        }
+    }
+
+    #[test]
+    fn a_judgement_stands_until_a_certificate_begins_or_ends() {
+        let mut params = CertificateParams::default();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2025, 1, 1), rcgen::date_time_ymd(2030, 1, 1));
+        let key = KeyPair::generate().expect("a key");
+        let der = params.self_signed(&key).expect("a certificate").der().clone();
+        let authorities = Arc::new(Authorities::parse([der.as_ref()]).expect("a certificate"));
+        let (begin, end) = (1_735_689_600, 1_893_456_000);
+        for (at, believed, until) in
+            [(begin - 1, false, Some(begin)), (begin, true, Some(end + 1)), (end, true, Some(end + 1)), (end + 1, false, None)]
+        {
+            let judged = judge(&[der.clone()], authorities.clone(), Duration::from_secs(at as u64));
+            assert_eq!((judged.certificate.chain_error.is_none(), judged.valid_until), (believed, until), "{at}");
+        }
+    }
+}

@@ -51,25 +51,28 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
     let directory = opened.map_err(|error| cannot("be read", path, &error))?;
     let metadata = directory.metadata().map_err(|error| cannot("be read", path, &error))?;
     check_owner(path, &metadata)?;
+    warn_of_what_is_above(path);
+    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| cannot("be written to", path, &error.into()))?;
+    // Looked at before anything is closed: what others could change may be theirs.
+    let inner = contents(path);
     if metadata.mode() & OTHERS != 0 {
+        inner.iter().try_for_each(|inner| refuse_writable(path, inner))?;
         let closed = directory.set_permissions(Permissions::from_mode(DIRECTORY_MODE));
         closed.map_err(|error| cannot("be closed to other users", path, &error))?;
         tracing::warn!("{} could be read by other users (mode {}); it is closed to them now", path.display(), ownership::mode(&metadata));
     }
-    warn_of_what_is_above(path);
-    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|error| cannot("be written to", path, &error.into()))?;
-    for name in FILES {
-        close_to_others(path, &path.join(name))?;
+    inner.iter().try_for_each(|inner| close_to_others(path, inner))
+}
+
+/// All that is there of what is the server's alone.
+fn contents(path: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = FILES.iter().map(|name| path.join(name)).collect();
+    for directory in DIRECTORIES.map(|name| path.join(name)) {
+        found.extend(fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path()));
+        found.push(directory);
     }
-    for name in DIRECTORIES {
-        let inner = path.join(name);
-        close_to_others(path, &inner)?;
-        for entry in fs::read_dir(&inner).into_iter().flatten().flatten() {
-            close_to_others(path, &entry.path())?;
-        }
-    }
-    Ok(())
+    found
 }
 
 const ANOTHER: &str = "name another directory";
@@ -138,6 +141,17 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), DataDirError> {
         return Err(refuse(path, why, format!("chmod 0700 {shown}")));
     }
     Ok(())
+}
+
+/// In a directory that others can enter, what they can write to may be theirs.
+fn refuse_writable(data_dir: &Path, path: &Path) -> Result<(), DataDirError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_symlink() && ownership::is_writable_by_others(&metadata) => {
+            let why = format!("{} in it can be written to by other users (mode {})", path.display(), ownership::mode(&metadata));
+            Err(refuse(data_dir, why, format!("look at what it holds, then close it to them (chmod go-rwx {})", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes every permission of others from something in the data directory. What is not there, and what a link leads to, is left alone.
@@ -240,6 +254,27 @@ mod tests {
             assert_eq!(mode_of(&path.join(file)), 0o600, "{file}");
         }
         assert_eq!(mode_of(&path.join("notes.txt")), 0o644, "not the server's");
+    }
+
+    /// A directory that was closed kept others out, whatever the modes inside; one that was open did not.
+    #[test]
+    fn what_others_could_have_replaced_is_refused() {
+        let base = tempfile::tempdir().expect("a directory");
+        let path = base.path().join("data");
+        fs::create_dir_all(path.join("pki")).expect("made");
+        fs::write(path.join("pki/ca.key"), "x").expect("written");
+        for (inner, mode) in [("pki", 0o777), ("pki/ca.key", 0o666), ("pki/ca.key", 0o620)] {
+            set(&path.join("pki"), 0o700);
+            set(&path.join("pki/ca.key"), 0o600);
+            set(&path.join(inner), mode);
+            set(&path, 0o755);
+            let error = prepare(&path).expect_err("refused").to_string();
+            assert!(error.contains(&format!("{inner} in it can be written to by other users (mode {mode:04o})")), "{error}");
+            assert_eq!(mode_of(&path), 0o755, "left as it was");
+            set(&path, 0o700);
+            prepare(&path).expect("it was closed");
+            assert_eq!(mode_of(&path.join(inner)) & 0o077, 0, "{inner}");
+        }
     }
 
     #[test]
