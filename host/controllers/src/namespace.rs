@@ -11,6 +11,7 @@ use apimachinery::{Status, object};
 use cacher::Object;
 use registry::Registry;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
@@ -22,28 +23,42 @@ const FINALIZER: &str = "kubernetes";
 pub(crate) async fn run(registry: Arc<Registry>) {
     let client = Client::new(registry, "namespace-controller");
     let mut changes = Changes::of(client.cacher(client::resource("", "v1", "namespaces")));
-    let (mut running, mut drains) = (HashSet::new(), JoinSet::new());
-    let permits = Arc::new(tokio::sync::Semaphore::new(DRAINS_MAX));
+    let mut drains =
+        Drains { client: client.clone(), permits: Arc::new(Semaphore::new(DRAINS_MAX)), running: HashSet::new(), set: JoinSet::new() };
     loop {
         tokio::select! {
             updates = changes.next() => {
-                for (_, namespace) in updates.into_iter().filter_map(client::event) {
-                    let name = namespace.name().to_owned();
-                    if terminating(&client, &name).is_some() && running.insert(name.clone()) {
-                        let (client, permits) = (client.clone(), permits.clone());
-                        drains.spawn(async move {
-                            drain(&client, &permits, &name).await;
-                            name
-                        });
-                    }
-                }
+                updates.into_iter().filter_map(client::event).for_each(|(_, namespace)| drains.begin(namespace.name()));
             }
-            Some(done) = drains.join_next(), if !drains.is_empty() => {
+            Some(done) = drains.set.join_next(), if !drains.set.is_empty() => {
                 if let Ok(name) = done {
-                    running.remove(&name);
+                    drains.running.remove(&name);
+                    // One of the same name may have been made and marked since.
+                    drains.begin(&name);
                 }
             }
         }
+    }
+}
+
+/// The namespaces that are being emptied, each by a task of its own.
+struct Drains {
+    client: Client,
+    permits: Arc<Semaphore>,
+    running: HashSet<String>,
+    set: JoinSet<String>,
+}
+
+impl Drains {
+    fn begin(&mut self, name: &str) {
+        if terminating(&self.client, name).is_none() || !self.running.insert(name.to_owned()) {
+            return;
+        }
+        let (client, permits, name) = (self.client.clone(), self.permits.clone(), name.to_owned());
+        self.set.spawn(async move {
+            drain(&client, &permits, &name).await;
+            name
+        });
     }
 }
 
@@ -56,7 +71,7 @@ fn terminating(client: &Client, name: &str) -> Option<Value> {
 }
 
 /// Deletes content until none is left; what holds a finalizer or has time to end is waited for.
-async fn drain(client: &Client, permits: &tokio::sync::Semaphore, name: &str) {
+async fn drain(client: &Client, permits: &Semaphore, name: &str) {
     let mut pause = RETRY_PAUSE_MIN;
     while let Some(namespace) = terminating(client, name) {
         let left = {

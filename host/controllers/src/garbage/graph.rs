@@ -296,3 +296,81 @@ fn blocks(dependent: &Node, owner: &str) -> bool {
 fn is_out_of_reach(owner: &Address, dependent: &Address) -> bool {
     !owner.namespace().is_empty() && owner.namespace() != dependent.namespace()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn see(graph: &mut Graph, key: &str, metadata: Value) -> Vec<String> {
+        let plural = if key.contains('/') { ("", "v1", "configmaps") } else { ("", "v1", "nodes") };
+        let resource = tables::find(plural.0, plural.1, plural.2).expect("built in").into();
+        let meta = Meta::of(json!({ "metadata": metadata }).to_string().as_bytes()).expect("it is metadata");
+        graph.see(Address { resource, key: key.into() }, meta);
+        tasks(graph)
+    }
+
+    fn tasks(graph: &mut Graph) -> Vec<String> {
+        let mut tasks: Vec<String> = graph.take_tasks().into_iter().map(|task| format!("{task:?}").replace('"', "")).collect();
+        tasks.sort_unstable();
+        tasks
+    }
+
+    fn owner(uid: &str, blocks: bool) -> Value {
+        let (name, kind) = (uid.strip_prefix("uid-").expect("a uid"), if uid == "uid-node" { "Node" } else { "ConfigMap" });
+        json!({ "apiVersion": "v1", "kind": kind, "name": name, "uid": uid, "blockOwnerDeletion": blocks })
+    }
+
+    fn nothing() -> Vec<String> {
+        Vec::new()
+    }
+
+    #[test]
+    fn only_what_is_in_doubt_is_looked_at() {
+        let mut graph = Graph::default();
+        assert_eq!(see(&mut graph, "n/a", json!({ "uid": "uid-a" })), nothing());
+        assert_eq!(see(&mut graph, "node", json!({ "uid": "uid-node" })), nothing());
+        // Owners that are known, and as the references say.
+        let owners = json!([owner("uid-a", false), owner("uid-node", false)]);
+        assert_eq!(see(&mut graph, "n/known", json!({ "uid": "uid-known", "ownerReferences": owners })), nothing());
+        // The same again, with something else changed.
+        assert_eq!(see(&mut graph, "n/known", json!({ "uid": "uid-known", "ownerReferences": owners, "labels": {} })), nothing());
+        let unknown = json!({ "uid": "uid-b", "ownerReferences": [owner("uid-late", false)] });
+        assert_eq!(see(&mut graph, "n/b", unknown), ["Check(uid-b)"]);
+        assert_eq!(see(&mut graph, "n/late", json!({ "uid": "uid-late" })), nothing(), "it is as it was referred to");
+        let mut misnamed = owner("uid-a", false);
+        misnamed["name"] = "other".into();
+        assert_eq!(see(&mut graph, "n/c", json!({ "uid": "uid-c", "ownerReferences": [misnamed] })), ["Check(uid-c)"]);
+        let abroad = json!({ "uid": "uid-d", "ownerReferences": [owner("uid-a", false)] });
+        assert_eq!(see(&mut graph, "m/d", abroad), ["Check(uid-d)", "Report(uid-d, uid-a)"]);
+        let early = json!({ "uid": "uid-e", "ownerReferences": [owner("uid-f", false)] });
+        assert_eq!(see(&mut graph, "m/e", early), ["Check(uid-e)"]);
+        assert_eq!(see(&mut graph, "n/f", json!({ "uid": "uid-f" })), ["Check(uid-e)", "Report(uid-e, uid-f)"]);
+    }
+
+    #[test]
+    fn the_end_of_an_owner_is_looked_at_by_its_dependents() {
+        let mut graph = Graph::default();
+        see(&mut graph, "n/a", json!({ "uid": "uid-a" }));
+        see(&mut graph, "n/b", json!({ "uid": "uid-b", "ownerReferences": [owner("uid-a", true)] }));
+        let marked = |finalizer: &str| json!({ "uid": "uid-a", "deletionTimestamp": "t", "finalizers": [finalizer] });
+        assert_eq!(see(&mut graph, "n/a", marked(FINALIZER_FOREGROUND)), ["Check(uid-a)", "Check(uid-b)"]);
+        assert_eq!(see(&mut graph, "n/a", marked(FINALIZER_FOREGROUND)), nothing(), "it waits already");
+        // Who comes late to an owner that waits, and who blocks it no longer.
+        let late = json!({ "uid": "uid-c", "ownerReferences": [owner("uid-a", true)] });
+        assert_eq!(see(&mut graph, "n/c", late), ["Check(uid-c)"]);
+        assert_eq!(graph.blocking_dependents("uid-a").count(), 2);
+        let unblocked = json!({ "uid": "uid-c", "ownerReferences": [owner("uid-a", false)] });
+        assert_eq!(see(&mut graph, "n/c", unblocked), ["Check(uid-a)"]);
+        assert_eq!(see(&mut graph, "n/b", json!({ "uid": "uid-b" })), ["Check(uid-a)"]);
+        assert_eq!(graph.blocking_dependents("uid-a").count(), 0);
+        graph.forget("uid-a");
+        assert_eq!(tasks(&mut graph), ["Check(uid-c)"]);
+        graph.forget("uid-a");
+        assert_eq!(tasks(&mut graph), nothing());
+        see(&mut graph, "n/g", json!({ "uid": "uid-g" }));
+        let orphaning = json!({ "uid": "uid-g", "deletionTimestamp": "t", "finalizers": [FINALIZER_ORPHAN] });
+        assert_eq!(see(&mut graph, "n/g", orphaning), ["Orphan(uid-g)"]);
+    }
+}
