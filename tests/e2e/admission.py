@@ -138,10 +138,12 @@ def so_are_subresources_and_updates():
         puppets.patch(operations, rules, failurePolicy="Ignore")
     equal(admin.get(MAPS + "/m").json.get("data"), None)
     # What is the server's stays the server's.
-    puppets.patch(add("/metadata/uid", "u") + add("/metadata/resourceVersion", "1") + add("/metadata/creationTimestamp", "2001-01-01T00:00:00Z")
+    puppets.patch(add("/metadata/uid", "u") + add("/metadata/creationTimestamp", "2001-01-01T00:00:00Z")
                   + add("/metadata/generation", 7) + add("/metadata/managedFields", [{"manager": "m"}]), rule("apps", "deployments", operations=("CREATE",)))
     made = admin.post(deployments, {**deployment, "metadata": {"name": "second"}}).ok(201).json["metadata"]
-    check(made["uid"] != "u" and made["creationTimestamp"] > "2020" and made["generation"] == 1 and made["resourceVersion"] != "1", "metadata", made)
+    check(made["uid"] != "u" and made["creationTimestamp"] > "2020" and made["generation"] == 1, "metadata", made)
+    puppets.patch(add("/metadata/resourceVersion", "1"), rule("apps", "deployments", operations=("CREATE",)))
+    contains(admin.post(deployments, {**deployment, "metadata": {"name": "third"}}).ok(500).text, "resourceVersion should not be set on objects to be created")
     puppets.patch(add("/metadata/resourceVersion", "1") + add("/metadata/creationTimestamp", "2001-01-01T00:00:00Z") + add("/metadata/generation", 7),
                   rule("apps", "deployments", operations=("UPDATE",)))
     changed = admin.patch(deployments + "/web", {"metadata": {"labels": {"x": "y"}}}).ok(200).json["metadata"]
