@@ -57,11 +57,13 @@ fn crates() -> Vec<Crate> {
     let of = |package: &Value| {
         let manifest = text(&package["manifest_path"]);
         let folder = Path::new(&manifest).parent().and_then(|folder| folder.strip_prefix(root).ok()).expect("in the repository");
-        let dependencies = package["dependencies"].as_array().expect("dependencies");
+        // What only tests need is no arrow: nothing of it ships.
+        let dependencies =
+            package["dependencies"].as_array().expect("dependencies").iter().filter(|dependency| dependency["kind"] != "dev");
         Crate {
             name: text(&package["name"]),
             folder: folder.to_string_lossy().into_owned(),
-            dependencies: dependencies.iter().map(|dependency| text(&dependency["name"])).collect(),
+            dependencies: dependencies.map(|dependency| text(&dependency["name"])).collect(),
         }
     };
     packages.iter().map(of).collect()

@@ -41,6 +41,16 @@ fn with_etcd_defaults_are_upstreams() {
 }
 
 #[test]
+fn history_goes_on_both_stores_alike() {
+    let interval = |line: &str| config(line).expect("valid").compaction_interval;
+    for store in ["", "--etcd-servers=http://127.0.0.1:2379"] {
+        assert_eq!(interval(store), Some(Duration::from_secs(300)), "upstream's default");
+        assert_eq!(interval(&format!("{store} --etcd-compaction-interval=90s")), Some(Duration::from_secs(90)));
+        assert_eq!(interval(&format!("{store} --etcd-compaction-interval=0")), None);
+    }
+}
+
+#[test]
 fn flags_that_name_files() {
     let config = config(
         "--tls-cert-file=@ec.crt --tls-private-key-file=@ec-sec1.key --client-ca-file=@ec.crt --token-auth-file=@tokens.csv \
