@@ -81,6 +81,60 @@ pub struct Seat {
     pools: Arc<Pools>,
     kind: RequestKind,
     anonymous: bool,
+    privileged: bool,
+}
+
+/// Leaves a seat to others for as long as its request waits for its own client.
+#[derive(Clone, Debug)]
+pub struct Leave {
+    pools: Arc<Pools>,
+    kind: RequestKind,
+    anonymous: bool,
+    privileged: bool,
+}
+
+/// A seat that is left, until it is come back to.
+#[derive(Debug)]
+#[must_use = "the seat is taken again when this is dropped"]
+pub struct Away<'a> {
+    leave: &'a Leave,
+    back: bool,
+}
+
+impl Seat {
+    /// What leaves it. Not to be used once the seat is given back.
+    pub fn leave(&self) -> Leave {
+        let Self { pools, kind, anonymous, privileged } = self;
+        Leave { pools: pools.clone(), kind: *kind, anonymous: *anonymous, privileged: *privileged }
+    }
+}
+
+impl Leave {
+    /// Leaves the seat.
+    pub fn go(&self) -> Away<'_> {
+        self.pools.of(self.kind).leave(self.anonymous);
+        Away { leave: self, back: false }
+    }
+}
+
+impl Away<'_> {
+    /// Takes the seat again; 429 where others have it by now.
+    pub fn come_back(mut self) -> Result<(), Status> {
+        self.back = true;
+        let leave = self.leave;
+        // Counted in either case: the request still holds the seat, and gives it back when it has been refused.
+        let free = leave.pools.of(leave.kind).enter(leave.anonymous);
+        if free || leave.privileged { Ok(()) } else { Err(too_many_requests()) }
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        if !self.back {
+            // The request was given up while it waited: what holds the seat counts it out.
+            self.leave.pools.of(self.leave.kind).enter(self.leave.anonymous);
+        }
+    }
 }
 
 impl Pool {
@@ -117,8 +171,8 @@ impl FlowControl {
         let anonymous = member("system:unauthenticated");
         let free = self.0.of(kind).enter(anonymous);
         // From here on the drop gives it back.
-        let seat = Seat { pools: self.0.clone(), kind, anonymous };
-        if free || member("system:masters") {
+        let seat = Seat { pools: self.0.clone(), kind, anonymous, privileged: member("system:masters") };
+        if free || seat.privileged {
             return Ok(seat);
         }
         Err(too_many_requests())
@@ -168,6 +222,26 @@ mod tests {
         drop((first, privileged, unlimited));
         assert_eq!(control.in_flight(RequestKind::ReadOnly), 0);
         assert!(control.admit(RequestKind::ReadOnly, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_seat_is_left_while_its_client_is_waited_for() {
+        let control = FlowControl::new(Limits { read_only_count_max: 0, mutating_count_max: 1 });
+        let in_flight = || control.in_flight(RequestKind::Mutating);
+        let first = control.admit(RequestKind::Mutating, &[]).unwrap();
+        let leave = first.leave();
+        let away = leave.go();
+        assert_eq!(in_flight(), 0);
+        let second = control.admit(RequestKind::Mutating, &[]).unwrap();
+        assert_eq!(away.come_back().unwrap_err().code, 429, "others have it by now");
+        drop(first);
+        assert_eq!(in_flight(), 1);
+        let leave = second.leave();
+        leave.go().come_back().unwrap();
+        drop(leave.go());
+        assert_eq!(in_flight(), 1, "given up meanwhile");
+        drop(second);
+        assert_eq!(in_flight(), 0);
     }
 
     #[test]

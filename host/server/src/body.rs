@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apimachinery::{Status, StatusReason};
 use bytes::{Bytes, BytesMut};
+use flowcontrol::{Away, Leave};
 use futures::Stream;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -16,7 +18,11 @@ use crate::{limits, websocket};
 
 /// What a client sent. Nothing is read from the connection before [`RequestBody::read`].
 #[derive(Debug, Default)]
-pub struct RequestBody(Source);
+pub struct RequestBody {
+    source: Source,
+    /// The seat of its request, which is left while the client is waited for.
+    seat: Option<Leave>,
+}
 
 #[derive(Debug, Default)]
 enum Source {
@@ -29,16 +35,21 @@ enum Source {
 impl RequestBody {
     /// A body that is already here: tests, and requests that the server makes to itself.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
-        Self(Source::Bytes(bytes.into()))
+        Source::Bytes(bytes.into()).into()
     }
 
     pub(crate) fn from_connection(incoming: hyper::body::Incoming) -> Self {
-        if incoming.is_end_stream() { Self(Source::Empty) } else { Self(Source::Connection(incoming)) }
+        if incoming.is_end_stream() { Self::default() } else { Source::Connection(incoming).into() }
+    }
+
+    /// Waiting for the client is no work: from now on the seat is left meanwhile.
+    pub(crate) fn leaves(&mut self, seat: Leave) {
+        self.seat = Some(seat);
     }
 
     /// Whether there is certainly nothing in it.
     pub fn is_empty(&self) -> bool {
-        match &self.0 {
+        match &self.source {
             Source::Empty => true,
             Source::Bytes(bytes) => bytes.is_empty(),
             Source::Connection(incoming) => incoming.is_end_stream(),
@@ -53,14 +64,31 @@ impl RequestBody {
 
     /// The same with other bounds.
     pub async fn read_within(&mut self, bytes_max: usize, duration_max: Duration) -> Result<Bytes, Status> {
-        match std::mem::take(&mut self.0) {
+        match std::mem::take(&mut self.source) {
             Source::Empty => Ok(Bytes::new()),
             Source::Bytes(bytes) if bytes.len() > bytes_max => Err(too_large(bytes_max)),
             Source::Bytes(bytes) => Ok(bytes),
-            Source::Connection(incoming) => tokio::time::timeout(duration_max, collect(incoming, bytes_max))
-                .await
-                .unwrap_or_else(|_| Err(Status::timeout("timed out reading the request body", 1))),
+            Source::Connection(incoming) => {
+                let mut reading = std::pin::pin!(tokio::time::timeout(duration_max, collect(incoming, bytes_max)));
+                let read = match futures::poll!(reading.as_mut()) {
+                    // As a rule all of it is here already.
+                    Poll::Ready(read) => read,
+                    Poll::Pending => {
+                        let away = self.seat.as_ref().map(Leave::go);
+                        let read = reading.await;
+                        away.map_or(Ok(()), Away::come_back)?;
+                        read
+                    }
+                };
+                read.unwrap_or_else(|_| Err(Status::timeout("timed out reading the request body", 1)))
+            }
         }
+    }
+}
+
+impl From<Source> for RequestBody {
+    fn from(source: Source) -> Self {
+        Self { source, seat: None }
     }
 }
 
@@ -68,7 +96,7 @@ impl RequestBody {
 /// request meanwhile sees it break: what is left is thrown away beside the answer, where it is little.
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Source::Connection(incoming) = std::mem::take(&mut self.0) else { return };
+        let Source::Connection(incoming) = std::mem::take(&mut self.source) else { return };
         if incoming.size_hint().lower() > limits::UNREAD_BODY_BYTES_MAX as u64 {
             return;
         }
@@ -103,10 +131,30 @@ async fn refused(incoming: hyper::body::Incoming, bytes_max: usize) -> Status {
     too_large(bytes_max)
 }
 
+/// Bytes of one body that is arriving, counted among those of all.
+struct Arriving(usize);
+
+static ARRIVING_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+impl Arriving {
+    fn add(&mut self, bytes: usize) -> Result<(), Status> {
+        self.0 += bytes;
+        let before = ARRIVING_BYTES.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > limits::ARRIVING_BYTES_MAX { Err(flowcontrol::too_many_requests()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        ARRIVING_BYTES.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
 async fn collect(mut incoming: hyper::body::Incoming, bytes_max: usize) -> Result<Bytes, Status> {
     if incoming.size_hint().lower() > bytes_max as u64 {
         return Err(refused(incoming, bytes_max).await);
     }
+    let mut arriving = Arriving(0);
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     while let Some(frame) = incoming.frame().await {
@@ -116,6 +164,7 @@ async fn collect(mut incoming: hyper::body::Incoming, bytes_max: usize) -> Resul
         if so_far + chunk.len() > bytes_max {
             return Err(refused(incoming, bytes_max).await);
         }
+        arriving.add(chunk.len())?;
         match &mut rest {
             Some(rest) => rest.extend_from_slice(&chunk),
             None if first.is_empty() => first = chunk,

@@ -18,6 +18,8 @@ pub const HEADER_BYTES_MAX: u32 = 256 * 1024;
 pub const HEADER_COUNT_MAX: usize = 256;
 /// Bytes of a request's body (upstream's `MaxRequestBodyBytes`).
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Bytes of all bodies together that are arriving at a time: the seats do not bound them.
+pub const ARRIVING_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Bytes of a refused body that are still taken in, so that the client gets to read the answer.
 pub const REFUSED_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a body that nobody wanted and that are taken in all the same, so that its HTTP/1 connection lives on (Go's bound).

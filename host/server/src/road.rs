@@ -200,11 +200,16 @@ impl Road {
 
             // A seat, before the stages that cost: authorization is a component's work, the handler's is storage's. It is given back when
             // the answer is ready. Streams without an end would hold theirs for ever, and need none; probes must be answered at any load.
-            let _seat = match cleanup.long_running || is_probe(&info) {
+            let seat = match cleanup.long_running || is_probe(&info) {
                 true => None,
                 false if connection.is_overfull() => return Err(in_plain_text(flowcontrol::too_many_requests())),
                 false => Some(config.flow_control.admit(RequestKind::of_verb(&info.verb), &user.groups).map_err(in_plain_text)?),
             };
+
+            let mut body = body;
+            if let Some(seat) = &seat {
+                body.leaves(seat.leave());
+            }
 
             // What they may do. Last before the handler, and the only way to it.
             let attributes = authorization::attributes(&info, &user);

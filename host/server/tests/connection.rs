@@ -223,6 +223,32 @@ async fn an_answer_that_nobody_reads_holds_no_seat() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_waited_for_holds_no_seat() {
+    let server = start(Wants { seats: ONE_SEAT, ..Wants::default() }).await;
+    let mut stuck = Vec::new();
+    let mut other = server.client(false, None).await;
+    for _ in 0..3 {
+        let mut stream = server.raw(None, &["http/1.1"]).await;
+        let head = b"POST /api/v1/echo HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice\r\nContent-Length: 9\r\n\r\nhalf";
+        stream.write_all(head).await.unwrap();
+        server.endpoints.reached.notified().await;
+        stuck.push(stream);
+        // Reached, and perhaps not yet waiting.
+        while other.call("POST", "/api/v1/echo", &[ALICE], "whole").await.code == 429 {
+            tokio::task::yield_now().await;
+        }
+        server.endpoints.reached.notified().await;
+    }
+    for mut stream in stuck {
+        stream.write_all(b" more").await.unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    }
+    assert_eq!(other.call("POST", "/api/v1/echo", &[ALICE], "whole").await.code, 200);
+}
+
+#[tokio::test]
 async fn who_reads_nothing_is_cut() {
     let limits = Limits { send_stall_duration_max: Duration::from_millis(200), ..Limits::default() };
     let server = start(Wants { limits, ..Wants::default() }).await;
@@ -271,7 +297,9 @@ async fn connections_are_bounded() {
 
 #[tokio::test]
 async fn strangers_fill_the_server_and_keep_nobody_out() {
-    let limits = Limits { connections_count_max: 3, ..Limits::default() };
+    // None of them goes by itself.
+    let hour = Duration::from_secs(3600);
+    let limits = Limits { connections_count_max: 3, handshake_duration_max: hour, header_read_duration_max: hour, ..Limits::default() };
     let server = start(Wants { limits, ..Wants::default() }).await;
     let mut known = server.client(true, None).await;
     assert_eq!(known.get("/api/v1/x", &[ALICE]).await.code, 200);
