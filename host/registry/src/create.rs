@@ -73,6 +73,7 @@ impl Registry {
         attributes.name = object::name(&object).to_owned();
         request.warn(meta::drop_repeated_owners(&mut object, ""));
         self.admission.mutate(&attributes, request, Some(&mut object), None).await?;
+        meta::keep_namespace(request, &mut object)?;
         request.warn(meta::drop_repeated_owners(&mut object, meta::AFTER_MUTATION));
         meta::fill_for_create(request, &mut object);
         if object::name(&object).is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use apimachinery::object;
+use apimachinery::{Status, object};
 use serde_json::Value;
 
 use crate::Request;
@@ -35,6 +35,19 @@ pub(crate) fn wipe_for_create(object: &mut Value) {
     for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         metadata.remove(field);
     }
+}
+
+/// What was authorized is the request's namespace: an admission plugin may leave it out, and may not change it.
+pub(crate) fn keep_namespace(request: &Request, object: &mut Value) -> Result<(), Status> {
+    let namespace = object::namespace(object);
+    if namespace == request.namespace {
+        return Ok(());
+    }
+    if !namespace.is_empty() && !request.namespace.is_empty() {
+        return Err(apimachinery::codec::namespace_mismatch());
+    }
+    object::set_meta_str(object, "namespace", &request.namespace);
+    Ok(())
 }
 
 /// Before a create: identity and time are the server's to give.

@@ -56,17 +56,21 @@ impl Authorizer for Recorder {
     }
 }
 
-struct NoAdmission;
+/// Moves what asks for it to another namespace.
+struct Mover;
 
 #[async_trait]
-impl Admission for NoAdmission {
+impl Admission for Mover {
     async fn mutate(
         &self,
         _: &admission::Attributes,
         _: &dyn ObjectInterfaces,
-        _: Option<&mut Value>,
+        object: Option<&mut Value>,
         _: Option<&Value>,
     ) -> Result<(), Status> {
+        if let Some(object) = object.filter(|object| object.pointer("/metadata/labels/moved").is_some()) {
+            object["metadata"]["namespace"] = "victim".into();
+        }
         Ok(())
     }
 
@@ -104,7 +108,7 @@ impl World {
         let storage: Arc<dyn Storage> = storage_embedded::Embedded::open(dir.path(), storage_embedded::Options::default()).unwrap();
         let caches = Caches::start(storage.clone(), Freshness::InWritePath, ROOT, stored_rows().map(Into::into)).await.unwrap();
         let asked = Arc::new(Recorder::default());
-        let registry = Arc::new(Registry::new(caches.clone(), Arc::new(NoAdmission), asked.clone(), Arc::new(NoHooks)));
+        let registry = Arc::new(Registry::new(caches.clone(), Arc::new(Mover), asked.clone(), Arc::new(NoHooks)));
         let metrics = Arc::new(Metrics::new());
         let endpoints = Endpoints::new(Parts {
             registry,
@@ -255,6 +259,19 @@ async fn check_keys(world: &World, what: &str, before: &BTreeMap<String, u64>, a
         assert!(asked.iter().any(covered), "{what} touches {key}; authorized: {asked:?}");
     }
     !changed.is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admission_moves_nothing_to_where_it_was_not_authorized() {
+    let world = World::new().await;
+    let before = world.keys().await;
+    let body = json!({ "metadata": { "name": "made", "labels": { "moved": "yes" } } }).to_string();
+    let (code, text, _) = world.send("POST", "/api/v1/namespaces/ten/configmaps", &body).await;
+    assert_eq!(code, 400, "{text}");
+    assert!(text.contains("the namespace of the provided object does not match the namespace sent on the request"), "{text}");
+    assert_eq!(world.keys().await, before);
+    let (code, text, _) = world.send("POST", "/api/v1/namespaces/victim/configmaps", &body).await;
+    assert_eq!(code, 201, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
