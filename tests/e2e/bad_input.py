@@ -109,6 +109,133 @@ def bodies_that_are_no_objects(server):
 
 
 @suite.case
+def bodies_that_are_small_and_make_much(server):
+    """Neither the process nor its memory is anybody's to spend: patches that double what is there, aliases, and objects without number."""
+    admin = server.admin()
+    admin.post("/apis/apps/v1/namespaces/default/controllerrevisions", {"metadata": {"name": "deep"}, "revision": 1, "data": {"a": {}}}).ok(201)
+    revision = "/apis/apps/v1/namespaces/default/controllerrevisions/deep"
+    patch = lambda body: server.admin().request("PATCH", revision, json.dumps(body).encode(), headers={"Content-Type": "application/json-patch+json"})
+    copy = lambda origin, path: {"op": "copy", "from": origin, "path": path}
+    for what, body in {
+        "levels that double": [copy("/data", "/data" + "/a" * 2 ** i) for i in range(1, 14)],
+        "a level more each time": [copy("/data", "/data/a")] * 9000,
+        "bytes that double": [{"op": "add", "path": "/data/l", "value": ["x" * 1000]}] + [copy("/data/l", "/data/l/-")] * 40,
+        "a value as deep as it is long": [{"op": "add", "path": "/data/a", "value": json.loads("[" * 900 + "]" * 900)}],
+    }.items():
+        answer = patch(body)
+        check(answer.status in (400, 422), what, answer.status, answer.text[:300])
+        equal(answer.json["kind"], "Status", what)
+        check(server.process.poll() is None, what, "the server has ended")
+    patch([copy("/data", "/data/a")] * 10_001).refused(413, "RequestEntityTooLarge", "The allowed maximum operations in a JSON patch is 10000, got 10001")
+    equal(admin.get(revision).ok(200).json["data"], {"a": {}})
+    before = memory_peak(server)
+    aliases = b"metadata: {name: bad}\ndata: {a: &a " + b"x" * 1000 + b"}\nx:\n" + b"- *a\n" * 80_000
+    merged = b"metadata: {name: bad}\nx: &a {" + b"".join(b"k%d: v, " % i for i in range(1000)) + b"}\ny:\n" + b"- {<<: *a}\n" * 30_000
+    kept = b"metadata: {name: bad}\nx: " + b"[&a " * 100 + b"[" + b"1234," * 60_000 + b"]" + b"]" * 100
+    for what, body in {"aliases": aliases, "merged mappings": merged, "anchors inside of each other": kept}.items():
+        server.admin().post(MAPS, body, headers=YAML).refused(400, "BadRequest", "document contains excessive aliasing")
+    pods, empties = "/api/v1/namespaces/default/pods", 1_000_000
+    server.admin().post(pods, b'{"spec":{"containers":[' + b",".join([b"{}"] * empties) + b"]}}", headers=JSON).refused(400, "BadRequest", "objects")
+    grown = memory_peak(server) - before
+    check(grown < 150 << 20, "memory for bodies of 400 kB and 3 MB", grown)
+    alive(server)
+
+
+def memory_peak(server):
+    """The most that the process has had, in bytes."""
+    lines = open(f"/proc/{server.process.pid}/status").read().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
+
+
+@suite.case
+def schemas_that_are_deep(server):
+    """The kind whose objects hold themselves is validated by functions that call themselves: as deep as a body may be, and deeper."""
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+    def definition(name, schema):
+        group = "example.org"
+        names = {"plural": name, "singular": name, "kind": name.capitalize(), "listKind": f"{name.capitalize()}List"}
+        version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+        return {"metadata": {"name": f"{name}.{group}"}, "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]}}
+
+    wrappers = {
+        "properties": lambda inner: {"type": "object", "properties": {"a": inner}},
+        "items": lambda inner: {"type": "array", "items": inner},
+        "values": lambda inner: {"type": "object", "additionalProperties": inner},
+        "not": lambda inner: {"not": inner},
+        "all": lambda inner: {"allOf": [inner, inner]} if len(json.dumps(inner)) < 20_000 else {"allOf": [inner]},
+    }
+    for what, wrap in wrappers.items():
+        for levels in (10, 54, 110, 400):
+            schema = {"type": "object"}
+            for _ in range(levels):
+                schema = wrap(schema)
+            whole = definition("gadgets", {"type": "object", "properties": {"spec": schema}})
+            answer = server.admin().post(f"{definitions}?dryRun=All", whole)
+            check(answer.status in (201, 400, 422), what, levels, answer.status, answer.text[:300])
+    alive(server)
+
+
+@suite.case
+def objects_that_the_store_does_not_take(server):
+    """etcd's bound holds on every store, and in upstream's words: for what is created, replaced, and made by a patch."""
+    admin = server.admin()
+    revisions = "/apis/apps/v1/namespaces/default/controllerrevisions"
+    revision = lambda name, size: {"metadata": {"name": name}, "revision": 1, "data": {"v": "x" * size}}
+    too_large = "etcdserver: request is too large"
+    admin.post(revisions, revision("large", 1_700_000)).refused(500, None, too_large)
+    more = admin.post(revisions, revision("large", 2_200_000))
+    equal(more.status, 500)
+    contains(more.json["message"], "rpc error: code = ResourceExhausted desc = trying to send message larger than max (22")
+    equal(more.json.get("reason"), None)
+    equal(admin.get(f"{revisions}/large").status, 404)
+    admin.post(revisions, revision("fits", 1_400_000)).ok(201)
+    stored = admin.get(f"{revisions}/fits").ok(200).json
+    annotated = {**stored, "metadata": {**stored["metadata"], "annotations": {"a": "x" * 200_000}}}
+    admin.put(f"{revisions}/fits", annotated).refused(500, None, too_large)
+    for kind in ("merge", "strategic-merge"):
+        larger = json.dumps({"metadata": {"annotations": {"a": "x" * 200_000}}}).encode()
+        patched = admin.request("PATCH", f"{revisions}/fits", larger, headers={"Content-Type": f"application/{kind}-patch+json"})
+        patched.refused(500, None, too_large)
+    equal(admin.get(f"{revisions}/fits").ok(200).json["metadata"]["resourceVersion"], stored["metadata"]["resourceVersion"])
+    # What is only tried out never reaches the store.
+    admin.post(f"{revisions}?dryRun=All", revision("tried", 1_700_000)).ok(201)
+    admin.delete(f"{revisions}/fits").ok(200)
+    for kind in ("json-patch+json", "merge-patch+json", "strategic-merge-patch+json", "apply-patch+yaml"):
+        huge = b"[" + b" " * BODY_BYTES_MAX + b"]"
+        answer = server.admin().request("PATCH", f"{revisions}/x", huge, headers={"Content-Type": f"application/{kind}"})
+        answer.refused(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
+    for kind in ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf"):
+        answer = server.admin().post(MAPS, b" " * (BODY_BYTES_MAX + 1), headers={"Content-Type": kind})
+        answer.refused(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
+    alive(server)
+
+
+@suite.case
+def large_objects_hold_nobody_up(server):
+    """Thirty thousand owners, containers, ports or errors: the object is judged, and meanwhile the others are served."""
+    owner = lambda i: {"apiVersion": "v1", "kind": "Pod", "name": f"p{i}", "uid": f"u{i}"}
+    owners = {"metadata": {"name": "many", "ownerReferences": [owner(i) for i in range(30_000)]}}
+    server.admin().post(MAPS + "?dryRun=All", owners).ok(201)
+    same = {"metadata": {"name": "many", "ownerReferences": [owner(1)] * 30_000}}
+    equal(len(server.admin().post(MAPS + "?dryRun=All", same).ok(201).json["metadata"]["ownerReferences"]), 1)
+    pods = "/api/v1/namespaces/default/pods?dryRun=All"
+    names = lambda key, count, **more: [{key: f"n{i}", **more} for i in range(count)]
+    for what, spec in {
+        "volumes": {"containers": [{"name": "c", "image": "i"}], "volumes": names("name", 30_000, emptyDir={})},
+        "variables": {"containers": [{"name": "c", "image": "i", "env": names("name", 30_000, value="v")}]},
+        "gates": {"containers": [{"name": "c", "image": "i"}], "schedulingGates": names("name", 30_000)},
+    }.items():
+        answer = server.admin().post(pods, {"metadata": {"name": "many"}, "spec": spec})
+        check(answer.status in (201, 403), what, answer.status, answer.text[:300])
+    wrong = {"metadata": {"name": "many"}, "spec": {"containers": [{}] * 5_000}}
+    answer = server.admin().post(pods, wrong)
+    equal(answer.status, 422)
+    check(len(answer.body) < 20 << 20, "bytes of an answer with errors", len(answer.body))
+    alive(server)
+
+
+@suite.case
 def fields_that_are_not_there(server):
     admin = server.admin()
     strict = {"fieldValidation": "Strict"}

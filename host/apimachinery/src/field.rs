@@ -1,9 +1,19 @@
 //! Paths into an object, and the errors that validation finds there, in upstream's words
 //! (`k8s.io/apimachinery/pkg/util/validation/field`).
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
 use smallvec::SmallVec;
+
+/// Bytes of a path. Keys of maps stand in it, and a client may send a key of a megabyte with a hundred thousand fields below it.
+const PATH_BYTES_MAX: usize = 4096;
+/// Bytes of a list or object that an error repeats. A list that is wrong in ten thousand places would be repeated as often.
+const SHOWN_BYTES_MAX: usize = 8 << 10;
+/// Errors of which the words stand in the message of one answer.
+pub const ERRORS_COUNT_MAX: usize = 10_000;
+/// Bytes of words that one answer repeats, once in its message and once in its causes.
+pub const ERRORS_BYTES_MAX: usize = 4 << 20;
 
 /// Where in an object: `spec.containers[0].name`, `metadata.labels[app]`.
 ///
@@ -25,8 +35,11 @@ impl Path {
 
     /// An item of the list at this path.
     pub fn index(&self, index: usize) -> Self {
-        let mut path = self.followed_by(["[", "", ""]);
-        let _ = write!(path, "{index}]");
+        let mut path = self.followed_by(["", "", ""]);
+        if path.0.len() <= PATH_BYTES_MAX {
+            // Writing to bytes does not fail.
+            let _ = write!(path, "[{index}]");
+        }
         path
     }
 
@@ -35,7 +48,11 @@ impl Path {
         self.followed_by(["[", key, "]"])
     }
 
+    /// A path that is long already stays as it is.
     fn followed_by(&self, parts: [&str; 3]) -> Self {
+        if self.0.len() + parts[1].len() > PATH_BYTES_MAX {
+            return self.clone();
+        }
         let mut path = SmallVec::with_capacity(self.0.len() + parts.iter().map(|part| part.len()).sum::<usize>());
         path.extend_from_slice(&self.0);
         parts.iter().for_each(|part| path.extend_from_slice(part.as_bytes()));
@@ -144,6 +161,24 @@ pub fn show(value: &serde_json::Value) -> String {
     }
 }
 
+/// The beginning of a list or object that is longer than an error repeats; nothing of it is written that is not shown.
+fn beginning(value: &serde_json::Value) -> Option<String> {
+    struct Beginning(Vec<u8>);
+    impl std::io::Write for Beginning {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.extend_from_slice(bytes);
+            if self.0.len() > SHOWN_BYTES_MAX { Err(std::io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut written = Beginning(Vec::new());
+    serde_json::to_writer(&mut written, value).err()?;
+    written.0.truncate(SHOWN_BYTES_MAX);
+    Some(format!("{}...", String::from_utf8_lossy(&written.0).trim_end_matches(char::REPLACEMENT_CHARACTER)))
+}
+
 /// JSON as Go's `encoding/json` writes it: `<`, `>`, `&` and two line separators are escaped.
 pub fn go_json(value: &serde_json::Value) -> String {
     let plain = value.to_string();
@@ -198,13 +233,24 @@ pub fn go_quote(text: &str) -> String {
 
 /// The words of several errors as upstream joins them: repeated ones once, more than one in brackets.
 pub fn aggregate(errors: &[Error]) -> String {
-    let mut shown: Vec<String> = Vec::new();
-    for error in errors.iter().map(ToString::to_string) {
-        if !shown.contains(&error) {
-            shown.push(error);
-        }
+    let mut seen = HashSet::new();
+    let shown: Vec<String> = errors.iter().map(ToString::to_string).filter(|words| seen.insert(words.clone())).collect();
+    match shown.as_slice() {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
     }
-    if shown.len() == 1 { shown.remove(0) } else { format!("[{}]", shown.join(", ")) }
+}
+
+/// As many of the errors, from the first, as one answer tells. Upstream tells all: a body of a few megabytes can be wrong in a hundred
+/// thousand places, and would get hundreds of megabytes back.
+pub fn told(errors: &[Error]) -> &[Error] {
+    let mut bytes = 0;
+    let fit = errors.iter().take(ERRORS_COUNT_MAX).take_while(|error| {
+        bytes += error.field.len() + error.body.len();
+        bytes <= ERRORS_BYTES_MAX
+    });
+    let count = fit.count();
+    &errors[..count.max(1).min(errors.len())]
 }
 
 impl Error {
@@ -214,10 +260,13 @@ impl Error {
         Self { kind, field: field.to_string(), body, value: None }
     }
 
-    fn of_value(kind: ErrorType, field: &Path, value: &serde_json::Value, detail: &str) -> Self {
-        let shown = show(value);
+    /// About a value that is shown; of a long list or object the beginning.
+    pub fn of_value(kind: ErrorType, field: &Path, value: &serde_json::Value, detail: &str) -> Self {
+        let part = (value.is_object() || value.is_array()).then(|| beginning(value)).flatten();
+        let is_whole = part.is_none();
+        let shown = part.unwrap_or_else(|| show(value));
         let error = Self::with(kind, field, if detail.is_empty() { shown } else { format!("{shown}: {detail}") });
-        let value = (value.is_object() || value.is_array()).then(|| Box::new(value.clone()));
+        let value = (is_whole && (value.is_object() || value.is_array())).then(|| Box::new(value.clone()));
         Self { value, ..error }
     }
 
@@ -303,5 +352,45 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_bounded() {
+        let path = Path::new("spec").key(&"k".repeat(PATH_BYTES_MAX)).child("x");
+        assert_eq!(path.to_string(), "spec.x");
+        let deep = (0..10_000).fold(Path::new("spec"), |path, i| path.child("field").index(i).key("key"));
+        assert!(deep.to_string().len() < PATH_BYTES_MAX + 32, "{}", deep.to_string().len());
+    }
+
+    #[test]
+    fn repeated_errors_are_told_once() {
+        let path = Path::new("spec");
+        let errors = [Error::required(&path, ""), Error::required(&path, "x"), Error::required(&path, "")];
+        assert_eq!(aggregate(&errors), "[spec: Required value, spec: Required value: x]");
+        assert_eq!(aggregate(&errors[..1]), "spec: Required value");
+    }
+
+    #[test]
+    fn of_a_long_value_the_beginning_is_shown() {
+        let list = |items: usize| serde_json::Value::from(vec!["é"; items]);
+        let error = Error::invalid(&Path::new("spec"), list(100_000), "no");
+        assert!(error.body.starts_with("Invalid value: [\"é\",\"é\"") && error.body.ends_with("...: no") && error.body.len() < 9_000);
+        assert!(error.value.is_none());
+        assert_eq!(Error::invalid(&Path::new("spec"), list(1), "no").body, "Invalid value: [\"é\"]: no");
+    }
+
+    #[test]
+    fn an_answer_tells_so_many_errors() {
+        let many: Vec<Error> = (0..200_000).map(|i| Error::required(&Path::new("spec").index(i), "")).collect();
+        assert_eq!(told(&many).len(), ERRORS_COUNT_MAX);
+        let large = vec![Error::invalid(&Path::new("spec"), "x".repeat(1 << 20), "y"); 100];
+        assert_eq!(told(&large).len(), 3);
+        let huge = [Error::invalid(&Path::new("spec"), "x".repeat(5 << 20), "y")];
+        assert_eq!((told(&huge).len(), told(&[]).len()), (1, 0));
     }
 }

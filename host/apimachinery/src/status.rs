@@ -161,8 +161,9 @@ impl Status {
         Self::failure(400, StatusReason::BadRequest, why)
     }
 
-    /// 422 with one cause per field error: `Pod "x" is invalid: spec.x: Required value`.
+    /// 422 with one cause per field error: `Pod "x" is invalid: spec.x: Required value`; of very many errors the first ones.
     pub fn invalid(kind: &GroupKind, name: &str, errors: &[field::Error]) -> Self {
+        let errors = field::told(errors);
         let causes = errors
             .iter()
             .map(|e| StatusCause { reason: e.kind.reason().into(), message: e.body.clone(), field: e.field.clone() })

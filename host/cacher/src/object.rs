@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::ResourceRef;
+use apimachinery::selector::label::Labels;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use storage::{KeyValue, Revision};
@@ -114,6 +115,12 @@ pub struct Object {
     encodings: Mutex<Vec<(u32, Bytes)>>,
 }
 
+impl Labels for Object {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|i| &*self.labels[i].1)
+    }
+}
+
 impl Object {
     /// `namespace/name`, or `name`: the key below the resource's prefix.
     pub fn key(&self) -> &Arc<str> {
@@ -128,11 +135,6 @@ impl Object {
     /// `metadata.name`.
     pub fn name(&self) -> &str {
         self.key.rsplit_once('/').map_or(&self.key, |(_, name)| name)
-    }
-
-    /// Labels, sorted by key.
-    pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|i| &*self.labels[i].1)
     }
 
     /// Labels, sorted by key.

@@ -1,5 +1,6 @@
 //! Aggregation of cluster roles: a role with an `aggregationRule` has the rules of all roles that it selects.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use apimachinery::object;
@@ -50,11 +51,11 @@ async fn aggregate_all(client: &Client) -> bool {
 fn aggregated(role: &Value, roles: &[Value]) -> Option<Value> {
     let selectors = role.pointer("/aggregationRule/clusterRoleSelectors")?.as_array()?;
     let selectors: Vec<LabelSelector> = selectors.iter().filter_map(|selector| LabelSelector::from_object(Some(selector)).ok()).collect();
-    let mut rules: Vec<Value> = Vec::new();
+    let (mut rules, mut seen): (Vec<Value>, HashSet<&Value>) = (Vec::new(), HashSet::new());
     for selector in &selectors {
         let selected = roles.iter().filter(|other| object::name(other) != object::name(role) && selector.matches_object(other));
         for rule in selected.filter_map(|other| other.get("rules")?.as_array()).flatten() {
-            if !rules.contains(rule) {
+            if seen.insert(rule) {
                 rules.push(rule.clone());
             }
         }

@@ -28,6 +28,8 @@ pub const PARTS_PER_INSTANCE_MAX: u32 = 100;
 pub const INSTANCES_TOTAL_MAX: u32 = 512;
 /// What the host copies out of a guest in one call: answers and arguments of what it calls.
 pub const COPIED_BYTES_PER_CALL_MAX: usize = 32 << 20;
+/// Bytes of a mutating plugin's patch, as of a client's.
+pub const PATCH_BYTES_MAX: usize = 3 << 20;
 /// How long a new instance has to come up: instantiation, `configure`, and its first state.
 pub const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an instance has to be told of changes.

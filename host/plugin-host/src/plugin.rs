@@ -276,9 +276,7 @@ impl Plugin {
         let mutation = match answer.mutation {
             exports::mutating_admission::Mutation::Unchanged => Mutation::Unchanged,
             exports::mutating_admission::Mutation::Denied(denial) => Mutation::Denied(denial_from(denial)?),
-            exports::mutating_admission::Mutation::Patch(bytes) => Mutation::Patch(
-                serde_json::from_slice(&bytes).map_err(|error| Fault::Malformed(format!("its patch is no JSON Patch: {error}")))?,
-            ),
+            exports::mutating_admission::Mutation::Patch(bytes) => Mutation::Patch(operations(&bytes)?),
         };
         lease.give_back();
         Ok(mutation)
@@ -490,6 +488,18 @@ fn user_from(user: types::UserInfoResult) -> Result<UserInfo, Fault> {
     }
     let extra = user.extra.into_iter().map(|extra| (extra.key.to_ascii_lowercase(), extra.values)).collect();
     Ok(UserInfo { name: user.name, uid: user.uid, groups: user.groups, extra })
+}
+
+/// A guest's patch has the bounds of a client's.
+fn operations(patch: &[u8]) -> Result<Vec<Value>, Fault> {
+    let malformed = |why: String| Fault::Malformed(format!("its patch is no JSON Patch: {why}"));
+    if patch.len() > limits::PATCH_BYTES_MAX {
+        return Err(malformed(format!("it has {} bytes, more than {}", patch.len(), limits::PATCH_BYTES_MAX)));
+    }
+    match apimachinery::codec::json::value(patch).map_err(malformed)? {
+        Value::Array(operations) => Ok(operations),
+        _ => Err(malformed("it is no list".to_owned())),
+    }
 }
 
 fn denial_from(denial: admission_types::Denial) -> Result<Denial, Fault> {

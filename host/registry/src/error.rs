@@ -24,7 +24,8 @@ pub(crate) fn read(error: Error) -> Status {
 /// A write that failed for another reason than its guard.
 pub(crate) fn write(error: Error) -> Status {
     match error {
-        Error::TooLarge(why) => Status::too_large(format!("etcdserver: request is too large: {why}")),
+        // Upstream has no reason for it either.
+        Error::TooLarge(why) => unclassified(&why),
         other => unavailable(other),
     }
 }

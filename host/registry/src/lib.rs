@@ -56,6 +56,12 @@ impl Registry {
         &self.caches
     }
 
+    /// Bytes of the object that a request is about, as far as the cache knows it; 0 where it does not.
+    pub fn cached_bytes(&self, request: &Request) -> usize {
+        let cached = self.cacher(request).ok().and_then(|cacher| cacher.get(&request.key()));
+        cached.map_or(0, |object| object.json().len())
+    }
+
     pub(crate) fn cacher(&self, request: &Request) -> Result<&Arc<Cacher>, Status> {
         self.caches
             .cacher(&request.resource.storage_prefix)

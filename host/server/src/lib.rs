@@ -14,6 +14,7 @@ pub mod health;
 pub mod index;
 pub mod limits;
 pub mod listener;
+pub mod load;
 pub mod metrics;
 pub mod negotiate;
 pub mod openid;

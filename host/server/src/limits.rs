@@ -20,6 +20,10 @@ pub const HEADER_COUNT_MAX: usize = 256;
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Bytes of all bodies together that are arriving at a time: the seats do not bound them.
 pub const ARRIVING_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// A request that works on so many bytes of objects leaves the async workers. Some ten milliseconds of work; few bodies are so large.
+pub const HEAVY_BYTES_MIN: usize = 64 * 1024;
+/// Such requests at once: each may take some hundred times its body in memory while it is checked.
+pub const HEAVY_REQUESTS_MAX: usize = 4;
 /// Bytes of a refused body that are still taken in, so that the client gets to read the answer.
 pub const REFUSED_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a body that nobody wanted and that are taken in all the same, so that its HTTP/1 connection lives on (Go's bound).

@@ -8,9 +8,11 @@ use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
 use auth::{Attributes, Authorization, Authorizer, UserInfo};
+use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
 use crate::body::RequestBody;
+use crate::load::Load;
 use crate::metrics::Served;
 use crate::response::Response;
 use crate::shutdown::Shutdown;
@@ -39,6 +41,8 @@ pub struct Authorized {
     pub recorder: Recorder,
     /// Told when the server ends. The road ends long-running streams by itself.
     pub shutdown: Shutdown,
+    /// How much work it is.
+    pub load: Load,
     authorizer: Arc<dyn Authorizer>,
 }
 
@@ -61,7 +65,15 @@ pub(crate) struct Passed {
 impl Authorized {
     pub(crate) fn new(passed: Passed) -> Self {
         let Passed { info, user, method, uri, headers, body, audit_id, received, deadline, recorder, shutdown, authorizer } = passed;
-        Self { info, user, method, uri, headers, body, audit_id, received, deadline, recorder, shutdown, authorizer }
+        let load = Load::default();
+        Self { info, user, method, uri, headers, body, audit_id, received, deadline, recorder, shutdown, load, authorizer }
+    }
+
+    /// Reads the body, once, and counts it as work.
+    pub async fn read_body(&mut self) -> Result<Bytes, Status> {
+        let body = self.body.read().await?;
+        self.load.add(body.len()).await;
+        Ok(body)
     }
 
     /// The raw query, without its question mark.

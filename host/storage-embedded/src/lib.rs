@@ -39,7 +39,7 @@ use crate::committer::Committer;
 pub use crate::disk::Disk;
 use crate::disk::{Directory, Reserve};
 use crate::error::catch;
-use crate::limits::{RESERVE_BYTES, TRANSACTION_BYTES_MAX, TRANSACTION_OPERATIONS_MAX};
+use crate::limits::{RESERVE_BYTES, TRANSACTION_OPERATIONS_MAX};
 use crate::queue::Work;
 use crate::shared::Shared;
 use crate::snapshot::{Readers, Snapshot};
@@ -168,13 +168,9 @@ impl Storage for Embedded {
 /// The bytes of a transaction that may be tried.
 fn check(operations: &[Operation]) -> Result<usize, Error> {
     if operations.len() > TRANSACTION_OPERATIONS_MAX {
-        let count = operations.len();
-        return Err(Error::TooLarge(format!("{count} operations in a transaction; at most {TRANSACTION_OPERATIONS_MAX}")));
+        return Err(Error::TooLarge("etcdserver: too many operations in txn request".to_owned()));
     }
-    let bytes = operations.iter().map(|operation| operation.key.len() + operation.value.as_ref().map_or(0, bytes::Bytes::len)).sum();
-    if bytes > TRANSACTION_BYTES_MAX {
-        return Err(Error::TooLarge(format!("{bytes} bytes in a transaction; at most {TRANSACTION_BYTES_MAX}")));
-    }
+    let bytes = storage::size::check(operations)?;
     if operations.len() > 1 {
         let mut keys = HashSet::with_capacity(operations.len());
         if let Some(twice) = operations.iter().find(|operation| !keys.insert(operation.key.as_str())) {

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// Operations in one transaction; a place in the log has twelve bits for the position.
 pub const TRANSACTION_OPERATIONS_MAX: usize = 1024;
-/// Keys and values of one transaction: upstream's largest request body is 3 MiB.
-pub const TRANSACTION_BYTES_MAX: usize = 4 << 20;
 /// Transactions that share one fsync.
 pub const GROUP_REQUESTS_MAX: usize = 1024;
 /// Keys and values that share one fsync. One transaction may be as large as this by itself.
@@ -54,6 +52,6 @@ pub const COPY_STEP_BYTES_MAX: usize = 1 << 20;
 pub const COPY_GARBAGE_RECORDS_MAX: usize = 16 * GARBAGE_STEP_RECORDS_MAX;
 
 const _: () = assert!(TRANSACTION_OPERATIONS_MAX <= 1 << crate::record::POSITION_BITS);
-const _: () = assert!(TRANSACTION_BYTES_MAX <= GROUP_BYTES_MAX && GROUP_BYTES_MAX <= QUEUE_BYTES_MAX);
+const _: () = assert!(storage::size::REQUEST_BYTES_MAX <= GROUP_BYTES_MAX && GROUP_BYTES_MAX <= QUEUE_BYTES_MAX);
 const _: () = assert!(GROUP_REQUESTS_MAX <= QUEUE_BYTES_MAX / QUEUED_REQUEST_BYTES_MIN);
 const _: () = assert!(RESERVE_BYTES >= 4 * GROUP_BYTES_MAX);

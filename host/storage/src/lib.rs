@@ -6,6 +6,7 @@
 //! **Architecture invariant:** nothing above this trait assumes that it is the only writer.
 
 pub mod conformance;
+pub mod size;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,8 +157,8 @@ pub enum Error {
         /// Where the store is.
         current: Revision,
     },
-    /// The value or transaction is larger than the store takes.
-    #[error("the request is too large: {0}")]
+    /// The value or transaction is larger than the store takes, in the words that upstream's clients see.
+    #[error("{0}")]
     TooLarge(String),
     /// The store has no room (a full disk, etcd's quota).
     #[error("the store is out of space: {0}")]

@@ -1,28 +1,33 @@
 //! Minimum, maximum, ratio: whether what is asked for is within a limit, in upstream's words.
 
+use std::collections::BTreeSet;
+
 use wasmgate_sdk::quantity::{MILLI_VALUE_MAX, Quantity};
 
 use crate::ranges::{Limit, ResourceList};
 
 /// All that is wrong, each thing once.
 #[derive(Default)]
-pub struct Violations(Vec<String>);
+pub struct Violations {
+    messages: Vec<String>,
+    seen: BTreeSet<String>,
+}
 
 impl Violations {
     fn add(&mut self, result: Result<(), String>) {
         if let Err(message) = result
-            && !self.0.contains(&message)
+            && self.seen.insert(message.clone())
         {
-            self.0.push(message);
+            self.messages.push(message);
         }
     }
 
     /// One is itself, several are a list; none where nothing is wrong.
     pub fn message(self) -> Option<String> {
-        match self.0.len() {
-            0 => None,
-            1 => Some(self.0.concat()),
-            _ => Some(format!("[{}]", self.0.join(", "))),
+        match self.messages.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => Some(format!("[{}]", several.join(", "))),
         }
     }
 }

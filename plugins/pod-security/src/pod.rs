@@ -66,13 +66,17 @@ impl PodSpec {
 
     /// Whether an update of a pod is one that the standards care about: images, and containers that were not there.
     pub fn differs_from(&self, old: &Self) -> bool {
+        let mut known: BTreeMap<&str, &Container> = BTreeMap::new();
+        for container in &old.ephemeral_containers {
+            known.entry(&container.name).or_insert(container);
+        }
         let images = |list: &[Container]| list.iter().map(|container| container.image.clone()).collect::<Vec<_>>();
         images(&self.containers) != images(&old.containers)
             || images(&self.init_containers) != images(&old.init_containers)
-            || self.ephemeral_containers.iter().any(|container| {
-                let known = old.ephemeral_containers.iter().find(|known| known.name == container.name);
-                known.is_none_or(|known| known.image != container.image)
-            })
+            || self
+                .ephemeral_containers
+                .iter()
+                .any(|container| known.get(container.name.as_str()).is_none_or(|known| known.image != container.image))
     }
 }
 

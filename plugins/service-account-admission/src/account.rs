@@ -1,6 +1,6 @@
 //! The service account, as far as it says something about pods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wasmgate_sdk::cluster;
 use wasmgate_sdk::serde::Deserialize;
@@ -50,9 +50,9 @@ impl Account {
         value.is_some_and(|value| ["1", "t", "T", "TRUE", "true", "True"].contains(&value.as_str()))
     }
 
-    /// Whether it lists this secret.
-    pub fn mounts(&self, secret: &str) -> bool {
-        self.secrets.iter().flatten().any(|known| known.name == secret)
+    /// The secrets that it lists.
+    pub fn mountable_secrets(&self) -> BTreeSet<&str> {
+        self.secrets.iter().flatten().map(|secret| secret.name.as_str()).collect()
     }
 
     /// What its pods pull images with.

@@ -1,5 +1,7 @@
 //! What a pod does with secrets: for accounts that allow only those that they list, and for mirror pods, which may use none.
 
+use std::collections::BTreeSet;
+
 use wasmgate_sdk::serde::Deserialize;
 use wasmgate_sdk::serde_json::Value;
 
@@ -55,8 +57,8 @@ impl Container {
         one.chain(all)
     }
 
-    fn check(&self, account: &Account, what: &str) -> Result<(), String> {
-        let Some((variable, secret)) = self.secrets().find(|(_, secret)| !account.mounts(secret)) else { return Ok(()) };
+    fn check(&self, account: &Account, mountable: &BTreeSet<&str>, what: &str) -> Result<(), String> {
+        let Some((variable, secret)) = self.secrets().find(|(_, secret)| !mountable.contains(secret)) else { return Ok(()) };
         let place = variable.map_or_else(|| "envFrom".to_owned(), |name| format!("envVar {name}"));
         Err(refused(&format!("{what} {} with {place} referencing secret.secretName=\"{secret}\"", self.name), account, "secret"))
     }
@@ -65,17 +67,19 @@ impl Container {
 impl SecretUses {
     /// Volumes, environments, and what images are pulled with: all of it listed by the account.
     pub fn check(&self, account: &Account) -> Result<(), String> {
+        let mountable = account.mountable_secrets();
+        let pulled: BTreeSet<&str> = account.image_pull_secrets().iter().map(|secret| secret.name.as_str()).collect();
         for volume in self.volumes.iter().flatten() {
             let Some(source) = volume.get("secret").filter(|source| !source.is_null()) else { continue };
             let name = source.get("secretName").and_then(Value::as_str).unwrap_or_default();
-            if !account.mounts(name) {
+            if !mountable.contains(name) {
                 return Err(refused(&format!("volume with secret.secretName=\"{name}\""), account, "secret"));
             }
         }
-        self.init_containers.iter().flatten().try_for_each(|container| container.check(account, "init container"))?;
-        self.containers.iter().flatten().try_for_each(|container| container.check(account, "container"))?;
+        self.init_containers.iter().flatten().try_for_each(|container| container.check(account, &mountable, "init container"))?;
+        self.containers.iter().flatten().try_for_each(|container| container.check(account, &mountable, "container"))?;
         for (at, secret) in self.image_pull_secrets.iter().flatten().enumerate() {
-            if !account.image_pull_secrets().iter().any(|known| known.name == secret.name) {
+            if !pulled.contains(secret.name.as_str()) {
                 return Err(refused(&format!("imagePullSecrets[{at}].name=\"{}\"", secret.name), account, "imagePullSecret"));
             }
         }
@@ -84,7 +88,8 @@ impl SecretUses {
 
     /// The environments of ephemeral containers: all of it listed by the account.
     pub fn check_ephemeral(&self, account: &Account) -> Result<(), String> {
-        self.ephemeral_containers.iter().flatten().try_for_each(|container| container.check(account, "ephemeral container"))
+        let mountable = account.mountable_secrets();
+        self.ephemeral_containers.iter().flatten().try_for_each(|container| container.check(account, &mountable, "ephemeral container"))
     }
 
     /// Whether anything in it names a secret.

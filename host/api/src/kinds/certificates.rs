@@ -1,5 +1,7 @@
 //! Certificate signing requests.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::value::{has, if_nil, list, list_mut, object_at, remove, restore, set, text};
@@ -54,12 +56,14 @@ pub(super) fn stamp(request: &mut Value, old: Option<&Value>, context: &Context<
     if context.subresource.is_none() {
         return;
     }
+    let mut since: HashMap<[&Value; 2], &Value> = HashMap::new();
+    for old in list(&old["status"], "conditions").iter().filter(|old| has(old, "lastTransitionTime")) {
+        since.entry([&old["type"], &old["status"]]).or_insert(&old["lastTransitionTime"]);
+    }
     for condition in list_mut(object_at(request, "status"), "conditions") {
         if_nil(condition, "lastUpdateTime", context.now);
         if !has(condition, "lastTransitionTime") {
-            let same =
-                |old: &&Value| old["type"] == condition["type"] && old["status"] == condition["status"] && has(old, "lastTransitionTime");
-            let since = list(&old["status"], "conditions").iter().find(same).map(|old| old["lastTransitionTime"].clone());
+            let since = since.get(&[&condition["type"], &condition["status"]]).map(|since| (*since).clone());
             set(condition, "lastTransitionTime", since.unwrap_or_else(|| context.now.into()));
         }
     }

@@ -1,5 +1,7 @@
 //! Networking: network policies, ingress classes, endpoint slices.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::validation::At;
@@ -42,7 +44,7 @@ pub(super) fn prepare_endpoint_slice(_: &Resource, slice: &mut Value, old: Optio
         return;
     }
     const HOST: &str = "kubernetes.io/hostname";
-    let known: Vec<Value> = old
+    let known: HashSet<Value> = old
         .map(|old| list(old, "endpoints").iter().filter_map(|endpoint| endpoint["deprecatedTopology"].get(HOST).cloned()).collect())
         .unwrap_or_default();
     for endpoint in list_mut(slice, "endpoints") {

@@ -1,6 +1,6 @@
 //! Pods: defaults beyond those of templates, the first status, quality of service, and how long a pod is given to end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use apimachinery::quantity::Quantity;
 use serde_json::{Value, json};
@@ -99,16 +99,17 @@ fn default_pod_level_resources(spec: &mut Value) {
         }
     }
     let mut requests: Vec<(String, Value)> = Vec::new();
+    let mut names: HashSet<String> = HashSet::new();
     if !(empty("limits") && limits.is_empty()) {
         for (name, quantity) in aggregate(spec, "requests") {
             if matches!(name.as_str(), "cpu" | "memory") && !said("requests", &name) {
+                names.insert(name.clone());
                 requests.push((name, Value::String(quantity.to_string())));
             }
         }
         let all_limits = entries(resources, "limits").map(|(name, value)| (name.clone(), value.clone())).chain(limits.iter().cloned());
         for (name, quantity) in all_limits {
-            let known = said("requests", &name) || requests.iter().any(|(request, _)| *request == name);
-            if is_pod_level_resource(&name) && !known {
+            if is_pod_level_resource(&name) && !said("requests", &name) && names.insert(name.clone()) {
                 requests.push((name, quantity));
             }
         }
@@ -290,13 +291,14 @@ fn prepare_status(pod: &mut Value, old: &Value) {
             super::value::if_zero(status, name, value.clone());
         }
     }
-    let mut generations: Vec<(String, i64)> = list(old_status, "conditions")
-        .iter()
-        .map(|condition| (text(condition, "type").to_owned(), int(condition, "observedGeneration").unwrap_or(0)))
-        .collect();
+    // Of conditions of one type the first old one belongs to the first new one, and so on.
+    let mut generations: HashMap<&str, VecDeque<i64>> = HashMap::new();
+    for condition in list(old_status, "conditions") {
+        let generation = int(condition, "observedGeneration").unwrap_or(0);
+        generations.entry(text(condition, "type")).or_default().push_back(generation);
+    }
     for condition in list_mut(status, "conditions") {
-        let found = generations.iter().position(|(kind, _)| kind == text(condition, "type"));
-        let generation = found.map_or(0, |at| generations.remove(at).1);
+        let generation = generations.get_mut(text(condition, "type")).and_then(VecDeque::pop_front).unwrap_or(0);
         if generation != 0 {
             super::value::if_zero(condition, "observedGeneration", generation);
         }

@@ -1,5 +1,7 @@
 //! Services: their shape. Addresses and node ports are given out by the registry.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Value, json};
 
 use super::validation::At;
@@ -83,9 +85,8 @@ pub(super) fn prepare(_: &Resource, service: &mut Value, old: Option<&Value>) {
     }
     let needs_node_port = |spec: &Value| matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
     if needs_node_port(old) && !needs_node_port(spec) {
-        let ports = |spec: &Value| -> Vec<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
-        let had = ports(old);
-        if ports(spec).iter().all(|port| had.contains(port)) {
+        let ports = |spec: &Value| -> HashSet<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
+        if ports(spec).is_subset(&ports(old)) {
             for port in list_mut(spec, "ports") {
                 remove(port, "nodePort");
             }
@@ -126,12 +127,12 @@ fn keep_allocated(spec: &mut Value, old: &Value) {
     }
     let needs_port = |spec: &Value| matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
     if needs_port(old) && needs_port(spec) {
-        let ports = |spec: &Value| -> Vec<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
-        let (had, has_now) = (ports(old), ports(spec));
-        let used: Vec<i64> = had.into_iter().filter(|port| has_now.contains(port)).collect();
+        let ports = |spec: &Value| -> HashSet<i64> { list(spec, "ports").iter().filter_map(|port| int(port, "nodePort")).collect() };
+        let used: HashSet<i64> = ports(old).intersection(&ports(spec)).copied().collect();
+        // Of ports of one name the last.
+        let before: HashMap<&str, &Value> = list(old, "ports").iter().map(|port| (text(port, "name"), port)).collect();
         for port in list_mut(spec, "ports") {
-            let name = text(port, "name").to_owned();
-            let before = list(old, "ports").iter().rev().find(|old| text(old, "name") == name).and_then(|old| int(old, "nodePort"));
+            let before = before.get(text(port, "name")).and_then(|old| int(old, "nodePort"));
             if let Some(before) = before.filter(|before| *before != 0 && !used.contains(before)) {
                 if_zero(port, "nodePort", before);
             }

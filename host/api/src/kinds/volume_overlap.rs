@@ -8,6 +8,9 @@ use apimachinery::field::go_quote;
 use super::validation::At;
 use super::warnings::Warnings;
 
+/// Longer paths are nobody's: the kernel has none that are longer.
+const PATH_BYTES_MAX: usize = 4096;
+
 /// A file, and what it is made from where that is not the same for all of the volume.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct File {
@@ -83,7 +86,7 @@ fn of_items(source: &At<'_>, volume: &str, description: &str, warnings: &mut War
 }
 
 fn place(files: &mut Files, file: File, volume: &str, description: &str, warnings: &mut Warnings) {
-    if warnings.is_full() {
+    if warnings.is_full() || file.path.len() > PATH_BYTES_MAX {
         return;
     }
     for other in files.overlapping(&file) {

@@ -1,5 +1,7 @@
 //! Pods: the one kind whose row says more than its fields. `STATUS` is a walk over the containers' states.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::cell::{NONE, age, at, cells, condition, flag, int, is_deleted, items, name, seconds, some, text, text_or};
@@ -29,14 +31,15 @@ pub(super) fn pod(pod: &Value, now: i64) -> Vec<Value> {
         reason = "SchedulingGated".to_owned();
     }
     let init_containers = items(pod, "/spec/initContainers");
-    let restartable = |name: &str| init_containers.iter().any(|c| text(c, "/name") == name && text(c, "/restartPolicy") == "Always");
-    let total = items(pod, "/spec/containers").len() + init_containers.iter().filter(|c| text(c, "/restartPolicy") == "Always").count();
+    let always = || init_containers.iter().filter(|container| text(container, "/restartPolicy") == "Always");
+    let restartable: HashSet<&str> = always().map(|container| text(container, "/name")).collect();
+    let total = items(pod, "/spec/containers").len() + always().count();
     let mut ready = 0;
     let (mut tally, mut sidecars) = (Tally::default(), Tally::default());
 
     let mut initializing = false;
     for (i, container) in items(pod, "/status/initContainerStatuses").iter().enumerate() {
-        let is_sidecar = restartable(text(container, "/name"));
+        let is_sidecar = restartable.contains(text(container, "/name"));
         tally.add(container);
         if is_sidecar {
             sidecars.add(container);

@@ -20,6 +20,10 @@ use crate::time::{Time, format_duration, parse_duration};
 
 /// Objections that are kept, as upstream keeps them.
 const STRICT_ERRORS_MAX: usize = 100;
+/// Bytes of a path in an objection: keys of maps stand in it, and may be as long as the body.
+const PATH_BYTES_MAX: usize = 4096;
+/// Objections that are written at all, to see whether they were raised before.
+const STRICT_ERRORS_WRITTEN_MAX: usize = 10_000;
 
 /// A body that fits its schema.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,6 +121,7 @@ struct Checker<'s> {
     saved: Option<String>,
     strict_errors: Vec<String>,
     seen_errors: HashSet<String>,
+    strict_errors_written: usize,
     /// The innermost struct, and the fields on the way to the value, for the words of type errors.
     struct_name: Option<&'s str>,
     fields: Vec<&'s str>,
@@ -133,10 +138,13 @@ impl<'s> Checker<'s> {
     }
 
     fn strict_error(&mut self, what: &str, name: &str) {
-        if self.strict_errors.len() >= STRICT_ERRORS_MAX {
+        if self.strict_errors.len() >= STRICT_ERRORS_MAX || self.strict_errors_written >= STRICT_ERRORS_WRITTEN_MAX {
             return;
         }
-        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        self.strict_errors_written += 1;
+        let cut = |text: &'_ str| text.floor_char_boundary(PATH_BYTES_MAX);
+        let (above, name) = (&self.path[..cut(&self.path)], &name[..cut(name)]);
+        let path = if above.is_empty() { name.to_owned() } else { format!("{above}.{name}") };
         let error = format!("{what} field {}", go_quote(&path));
         if self.seen_errors.insert(error.clone()) {
             self.strict_errors.push(error);

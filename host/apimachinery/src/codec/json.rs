@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::node::{Node, OBJECT_LEVELS_MAX};
+use serde_json::Value;
+
+use super::node::{Node, OBJECT_LEVELS_MAX, OBJECTS_COUNT_MAX, TOO_MANY_OBJECTS};
 use crate::field::go_quote;
 
 /// Levels that are read at all, as upstream has it.
@@ -18,12 +20,19 @@ enum Frame<'a> {
 
 /// Reads one JSON value and nothing behind it.
 pub fn parse(data: &[u8]) -> Result<Node<'_>, String> {
-    Parser { data, position: 0 }.document()
+    Parser { data, position: 0, objects: 0 }.document()
+}
+
+/// Reads one JSON value as untyped JSON, with the bounds of a body.
+pub fn value(data: &[u8]) -> Result<Value, String> {
+    parse(data)?.into_value()
 }
 
 struct Parser<'a> {
     data: &'a [u8],
     position: usize,
+    /// Objects so far.
+    objects: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -65,6 +74,10 @@ impl<'a> Parser<'a> {
             let mut node = match self.peek() {
                 Some(b'{' | b'[') if open.len() >= TEXT_LEVELS_MAX => return Err(self.unexpected("exceeded max depth")),
                 Some(b'{') => {
+                    self.objects += 1;
+                    if self.objects > OBJECTS_COUNT_MAX {
+                        return Err(TOO_MANY_OBJECTS.to_owned());
+                    }
                     self.position += 1;
                     self.space();
                     if !self.eat(b'}') {
@@ -337,5 +350,12 @@ mod tests {
         let error = "invalid character '[' exceeded max depth".to_owned();
         assert_eq!(parse(nested(TEXT_LEVELS_MAX + 1).as_bytes()), Err(error.clone()));
         assert_eq!(parse("[".repeat(3 << 20).as_bytes()), Err(error));
+    }
+
+    #[test]
+    fn objects_are_bounded() {
+        let list = |objects: usize| format!("[{}1]", "{\"a\":1},".repeat(objects));
+        assert!(parse(list(OBJECTS_COUNT_MAX).as_bytes()).is_ok());
+        assert_eq!(parse(list(OBJECTS_COUNT_MAX + 1).as_bytes()), Err("exceeded max number of objects".to_owned()));
     }
 }

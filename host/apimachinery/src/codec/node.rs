@@ -8,6 +8,10 @@ use serde_json::{Map, Number, Value};
 /// or drops an object recurses, and `serde_json` stops at 128.
 pub const OBJECT_LEVELS_MAX: usize = 120;
 
+/// Objects (maps and messages) in one body, those that aliases stand for included. Each is a tree's node of several hundred bytes in
+/// memory, whatever it takes as text, and may get as much again in defaults; an object that etcd can store has far fewer.
+pub const OBJECTS_COUNT_MAX: usize = 100_000;
+
 /// A value of a body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node<'a> {
@@ -29,6 +33,37 @@ pub enum Node<'a> {
 
 /// What is said of a [`Node::TooDeep`] that cannot be ignored.
 pub(crate) const TOO_DEEP: &str = "exceeded max depth";
+/// What is said of more than [`OBJECTS_COUNT_MAX`] objects.
+pub(crate) const TOO_MANY_OBJECTS: &str = "exceeded max number of objects";
+
+/// How much a value holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Lists and objects inside of each other, the value itself included; 0 for a scalar.
+    pub levels: usize,
+    /// Values of any type.
+    pub values: usize,
+    /// Objects among them.
+    pub objects: usize,
+}
+
+impl Extent {
+    /// Of a value that has no more levels than a reader lets through.
+    pub fn of(value: &Value) -> Self {
+        let below: &mut dyn Iterator<Item = &Value> = match value {
+            Value::Array(items) => &mut items.iter(),
+            Value::Object(map) => &mut map.values(),
+            _ => return Self { levels: 0, values: 1, objects: 0 },
+        };
+        let mut whole = Self { levels: 0, values: 1, objects: usize::from(value.is_object()) };
+        for inner in below.map(Self::of) {
+            whole.levels = whole.levels.max(inner.levels);
+            whole.values += inner.values;
+            whole.objects += inner.objects;
+        }
+        Self { levels: whole.levels + 1, ..whole }
+    }
+}
 
 impl Node<'_> {
     /// Go's word for the kind of value.

@@ -1,16 +1,116 @@
 //! Reads YAML into [`Node`]s as `sigs.k8s.io/yaml` turns it into JSON: YAML 1.1's words for true and false, octal numbers, merge
 //! keys; keys sorted, of repeated ones the last; the first document alone.
+//!
+//! What aliases stand for has a budget, a multiple of the body ([`Budget`]): what is short as text must not be large in memory.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 
-use super::node::{Node, OBJECT_LEVELS_MAX, TOO_DEEP};
+use super::node::{Node, OBJECT_LEVELS_MAX, OBJECTS_COUNT_MAX, TOO_DEEP, TOO_MANY_OBJECTS};
 use crate::field::go_quote;
 
-/// Values that aliases may stand for, all in all: what is short as text must not be large in memory.
-const ALIASED_VALUES_MAX: usize = 100_000;
+/// Bytes of memory that anchors and aliases may take for each byte of the body, besides [`ALIASED_BYTES_FREE`]. An object with aliases that
+/// people write repeats a few lines a few times.
+const ALIASED_BYTES_PER_BODY_BYTE_MAX: usize = 8;
+/// Bytes that they may take in a body of any size.
+const ALIASED_BYTES_FREE: usize = 1 << 20;
+/// Repeated keys that are named, as many as the JSON reader names.
+const REPEATED_KEYS_MAX: usize = 100;
+
+/// Upstream's words for a body that is mostly aliases.
+const EXCESSIVE_ALIASING: &str = "yaml: document contains excessive aliasing";
+
+/// What a body may still cost.
+struct Budget {
+    /// Bytes that copies of anchored values may take.
+    aliased_bytes: usize,
+    /// Objects, those in copies included.
+    objects: usize,
+    /// Values and keys read so far, and how many of them aliases stood for: upstream refuses by their ratio.
+    decoded: usize,
+    aliased: usize,
+}
+
+/// What a value costs that is copied.
+#[derive(Default)]
+struct Cost {
+    bytes: usize,
+    levels: usize,
+    objects: usize,
+    /// Values and keys.
+    decoded: usize,
+}
+
+impl Cost {
+    fn of(node: &Node<'_>) -> Self {
+        let own = Self { bytes: size_of::<Node<'_>>(), decoded: 1, ..Self::default() };
+        match node {
+            Node::String(text) | Node::Number(text) => Self { bytes: own.bytes + text.len(), ..own },
+            Node::Array(items) => items.iter().fold(Self { levels: 1, ..own }, |sum, item| sum.and(Self::of(item))),
+            Node::Object(pairs) => pairs.iter().fold(Self { levels: 1, objects: 1, ..own }, |sum, (key, value)| {
+                let sum = sum.and(Self::of(value));
+                Self { bytes: sum.bytes + size_of::<String>() + key.len(), decoded: sum.decoded + 1, ..sum }
+            }),
+            _ => own,
+        }
+    }
+
+    fn and(self, inner: Self) -> Self {
+        Self {
+            bytes: self.bytes + inner.bytes,
+            levels: self.levels.max(inner.levels + 1),
+            objects: self.objects + inner.objects,
+            decoded: self.decoded + inner.decoded,
+        }
+    }
+}
+
+impl Budget {
+    fn new(body_bytes: usize) -> Self {
+        let aliased_bytes = ALIASED_BYTES_FREE + ALIASED_BYTES_PER_BODY_BYTE_MAX * body_bytes;
+        Self { aliased_bytes, objects: OBJECTS_COUNT_MAX, decoded: 0, aliased: 0 }
+    }
+
+    fn spend(left: &mut usize, spent: usize, words: &str) -> Result<(), String> {
+        *left = left.checked_sub(spent).ok_or_else(|| words.to_owned())?;
+        Ok(())
+    }
+
+    /// For an anchored value that is kept aside.
+    fn anchor(&mut self, node: &Node<'_>) -> Result<(), String> {
+        Self::spend(&mut self.aliased_bytes, Cost::of(node).bytes, EXCESSIVE_ALIASING)
+    }
+
+    /// For what an alias inside of `open` lists and mappings stands for.
+    fn alias(&mut self, node: &Node<'_>, open: usize) -> Result<(), String> {
+        let cost = Cost::of(node);
+        Self::spend(&mut self.aliased_bytes, cost.bytes, EXCESSIVE_ALIASING)?;
+        self.objects(cost.objects)?;
+        self.decoded += cost.decoded;
+        self.aliased += cost.decoded;
+        if open + cost.levels > OBJECT_LEVELS_MAX {
+            return Err(format!("yaml: {TOO_DEEP}"));
+        }
+        let ratio = self.aliased as f64 / self.decoded as f64;
+        if self.aliased > 100 && self.decoded > 1000 && ratio > allowed_alias_ratio(self.decoded) {
+            return Err(EXCESSIVE_ALIASING.to_owned());
+        }
+        Ok(())
+    }
+
+    fn objects(&mut self, objects: usize) -> Result<(), String> {
+        Self::spend(&mut self.objects, objects, &format!("yaml: {TOO_MANY_OBJECTS}"))
+    }
+}
+
+/// Which part of all values may come from aliases: 99 % of 400,000, falling to 10 % of 4,000,000.
+fn allowed_alias_ratio(decoded: usize) -> f64 {
+    const LOW: f64 = 400_000.0;
+    const HIGH: f64 = 4_000_000.0;
+    0.99 - 0.89 * ((decoded as f64 - LOW) / (HIGH - LOW)).clamp(0.0, 1.0)
+}
 
 /// A YAML body.
 #[derive(Debug)]
@@ -37,7 +137,7 @@ enum Key {
 pub fn parse(text: &str) -> Result<Document<'_>, String> {
     let mut options = Options::default();
     options.emit_comments = false;
-    let mut reader = Reader { open: Vec::new(), anchors: HashMap::new(), aliased_values: 0, repeated: Vec::new() };
+    let mut reader = Reader { open: Vec::new(), anchors: HashMap::new(), budget: Budget::new(text.len()), repeated: Vec::new() };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| format!("yaml: line {}: {}", error.marker().line(), error.info()))?;
         if let Some(node) = reader.event(event, span)? {
@@ -51,7 +151,7 @@ pub fn parse(text: &str) -> Result<Document<'_>, String> {
 struct Reader<'a> {
     open: Vec<Frame<'a>>,
     anchors: HashMap<usize, Node<'a>>,
-    aliased_values: usize,
+    budget: Budget,
     repeated: Vec<String>,
 }
 
@@ -64,11 +164,13 @@ impl<'a> Reader<'a> {
                 // As a key, a plain word is what it means: `{on: 1}` has the key `true`.
                 if let Some(Frame::Mapping { key: key @ None, .. }) = self.open.last_mut() {
                     *key = Some(key_of(&text, style, tag.as_deref())?);
+                    self.budget.decoded += 1;
                     if anchor != 0 {
                         self.anchors.insert(anchor, Node::String(text));
                     }
                     return Ok(None);
                 }
+                self.budget.decoded += 1;
                 let node = scalar(text, style, tag.as_deref())?;
                 self.complete(node, anchor, line)
             }
@@ -90,16 +192,11 @@ impl<'a> Reader<'a> {
                 self.complete(node, anchor, line)
             }
             Event::Alias(id) => {
-                let Some(node) = self.anchors.get(&id).cloned() else {
+                let Some(anchored) = self.anchors.get(&id) else {
                     return Err("yaml: anchor value contains itself".to_owned());
                 };
-                self.aliased_values += count(&node);
-                if self.open.len() + depth(&node) > OBJECT_LEVELS_MAX {
-                    return Err(format!("yaml: {TOO_DEEP}"));
-                }
-                if self.aliased_values > ALIASED_VALUES_MAX {
-                    return Err("yaml: document contains excessive aliasing".to_owned());
-                }
+                self.budget.alias(anchored, self.open.len())?;
+                let node = anchored.clone();
                 if let (Some(Frame::Mapping { key: key @ None, .. }), Node::String(text)) = (self.open.last_mut(), &node) {
                     *key = Some(Key::Name(text.clone().into_owned()));
                     return Ok(None);
@@ -119,6 +216,10 @@ impl<'a> Reader<'a> {
         if let Some(Frame::Mapping { key: None, .. }) = self.open.last() {
             return Err("yaml: invalid map key".to_owned());
         }
+        self.budget.decoded += 1;
+        if matches!(frame, Frame::Mapping { .. }) {
+            self.budget.objects(1)?;
+        }
         self.open.push(frame);
         Ok(None)
     }
@@ -126,6 +227,7 @@ impl<'a> Reader<'a> {
     /// Puts a complete value where it belongs.
     fn complete(&mut self, node: Node<'a>, anchor: usize, line: usize) -> Result<Option<Node<'a>>, String> {
         if anchor != 0 {
+            self.budget.anchor(&node)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut() {
@@ -133,7 +235,7 @@ impl<'a> Reader<'a> {
             Some(Frame::List { items, .. }) => items.push(node),
             Some(Frame::Mapping { pairs, key, merged, .. }) => match key.take() {
                 Some(Key::Name(name)) => {
-                    if pairs.contains_key(&name) {
+                    if pairs.contains_key(&name) && self.repeated.len() < REPEATED_KEYS_MAX {
                         self.repeated.push(format!("  line {line}: key {} already set in map", go_quote(&name)));
                     }
                     pairs.insert(name, node);
@@ -143,22 +245,6 @@ impl<'a> Reader<'a> {
             },
         }
         Ok(None)
-    }
-}
-
-fn depth(node: &Node<'_>) -> usize {
-    match node {
-        Node::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Node::Object(pairs) => 1 + pairs.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
-        _ => 0,
-    }
-}
-
-fn count(node: &Node<'_>) -> usize {
-    match node {
-        Node::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Node::Object(pairs) => 1 + pairs.iter().map(|(_, value)| count(value)).sum::<usize>(),
-        _ => 1,
     }
 }
 
@@ -350,6 +436,18 @@ mod tests {
             text += &format!("a{i}: &a{i} [{}]\n", vec![format!("*a{previous}"); 10].join(","));
         }
         assert_eq!(json(&text), "err: yaml: document contains excessive aliasing");
+        // Large scalars, aliases in a list and as merged mappings, and anchors inside of each other, each of which is kept.
+        let scalars = format!("a: &a {}\nb:\n{}", "x".repeat(1000), "- *a\n".repeat(80_000));
+        let pairs: String = (0..1000).map(|i| format!("k{i}: v, ")).collect();
+        let merged = format!("a: &a {{{pairs}}}\nb:\n{}", "- {<<: *a}\n".repeat(10_000));
+        let merged_lists = format!("a: &a {{{pairs}}}\nb: {{<<: [{}]}}\n", "*a,".repeat(10_000));
+        let nested = format!("{}[{}]{}", "[&a ".repeat(100), "1234,".repeat(60_000), "]".repeat(100));
+        let keys = format!("a: &a {}\nb:\n{}", "x".repeat(1000), "- {*a : 1}\n".repeat(10_000));
+        for text in [scalars, merged, merged_lists, nested, keys] {
+            assert_eq!(json(&text), "err: yaml: document contains excessive aliasing", "{}", &text[..60]);
+        }
+        let fair = format!("a: &a {{x: 1, y: [{}]}}\nb:\n{}", "12,".repeat(100), "- *a\n".repeat(100));
+        assert!(json(&fair).starts_with(r#"{"a":"#));
         assert!(json("a: &a [*a]").starts_with("err: yaml: "));
         for (open, close) in [("[", "]"), ("{x: ", "}")] {
             let mut nested = "a0: &a0 [x]\n".to_owned();
@@ -358,5 +456,13 @@ mod tests {
             }
             assert_eq!(json(&nested), "err: yaml: exceeded max depth", "{open}");
         }
+    }
+
+    #[test]
+    fn objects_and_repeated_keys_are_bounded() {
+        let many = "- {a: 1}\n".repeat(OBJECTS_COUNT_MAX + 1);
+        assert_eq!(json(&many), "err: yaml: exceeded max number of objects");
+        let document = parse(&"a: 1\n".repeat(1000)).map(|document| document.strict_error.unwrap_or_default().lines().count());
+        assert_eq!(document, Ok(REPEATED_KEYS_MAX + 1));
     }
 }

@@ -49,6 +49,8 @@ pub struct Requirement {
     key: String,
     operator: Operator,
     values: Vec<String>,
+    /// The values are sorted, as those of a parsed selector are: thousands of them are compared with thousands of objects.
+    sorted: bool,
 }
 
 impl Requirement {
@@ -84,7 +86,8 @@ impl Requirement {
                 errors.push(field::Error::invalid(&path.index(i).key(&key), value.as_str(), &problems.join("; ")));
             }
         }
-        if errors.is_empty() { Ok(Self { key, operator, values }) } else { Err(aggregate(&errors)) }
+        let sorted = values.is_sorted();
+        if errors.is_empty() { Ok(Self { key, operator, values, sorted }) } else { Err(aggregate(&errors)) }
     }
 
     /// The label's key.
@@ -105,7 +108,10 @@ impl Requirement {
     /// Whether the labels satisfy it.
     pub fn matches(&self, labels: &(impl Labels + ?Sized)) -> bool {
         let value = labels.label(&self.key);
-        let listed = |value: &str| self.values.iter().any(|v| v == value);
+        let listed = |value: &str| match self.sorted {
+            true => self.values.binary_search_by(|known| known.as_str().cmp(value)).is_ok(),
+            false => self.values.iter().any(|known| known == value),
+        };
         match self.operator {
             Operator::In | Operator::Equals | Operator::DoubleEquals => value.is_some_and(listed),
             Operator::NotIn | Operator::NotEquals => !value.is_some_and(listed),
@@ -177,8 +183,12 @@ impl LabelSelector {
 
     /// All of these labels with these values (`spec.selector` of a Service); none given: everything. Not validated.
     pub fn from_set<'a>(set: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let equals =
-            |(key, value): (&str, &str)| Requirement { key: key.to_owned(), operator: Operator::Equals, values: vec![value.to_owned()] };
+        let equals = |(key, value): (&str, &str)| Requirement {
+            key: key.to_owned(),
+            operator: Operator::Equals,
+            values: vec![value.to_owned()],
+            sorted: true,
+        };
         Self::of(set.into_iter().map(equals).collect())
     }
 

@@ -1,6 +1,8 @@
 //! Checks of what many kinds share: label selectors, conditions, numbers that may not be negative
 //! (`k8s.io/apimachinery/pkg/apis/meta/v1/validation`).
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::name::{is_label_key, is_label_value, regex_error};
@@ -87,14 +89,13 @@ fn validate_label_selector_requirement(expression: &Value, allow_invalid_values:
 /// A list of conditions.
 pub fn validate_conditions(conditions: Option<&Value>, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen = HashSet::new();
     for (i, condition) in conditions.and_then(Value::as_array).into_iter().flatten().enumerate() {
         let path = path.index(i);
         let kind = text(condition, "type");
-        if seen.contains(&kind) {
+        if !seen.insert(kind) {
             errors.push(Error::duplicate(&path.child("type"), kind));
         }
-        seen.push(kind);
         errors.extend(validate_condition(condition, &path));
     }
     errors

@@ -11,7 +11,7 @@ use super::meta::{items, pairs, text, validate_immutable_field, validate_labels,
 use super::name::{
     Problems, is_dns1035_label, is_dns1123_label, is_dns1123_subdomain, is_label_key, is_path_segment_name, is_path_segment_prefix,
 };
-use crate::field::{Error, Path, go_quote};
+use crate::field::{Error, ErrorType, Path, go_quote};
 use crate::options::validate_field_manager;
 
 /// Bytes of all annotations of an object.
@@ -160,7 +160,7 @@ pub fn validate_owner_references(references: Option<&Value>, path: &Path) -> Vec
                 Some(first) => {
                     let words =
                         format!("Only one reference can have Controller set to true. Found \"true\" in references for {first} and {found}");
-                    errors.push(Error::invalid(path, references.cloned().unwrap_or_default(), &words));
+                    errors.push(Error::of_value(ErrorType::Invalid, path, references.unwrap_or(&Value::Null), &words));
                 }
                 None => controller = Some(found),
             }
@@ -232,10 +232,10 @@ pub fn validate_managed_fields(entries: Option<&Value>, path: &Path) -> Vec<Erro
 
 /// The uids that stand there more than once, for the warning that upstream gives for them.
 pub fn duplicate_owner_uids(object: &Value) -> Vec<&str> {
-    let (mut seen, mut repeated) = (BTreeSet::new(), Vec::new());
+    let (mut seen, mut told, mut repeated) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for reference in object.get("metadata").into_iter().flat_map(|meta| items(meta, "ownerReferences")) {
         let uid = text(reference, "uid");
-        if !seen.insert(uid) && !repeated.contains(&uid) {
+        if !seen.insert(uid) && told.insert(uid) {
             repeated.push(uid);
         }
     }

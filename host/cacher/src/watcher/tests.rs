@@ -1,5 +1,6 @@
 use std::sync::atomic::AtomicU64;
 
+use apimachinery::selector::label::Labels as _;
 use bytes::Bytes;
 use serde_json::json;
 use storage::Event as Change;

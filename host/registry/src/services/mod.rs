@@ -91,7 +91,7 @@ pub struct ServiceHooks {
 pub(crate) struct Plan {
     pub(crate) addresses_taken: Vec<IpAddr>,
     pub(crate) addresses_released: Vec<String>,
-    pub(crate) ports_taken: Vec<node_ports::Taken>,
+    pub(crate) ports_taken: node_ports::TakenPorts,
     pub(crate) ports_released: Vec<u16>,
 }
 
@@ -143,7 +143,7 @@ impl ServiceHooks {
         for ip in &plan.addresses_released {
             operations.extend(addresses::release(registry, service, ip).await?);
         }
-        for taken in &plan.ports_taken {
+        for taken in plan.ports_taken.iter() {
             operations.push(node_ports::creation(registry, service, taken, &self.ranges.node_ports, &self.in_use).await?);
         }
         for port in &plan.ports_released {

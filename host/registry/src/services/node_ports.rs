@@ -2,7 +2,7 @@
 //!
 //! A port that is taken is a key below the root, in nobody's cache, whose value names the Service.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
@@ -37,6 +37,29 @@ pub(crate) struct Taken {
     given: bool,
 }
 
+/// The ports that one write of a Service takes.
+#[derive(Debug, Default)]
+pub(crate) struct TakenPorts {
+    list: Vec<Taken>,
+    ports: HashSet<u16>,
+}
+
+impl TakenPorts {
+    fn push(&mut self, taken: Taken) {
+        self.ports.insert(taken.port);
+        self.list.push(taken);
+    }
+
+    fn has(&self, port: u16) -> bool {
+        self.ports.contains(&port)
+    }
+
+    /// In the order in which they were taken.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Taken> {
+        self.list.iter()
+    }
+}
+
 /// What ports there are to give.
 pub(crate) struct Pool<'a> {
     pub(crate) range: RangeInclusive<u16>,
@@ -44,22 +67,22 @@ pub(crate) struct Pool<'a> {
 }
 
 impl Pool<'_> {
-    fn given(&self, port: i64, taken: &[Taken]) -> Result<u16, String> {
+    fn given(&self, port: i64, taken: &TakenPorts) -> Result<u16, String> {
         let found = u16::try_from(port).ok().filter(|port| self.range.contains(port));
         let port = found.ok_or_else(|| {
             let (first, last) = (self.range.start(), self.range.end());
             format!("provided port is not in the valid range. The range of valid ports is {first}-{last}")
         })?;
-        if self.in_use.has_port(port) || taken.iter().any(|taken| taken.port == port) { Err(ALLOCATED.to_owned()) } else { Ok(port) }
+        if self.in_use.has_port(port) || taken.has(port) { Err(ALLOCATED.to_owned()) } else { Ok(port) }
     }
 
-    fn any(&self, taken: &[Taken]) -> Result<u16, &'static str> {
+    fn any(&self, taken: &TakenPorts) -> Result<u16, &'static str> {
         let count = u128::from(self.range.end() - self.range.start()) + 1;
         let band = Band { count, reserved: reserved(count, 32, 16, 128) };
         let port = |offset: u128| self.range.start() + offset as u16;
-        let is_taken = |offset| self.in_use.has_port(port(offset)) || taken.iter().any(|taken| taken.port == port(offset));
+        let is_taken = |offset| self.in_use.has_port(port(offset)) || taken.has(port(offset));
         let random = uuid::Uuid::new_v4().as_u128();
-        band.choose(random, self.in_use.port_count() + taken.len(), is_taken).map(port).ok_or("range is full")
+        band.choose(random, self.in_use.port_count() + taken.list.len(), is_taken).map(port).ok_or("range is full")
     }
 }
 
@@ -90,7 +113,7 @@ pub(crate) fn plan(pool: &Pool<'_>, service: &mut Value, old: Option<&Value>, pl
     }
     let spec = &service["spec"];
     if let Some(old) = old {
-        let kept = if has_node_ports(spec) { node_ports(spec) } else { Vec::new() };
+        let kept: HashSet<i64> = if has_node_ports(spec) { node_ports(spec).into_iter().collect() } else { HashSet::new() };
         let gone = node_ports(old).into_iter().filter(|port| has_node_ports(old) && !kept.contains(port));
         plan.ports_released.extend(gone.filter_map(|port| u16::try_from(port).ok()));
     }
@@ -110,9 +133,13 @@ fn allocates(spec: &Value) -> bool {
 }
 
 /// Ports of one number (of two protocols) share a node port.
-fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut Vec<Taken>) -> Result<(), Status> {
+fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut TakenPorts) -> Result<(), Status> {
     let allocates = allocates(&service["spec"]);
     let mut of_port: HashMap<i64, i64> = HashMap::new();
+    let mut requested: HashMap<i64, i64> = HashMap::new();
+    for port in list(&service["spec"], "ports").iter().filter(|port| int(port, "nodePort") != 0) {
+        requested.entry(int(port, "port")).or_insert(int(port, "nodePort"));
+    }
     for i in 0..list(&service["spec"], "ports").len() {
         let ports = list(&service["spec"], "ports");
         let (number, asked) = (int(&ports[i], "port"), int(&ports[i], "nodePort"));
@@ -124,8 +151,7 @@ fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut Vec<Taken>) ->
             Some(shared) if *shared == asked => {}
             Some(_) => take_given(pool, service, i, asked, taken)?,
             None => {
-                let requested = ports.iter().find(|port| int(port, "port") == number && int(port, "nodePort") != 0);
-                let node_port = match requested.map(|port| int(port, "nodePort")) {
+                let node_port = match requested.get(&number).copied() {
                     Some(requested) => {
                         take_given(pool, service, i, requested, taken)?;
                         requested
@@ -140,10 +166,10 @@ fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut Vec<Taken>) ->
     Ok(())
 }
 
-fn take_for_changed(pool: &Pool<'_>, service: &mut Value, old: &Value, taken: &mut Vec<Taken>) -> Result<(), Status> {
+fn take_for_changed(pool: &Pool<'_>, service: &mut Value, old: &Value, taken: &mut TakenPorts) -> Result<(), Status> {
     let allocates = allocates(&service["spec"]);
-    let had = if has_node_ports(old) { node_ports(old) } else { Vec::new() };
-    let mut seen: Vec<(String, i64)> = Vec::new();
+    let had: HashSet<i64> = if has_node_ports(old) { node_ports(old).into_iter().collect() } else { HashSet::new() };
+    let mut seen: HashSet<(String, i64)> = HashSet::new();
     for i in 0..list(&service["spec"], "ports").len() {
         let port = &list(&service["spec"], "ports")[i];
         let (protocol, asked) = (text(port, "protocol").to_owned(), int(port, "nodePort"));
@@ -155,32 +181,31 @@ fn take_for_changed(pool: &Pool<'_>, service: &mut Value, old: &Value, taken: &m
             set_node_port(service, i, chosen);
             chosen
         } else {
-            if !had.contains(&asked) && !taken.iter().any(|taken| i64::from(taken.port) == asked) {
+            if !had.contains(&asked) && !u16::try_from(asked).is_ok_and(|asked| taken.has(asked)) {
                 take_given(pool, service, i, asked, taken)?;
             }
             asked
         };
-        if seen.contains(&(protocol.clone(), node_port)) {
+        if !seen.insert((protocol.clone(), node_port)) {
             return Err(Status::unknown(format!("duplicate nodePort: {{{protocol} {node_port}}}")));
         }
-        seen.push((protocol, node_port));
     }
     Ok(())
 }
 
-fn take_given(pool: &Pool<'_>, service: &Value, i: usize, port: i64, taken: &mut Vec<Taken>) -> Result<(), Status> {
+fn take_given(pool: &Pool<'_>, service: &Value, i: usize, port: i64, taken: &mut TakenPorts) -> Result<(), Status> {
     let port = pool.given(port, taken).map_err(|why| refused(service, i, port, &why))?;
     taken.push(Taken { port, purpose: Purpose::Port(i), given: true });
     Ok(())
 }
 
-fn take_any(pool: &Pool<'_>, i: usize, taken: &mut Vec<Taken>) -> Result<i64, Status> {
+fn take_any(pool: &Pool<'_>, i: usize, taken: &mut TakenPorts) -> Result<i64, Status> {
     let port = pool.any(taken).map_err(|why| Status::internal(format!("failed to allocate a nodePort: {why}")))?;
     taken.push(Taken { port, purpose: Purpose::Port(i), given: false });
     Ok(port.into())
 }
 
-fn take_health_check(pool: &Pool<'_>, service: &mut Value, taken: &mut Vec<Taken>) -> Result<(), Status> {
+fn take_health_check(pool: &Pool<'_>, service: &mut Value, taken: &mut TakenPorts) -> Result<(), Status> {
     let asked = int(&service["spec"], "healthCheckNodePort");
     let given = asked != 0;
     let port = if given {

@@ -102,6 +102,10 @@ impl Endpoints {
             return special.serve(&self.parts, &scope, request).await;
         }
         let registry = &self.parts.registry;
+        if !scope.name.is_empty() && !matches!(&*request.info.verb, "get" | "watch") {
+            // What is stored is read, changed and compared, however small the change is.
+            request.load.add(registry.cached_bytes(&scope.request(&request, false, None))).await;
+        }
         match (&*request.info.verb, scope.target) {
             ("get", Target::Object | Target::Subresource) => read::get(registry, &scope, &request).await,
             ("list", Target::Collection | Target::AllNamespaces) => read::list(registry, &scope, &request).await,
@@ -124,6 +128,13 @@ impl Handler for Endpoints {
     }
 
     async fn handle(&self, request: Authorized) -> Result<Response, Status> {
+        let load = request.load.clone();
+        load.carry(self.serve(request)).await
+    }
+}
+
+impl Endpoints {
+    async fn serve(&self, request: Authorized) -> Result<Response, Status> {
         if request.info.is_resource_request {
             return self.resource(request).await;
         }

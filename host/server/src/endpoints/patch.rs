@@ -18,7 +18,7 @@ use crate::response::Response;
 pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let patch_type = patch_type(&request)?;
-    let body = request.body.read().await?;
+    let body = request.read_body().await?;
     let options = WriteOptions::patch_from_query(&Query::parse(request.query()), patch_type == PatchType::Apply)?;
     decode::check_subresource(scope)?;
     if patch_type == PatchType::Apply {

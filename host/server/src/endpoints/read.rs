@@ -20,8 +20,14 @@ pub(crate) async fn get(registry: &Registry, scope: &Scope, request: &Authorized
     let options = GetOptions::from_query(&Query::parse(request.query()));
     let minimum = parse_resource_version(&options.resource_version).map_err(|error| decode::unclassified(500, error.to_string()))?;
     let object = registry.get(&scope.request(request, false, None), minimum).await?;
+    if !view.is_sent_as_stored() {
+        request.load.add(object.json().len()).await;
+    }
     Ok(view.cached(200, &object))
 }
+
+/// What a byte of a list's query weighs as work: it may be compared with thousands of objects.
+const SELECTOR_WEIGHT: usize = 16;
 
 /// `GET` of a collection.
 pub(crate) async fn list(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
@@ -29,7 +35,12 @@ pub(crate) async fn list(registry: &Registry, scope: &Scope, request: &Authorize
     let options = ListOptions::from_query(&Query::parse(request.query()))?;
     let asked = scope.request(request, false, None);
     let list = ListRequest::asked(&asked, &options, predicate(scope, &options)?)?;
+    // A long selector is compared with every object.
+    request.load.add(request.query().len().saturating_mul(SELECTOR_WEIGHT)).await;
     let found = registry.list(&asked, &list).await?;
+    if !view.is_sent_as_stored() {
+        request.load.add(found.objects.iter().map(|object| object.json().len()).sum()).await;
+    }
     Ok(view.list(200, &found))
 }
 
@@ -66,7 +77,7 @@ fn selects(labels: &LabelSelector, fields: &FieldSelector, selectable: &[String]
         "metadata.namespace" => object.namespace(),
         field => selectable.iter().position(|f| f == field).map_or("", |i| &object.fields()[i]),
     };
-    (labels.is_everything() || labels.matches(object.labels())) && fields.matches(value)
+    (labels.is_everything() || labels.matches(object)) && fields.matches(value)
 }
 
 /// Refuses fields that the resource does not know, in upstream's words.

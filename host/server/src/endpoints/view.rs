@@ -109,6 +109,11 @@ impl View {
         self.form == Form::Whole && !self.converts
     }
 
+    /// Stored bytes go out as they are, not even as YAML or indented.
+    pub(crate) fn is_sent_as_stored(&self) -> bool {
+        self.is_verbatim() && self.output.is_verbatim()
+    }
+
     /// A cached object in this view; not for tables.
     pub(crate) fn object(&self, object: &Object) -> Bytes {
         match self.form {

@@ -16,7 +16,7 @@ use crate::response::{self, Response};
 pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
-    let body = request.body.read().await?;
+    let body = request.read_body().await?;
     let options = WriteOptions::create_from_query(&Query::parse(request.query()))?;
     let mut object = decode::object(scope, &request, &body, media_type, &options)?;
     check_namespace(scope, &mut object)?;
@@ -30,7 +30,7 @@ pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Auth
 pub(crate) async fn update(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
-    let body = request.body.read().await?;
+    let body = request.read_body().await?;
     let options = WriteOptions::update_from_query(&Query::parse(request.query()))?;
     decode::check_subresource(scope)?;
     let mut object = decode::object(scope, &request, &body, media_type, &options)?;
@@ -76,7 +76,7 @@ pub(crate) async fn delete_collection(registry: &Registry, scope: &Scope, mut re
 }
 
 async fn delete_options(request: &mut Authorized) -> Result<DeleteOptions, Status> {
-    let body = request.body.read().await?;
+    let body = request.read_body().await?;
     if body.is_empty() {
         return DeleteOptions::from_query(&Query::parse(request.query()));
     }

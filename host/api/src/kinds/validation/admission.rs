@@ -1,5 +1,7 @@
 //! Webhook configurations and admission policies. Expressions are checked where they are compiled, not here.
 
+use std::collections::HashSet;
+
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -52,7 +54,7 @@ fn resources(at: &At<'_>, errors: &mut Errors) {
     if at.is_empty("resources") {
         errors.push(list.required(""));
     }
-    let (mut any_sub, mut any_resource): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let (mut any_sub, mut any_resource): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
     let (mut everything, mut star, mut plain) = (false, false, false);
     for item in at.items("resources") {
         let text = item.value.as_str().unwrap_or_default();
@@ -66,17 +68,17 @@ fn resources(at: &At<'_>, errors: &mut Errors) {
             plain = text != "*";
             continue;
         };
-        if any_sub.contains(&resource) {
+        if any_sub.contains(resource) {
             errors.push(item.invalid(&format!("if '{resource}/*' is present, must not specify {text}")));
         }
-        if any_resource.contains(&sub) {
+        if any_resource.contains(sub) {
             errors.push(item.invalid(&format!("if '*/{sub}' is present, must not specify {text}")));
         }
         if sub == "*" {
-            any_sub.push(resource);
+            any_sub.insert(resource);
         }
         if resource == "*" {
-            any_resource.push(sub);
+            any_resource.insert(sub);
         }
     }
     if at.texts("resources").count() > 1 && everything {
@@ -206,7 +208,7 @@ fn match_conditions(owner: &At<'_>, errors: &mut Errors) {
     if count > CONDITIONS_MAX {
         errors.push(apimachinery::field::Error::too_many(&list.path, count, CONDITIONS_MAX));
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for condition in owner.items("matchConditions") {
         if condition.text_of("expression").trim().is_empty() {
             errors.push(condition.child("expression").required(""));
@@ -221,7 +223,7 @@ fn match_conditions(owner: &At<'_>, errors: &mut Errors) {
         if names.contains(&text) {
             errors.push(name.duplicate());
         }
-        names.push(text);
+        names.insert(text);
     }
 }
 
@@ -230,14 +232,14 @@ fn review_versions(hook: &At<'_>, errors: &mut Errors) {
     if hook.is_empty("admissionReviewVersions") {
         return errors.push(list.required("must specify one of v1, v1beta1"));
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for version in hook.items("admissionReviewVersions") {
         let text = version.value.as_str().unwrap_or_default();
         if seen.contains(&text) {
             errors.push(version.invalid("duplicate version"));
             continue;
         }
-        seen.push(text);
+        seen.insert(text);
         version.problems(name::is_dns1035_label(text), errors);
     }
     if !seen.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
@@ -249,14 +251,14 @@ fn review_versions(hook: &At<'_>, errors: &mut Errors) {
 pub(crate) fn validate_webhooks(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for hook in At::root(object).items("webhooks") {
         webhook(&hook, &mut errors);
         let text = value::text(hook.value, "name");
         if !text.is_empty() && names.contains(&text) {
             errors.push(hook.child("name").duplicate());
         }
-        names.push(text);
+        names.insert(text);
     }
     errors
 }
@@ -272,14 +274,14 @@ fn match_resources(at: &At<'_>, errors: &mut Errors) {
     label_selector(&at.child("objectSelector"), errors);
     for list in ["resourceRules", "excludeResourceRules"] {
         for named in at.items(list) {
-            let mut names: Vec<&str> = Vec::new();
+            let mut names: HashSet<&str> = HashSet::new();
             for name in named.items("resourceNames") {
                 name.problems(name::is_path_segment_name(name.text()), errors);
                 let text = name.value.as_str().unwrap_or_default();
                 if names.contains(&text) {
                     errors.push(name.duplicate());
                 }
-                names.push(text);
+                names.insert(text);
             }
             rule(&named, errors);
         }
@@ -397,7 +399,7 @@ fn validations(meta_name: &str, spec: &At<'_>, errors: &mut Errors) {
     if spec.items("auditAnnotations").count() > AUDIT_ANNOTATIONS_MAX {
         errors.push(annotations.invalid(&format!("must not have more than {AUDIT_ANNOTATIONS_MAX} auditAnnotations")));
     }
-    let mut keys: Vec<&str> = Vec::new();
+    let mut keys: HashSet<&str> = HashSet::new();
     for at in spec.items("auditAnnotations") {
         let key = at.child("key");
         let text = value::text(at.value, "key");
@@ -409,7 +411,7 @@ fn validations(meta_name: &str, spec: &At<'_>, errors: &mut Errors) {
         if keys.contains(&text) {
             errors.push(key.duplicate());
         }
-        keys.push(text);
+        keys.insert(text);
     }
 }
 
@@ -536,14 +538,14 @@ fn param_ref(at: &At<'_>, errors: &mut Errors) {
 
 fn actions(spec: &At<'_>, errors: &mut Errors) {
     let list = spec.child("validationActions");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for action in spec.items("validationActions") {
         one_of(&action, &["Audit", "Deny", "Warn"], errors);
         let text = action.value.as_str().unwrap_or_default();
         if seen.contains(&text) {
             errors.push(action.duplicate());
         }
-        seen.push(text);
+        seen.insert(text);
     }
     if seen.contains(&"Deny") && seen.contains(&"Warn") {
         let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers \

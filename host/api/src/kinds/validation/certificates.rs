@@ -1,5 +1,7 @@
 //! Certificate signing requests.
 
+use std::collections::HashSet;
+
 use apimachinery::validation::name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -113,12 +115,12 @@ fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mu
     for usage in spec.items("usages").filter(|usage| !USAGES.contains(&usage.text())) {
         errors.push(usage.unsupported(&USAGES));
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for usage in spec.items("usages") {
         if seen.contains(&usage.text()) {
             errors.push(usage.duplicate());
         }
-        seen.push(USAGES.iter().find(|known| **known == usage.text()).copied().unwrap_or_default());
+        seen.insert(USAGES.iter().find(|known| **known == usage.text()).copied().unwrap_or_default());
     }
     let signer = spec.child("signerName");
     let had_legacy = old.is_some_and(|old| value::text(&old["spec"], "signerName") == LEGACY_SIGNER);
@@ -149,7 +151,7 @@ fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mu
 fn conditions(status: &At<'_>, errors: &mut Errors) {
     let list = status.child("conditions");
     let (mut approved, mut denied) = (false, false);
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for condition in status.items("conditions") {
         let (kind, state) = (condition.child("type"), condition.child("status"));
         if kind.text().is_empty() {
@@ -171,7 +173,7 @@ fn conditions(status: &At<'_>, errors: &mut Errors) {
         if seen.contains(&text) {
             errors.push(kind.duplicate());
         }
-        seen.push(text);
+        seen.insert(text);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Containers: names, images, ports, environment, mounts, probes, lifecycle.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -10,9 +12,9 @@ use crate::kinds::go_struct;
 /// What a container is checked against.
 pub(crate) struct Scope<'a> {
     /// Sound volumes by name.
-    pub(crate) volumes: Vec<(&'a str, &'a Value)>,
+    pub(crate) volumes: HashMap<&'a str, &'a Value>,
     /// The pod's resource claims.
-    pub(crate) claims: Vec<&'a str>,
+    pub(crate) claims: HashSet<&'a str>,
     /// `terminationGracePeriodSeconds`.
     pub(crate) grace_seconds: Option<i64>,
     /// The pod's `restartPolicy`.
@@ -31,7 +33,7 @@ pub(crate) fn containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) 
     if spec.is_empty("containers") {
         return errors.push(spec.child("containers").required(""));
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = HashSet::new();
     for at in spec.items("containers") {
         common(&at, scope, errors);
         unique_name(&at, &mut names, errors);
@@ -43,7 +45,7 @@ pub(crate) fn containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) 
 
 /// `initContainers`
 pub(crate) fn init_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
-    let mut names: Vec<&str> = spec.items("containers").map(|container| container.value["name"].as_str().unwrap_or_default()).collect();
+    let mut names: HashSet<&str> = spec.items("containers").map(|container| container.value["name"].as_str().unwrap_or_default()).collect();
     for at in spec.items("initContainers") {
         common(&at, scope, errors);
         restart_policy(&at, errors);
@@ -85,9 +87,9 @@ pub(crate) fn ephemeral_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mu
         "stdinOnce",
         "tty",
     ];
-    let others: Vec<&str> =
+    let others: HashSet<&str> =
         ["containers", "initContainers"].iter().flat_map(|list| spec.items(list)).map(|at| text_of(&at, "name")).collect();
-    let mut names: Vec<&str> = others.clone();
+    let mut names = others.clone();
     for at in spec.items("ephemeralContainers") {
         common(&at, scope, errors);
         unique_name(&at, &mut names, errors);
@@ -121,12 +123,10 @@ fn text_of<'a>(at: &At<'a>, name: &str) -> &'a str {
     super::super::value::text(at.value, name)
 }
 
-fn unique_name<'a>(at: &At<'a>, names: &mut Vec<&'a str>, errors: &mut Errors) {
+fn unique_name<'a>(at: &At<'a>, names: &mut HashSet<&'a str>, errors: &mut Errors) {
     let name = at.child("name");
-    if names.contains(&name.text()) {
+    if !name.text().is_empty() && !names.insert(name.text()) {
         errors.push(name.duplicate());
-    } else if !name.text().is_empty() {
-        names.push(name.text());
     }
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn pull_policy(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn ports(at: &At<'_>, errors: &mut Errors) {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for port in at.items("ports") {
         let name = port.child("name");
         if !name.text().is_empty() {
@@ -167,7 +167,7 @@ fn ports(at: &At<'_>, errors: &mut Errors) {
             if problems.is_empty() && names.contains(&name.text()) {
                 errors.push(name.duplicate());
             } else if problems.is_empty() {
-                names.push(name.text());
+                names.insert(name.text());
             }
             name.problems(problems, errors);
         }
@@ -186,7 +186,7 @@ fn ports(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn host_ports<'a>(containers: impl Iterator<Item = At<'a>>, errors: &mut Errors) {
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken: HashSet<String> = HashSet::new();
     for at in containers {
         for port in at.items("ports").filter(|port| port.child("hostPort").int() != 0) {
             let host = port.child("hostPort");
@@ -194,7 +194,7 @@ fn host_ports<'a>(containers: impl Iterator<Item = At<'a>>, errors: &mut Errors)
             if taken.contains(&key) {
                 errors.push(apimachinery::field::Error::duplicate(&host.path, key));
             } else {
-                taken.push(key);
+                taken.insert(key);
             }
         }
     }
@@ -380,15 +380,15 @@ fn env_from(at: &At<'_>, errors: &mut Errors) {
 
 fn mounts(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let list = at.child("volumeMounts");
-    let devices: Vec<(&str, &str)> =
-        at.items("volumeDevices").map(|device| (text_of(&device, "name"), text_of(&device, "devicePath"))).collect();
-    let mut paths: Vec<&str> = Vec::new();
+    let devices: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "name")).collect();
+    let device_paths: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "devicePath")).collect();
+    let mut paths: HashSet<&str> = HashSet::new();
     for mount in at.items("volumeMounts") {
         let (name, path) = (mount.child("name"), mount.child("mountPath"));
         if name.text().is_empty() {
             errors.push(name.required(""));
         }
-        if !scope.volumes.iter().any(|(volume, _)| *volume == name.text()) {
+        if !scope.volumes.contains_key(name.text()) {
             errors.push(name.not_found());
         }
         if path.text().is_empty() {
@@ -397,11 +397,11 @@ fn mounts(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
         if paths.contains(&path.text()) {
             errors.push(path.invalid("must be unique"));
         }
-        paths.push(path.text());
-        if devices.iter().any(|(device, _)| *device == name.text()) {
+        paths.insert(path.text());
+        if devices.contains(name.text()) {
             errors.push(name.invalid("must not already exist in volumeDevices"));
         }
-        if devices.iter().any(|(_, device)| *device == path.text()) {
+        if device_paths.contains(path.text()) {
             errors.push(path.invalid("must not already exist as a path in volumeDevices"));
         }
         let (sub, expression) = (mount.child("subPath"), mount.child("subPathExpr"));
@@ -446,11 +446,12 @@ fn mount_propagation(container: &At<'_>, mount: &At<'_>, list: &At<'_>, errors: 
 }
 
 fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
-    let mounts: Vec<(&str, &str)> = at.items("volumeMounts").map(|mount| (text_of(&mount, "name"), text_of(&mount, "mountPath"))).collect();
-    let (mut names, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mounts: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "name")).collect();
+    let mount_paths: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "mountPath")).collect();
+    let (mut names, mut paths): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
     for device in at.items("volumeDevices") {
         let (name, path) = (device.child("name"), device.child("devicePath"));
-        let volume = scope.volumes.iter().find(|(volume, _)| *volume == name.text());
+        let volume = scope.volumes.get(name.text());
         if name.text().is_empty() {
             errors.push(name.required(""));
         }
@@ -458,7 +459,7 @@ fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
             errors.push(name.invalid("must be unique"));
         }
         match volume {
-            Some((_, volume)) if volume.get("persistentVolumeClaim").is_none() && volume.get("ephemeral").is_none() => {
+            Some(volume) if volume.get("persistentVolumeClaim").is_none() && volume.get("ephemeral").is_none() => {
                 errors.push(name.invalid("can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"));
             }
             Some(_) => {}
@@ -473,29 +474,29 @@ fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
         if path.text().split('/').any(|part| part == "..") {
             errors.push(path.invalid("can not contain backsteps ('..')"));
         } else {
-            paths.push(path.text());
+            paths.insert(path.text());
         }
-        if mounts.iter().any(|(mount, _)| *mount == name.text()) {
+        if mounts.contains(name.text()) {
             errors.push(name.invalid("must not already exist in volumeMounts"));
         }
-        if mounts.iter().any(|(_, mount)| *mount == path.text()) {
+        if mount_paths.contains(path.text()) {
             errors.push(path.invalid("must not already exist as a path in volumeMounts"));
         }
         if !name.text().is_empty() {
-            names.push(name.text());
+            names.insert(name.text());
         }
     }
 }
 
 fn resize_policy(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let list = at.child("resizePolicy");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for policy in at.items("resizePolicy") {
         let (resource, restart) = (policy.child("resourceName"), policy.child("restartPolicy"));
         if seen.contains(&resource.text()) {
             errors.push(apimachinery::field::Error::duplicate(&policy.path, resource.text()));
         }
-        seen.push(resource.text());
+        seen.insert(resource.text());
         resource.renamed(list.path.clone()).one_of(&["cpu", "memory"], errors);
         restart.renamed(list.path.clone()).one_of(&["NotRequired", "RestartContainer"], errors);
         if scope.restart_policy == "Never" && restart.text() != "NotRequired" {
@@ -617,6 +618,10 @@ fn http_get(at: &At<'_>, errors: &mut Errors) {
 
 /// File references need a volume that the pod can write.
 pub(crate) fn file_key_volumes(spec: &At<'_>, errors: &mut Errors) {
+    let mut volumes: HashMap<&str, At<'_>> = HashMap::new();
+    for volume in spec.items("volumes") {
+        volumes.entry(text_of(&volume, "name")).or_insert(volume);
+    }
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         for container in spec.items(list) {
             for variable in container.items("env") {
@@ -624,7 +629,7 @@ pub(crate) fn file_key_volumes(spec: &At<'_>, errors: &mut Errors) {
                 if name.value.is_null() {
                     continue;
                 }
-                match spec.items("volumes").find(|volume| volume.text_of("name") == name.text()) {
+                match volumes.get(name.text()) {
                     None => errors.push(name.not_found()),
                     Some(volume) if !volume.has("emptyDir") => errors.push(name.invalid("referenced volume must be of type emptyDir")),
                     Some(_) => {}

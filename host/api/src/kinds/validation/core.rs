@@ -1,7 +1,10 @@
 //! The smaller kinds of the core group: ConfigMap, Secret, ServiceAccount, Namespace, Node, LimitRange, ResourceQuota, Event.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::codec::json;
 use apimachinery::codec::node::Node;
+use apimachinery::field::ERRORS_COUNT_MAX;
 use apimachinery::quantity::{Format, Quantity};
 use apimachinery::validation::name;
 use base64::Engine;
@@ -216,7 +219,7 @@ fn node_common(root: &At<'_>, errors: &mut Errors) {
 
 fn taints(root: &At<'_>, errors: &mut Errors) {
     let path = root.child("metadata").child("taints").path;
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: HashSet<(&str, &str)> = HashSet::new();
     for (i, taint) in value::list(&root.value["spec"], "taints").iter().enumerate() {
         let at = At { value: taint, path: path.index(i) };
         let (key, effect) = (at.child("key"), at.child("effect"));
@@ -246,7 +249,7 @@ fn taints(root: &At<'_>, errors: &mut Errors) {
                 value: None,
             });
         }
-        seen.push(pair);
+        seen.insert(pair);
     }
 }
 
@@ -275,12 +278,12 @@ pub(crate) fn validate_node_update(_: &Resource, object: &Value, old: &Value) ->
     metadata::validate_update(object, old, &mut errors);
     let root = At::root(object);
     node_common(&root, &mut errors);
-    let mut seen: Vec<&Value> = Vec::new();
+    let mut seen: HashSet<&Value> = HashSet::new();
     for address in root.child("status").items("addresses") {
         if seen.contains(&address.value) {
             errors.push(address.duplicate());
         }
-        seen.push(address.value);
+        seen.insert(address.value);
     }
     let spec = root.child("spec");
     let before = At::root(old).child("spec");
@@ -309,7 +312,7 @@ pub(crate) fn validate_node_status(resource: &Resource, _: &str, object: &Value,
 pub(crate) fn validate_limit_range(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let mut types: Vec<&str> = Vec::new();
+    let mut types: HashSet<&str> = HashSet::new();
     for (i, item) in value::list(&object["spec"], "limits").iter().enumerate() {
         let at = At { value: item, path: At::root(object).child("spec").child("limits").path.index(i) };
         let kind = at.child("type");
@@ -322,7 +325,7 @@ pub(crate) fn validate_limit_range(resource: &Resource, object: &Value) -> Error
         if types.contains(&value::text(item, "type")) {
             errors.push(kind.duplicate());
         }
-        types.push(value::text(item, "type"));
+        types.insert(value::text(item, "type"));
         limit_range_item(&at, &mut errors);
     }
     errors
@@ -330,7 +333,7 @@ pub(crate) fn validate_limit_range(resource: &Resource, object: &Value) -> Error
 
 fn limit_range_item(at: &At<'_>, errors: &mut Errors) {
     let kind = at.text_of("type");
-    let mut keys: Vec<&str> = Vec::new();
+    let (mut keys, mut known): (Vec<&str>, HashSet<&str>) = (Vec::new(), HashSet::new());
     for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
         if kind == "Pod" && list.starts_with("default") {
             if !at.is_empty(list) {
@@ -344,7 +347,7 @@ fn limit_range_item(at: &At<'_>, errors: &mut Errors) {
             } else {
                 resource_name(key, &entry, errors);
             }
-            if !keys.contains(&key) {
+            if known.insert(key) {
                 keys.push(key);
             }
         }
@@ -470,13 +473,17 @@ fn conflicting(scopes: &[&str]) -> usize {
 fn quota_spec(spec: &At<'_>, errors: &mut Errors) {
     quota_list(spec, "hard", errors);
     let resources: Vec<&str> = spec.entries("hard").map(|(resource, _)| resource).filter(|resource| is_quota_resource(resource)).collect();
+    // Of each scope that there is, the resources that it cannot be of.
+    let unfit: HashMap<&str, usize> =
+        SCOPES.iter().map(|scope| (*scope, resources.iter().filter(|resource| !scope_fits(scope, resource)).count())).collect();
+    let unfit = |scope: &str| unfit.get(scope).copied().unwrap_or(0);
     let scopes: Vec<&str> = spec.texts("scopes").collect();
     let list = spec.child("scopes");
     for scope in &scopes {
         if !SCOPES.contains(scope) {
             errors.push(list.invalid("unsupported scope"));
         }
-        for _ in resources.iter().filter(|resource| !scope_fits(scope, resource)) {
+        for _ in 0..unfit(scope).min(ERRORS_COUNT_MAX.saturating_sub(errors.len())) {
             errors.push(list.invalid("unsupported scope applied to resource"));
         }
     }
@@ -490,8 +497,8 @@ fn quota_spec(spec: &At<'_>, errors: &mut Errors) {
         if !SCOPES.contains(&scope.text()) {
             errors.push(scope.invalid("unsupported scope"));
         }
-        for _ in resources.iter().filter(|resource| !scope_fits(scope.text(), resource)) {
-            errors.push(at.invalid_as(selector.value.clone(), "unsupported scope applied to resource"));
+        for _ in 0..unfit(scope.text()).min(ERRORS_COUNT_MAX.saturating_sub(errors.len())) {
+            errors.push(At { value: selector.value, path: at.path.clone() }.invalid("unsupported scope applied to resource"));
         }
         let exists_only =
             matches!(scope.text(), "BestEffort" | "NotBestEffort" | "Terminating" | "NotTerminating" | "CrossNamespacePodAffinity");

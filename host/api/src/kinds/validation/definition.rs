@@ -1,6 +1,8 @@
 //! CustomResourceDefinition and APIService. Of the former upstream looks at an older form, in which what all versions have alike stands
 //! once for all of them; that is where its paths come from.
 
+use std::collections::HashSet;
+
 use apimachinery::field::{Path, go_json, is_print, show};
 use apimachinery::validation::name;
 use serde_json::{Value, json};
@@ -313,7 +315,7 @@ fn deprecation(version: &At<'_>, errors: &mut Errors) {
 }
 
 fn selectable(at: &At<'_>, schema: &Value, asked: &Asked, errors: &mut Errors) {
-    let mut seen: Vec<Vec<String>> = Vec::new();
+    let mut seen: HashSet<Vec<String>> = HashSet::new();
     for field in at.items("selectableFields") {
         let path = field.child("jsonPath");
         if path.text().is_empty() {
@@ -333,7 +335,7 @@ fn selectable(at: &At<'_>, schema: &Value, asked: &Asked, errors: &mut Errors) {
                 if seen.contains(&names) {
                     errors.push(path.duplicate());
                 } else {
-                    seen.push(names);
+                    seen.insert(names);
                 }
             }
         }
@@ -385,13 +387,13 @@ fn validate_conversion(at: &At<'_>, asked: &Asked, errors: &mut Errors) {
         errors.push(reviews.required(""));
         return;
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for version in at.items("conversionReviewVersions") {
         if seen.contains(&version.text()) {
             errors.push(version.invalid("duplicate version"));
             continue;
         }
-        seen.push(version.text());
+        seen.insert(version.text());
         version.problems(name::is_dns1035_label(version.text()), errors);
     }
     if asked.known_review && !seen.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
@@ -405,14 +407,16 @@ fn stored_versions(at: &At<'_>, versions: &[Value], errors: &mut Errors) {
         errors.push(at.invalid("must have at least one stored version"));
         return;
     }
+    let known: HashSet<&str> = stored.iter().copied().collect();
     for version in versions.iter().filter(|version| flag(version, "storage")) {
         let name = text(version, "name");
-        if !stored.contains(&name) {
+        if !known.contains(name) {
             errors.push(at.invalid(&format!("must have the storage version {name}")));
         }
     }
+    let served: HashSet<&str> = versions.iter().map(|version| text(version, "name")).collect();
     for (i, name) in stored.iter().enumerate() {
-        if !versions.iter().any(|version| text(version, "name") == *name) {
+        if !served.contains(name) {
             let words = format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
             );

@@ -2,6 +2,8 @@
 //!
 //! Selectors and opaque parameters are looked at for their form and size; whether a selector compiles is not known here.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::field::Error;
 use apimachinery::validation::name;
 use serde_json::Value;
@@ -56,24 +58,30 @@ pub(super) fn each_once(
     if !each(at, list, most, errors, item) {
         return;
     }
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
     for at in at.items(list) {
         let key = key(&at);
         if seen.contains(&key) {
             errors.push(Error::duplicate(&at.path, key));
         } else {
-            seen.push(key);
+            seen.insert(key);
         }
     }
 }
 
+type RequestNames<'a> = HashMap<&'a str, HashSet<&'a str>>;
+
 /// The names of a claim's requests; a request of alternatives has theirs.
-fn request_names<'a>(claim: &At<'a>) -> Vec<(&'a str, Vec<&'a str>)> {
-    let names = |request: At<'a>| (request.text_of("name"), request.items("firstAvailable").map(|sub| sub.text_of("name")).collect());
-    claim.items("requests").map(names).collect()
+fn request_names<'a>(claim: &At<'a>) -> RequestNames<'a> {
+    let mut names = RequestNames::new();
+    for request in value::list(claim.value, "requests") {
+        let subs = value::list(request, "firstAvailable").iter().map(|sub| value::text(sub, "name"));
+        names.entry(value::text(request, "name")).or_default().extend(subs);
+    }
+    names
 }
 
-fn request_reference(at: &At<'_>, known: &[(&str, Vec<&str>)], errors: &mut Errors) {
+fn request_reference(at: &At<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
     let parts: Vec<&str> = at.text().split('/').collect();
     if parts.len() <= 2 {
         for part in &parts {
@@ -81,8 +89,8 @@ fn request_reference(at: &At<'_>, known: &[(&str, Vec<&str>)], errors: &mut Erro
         }
     }
     let found = match parts.as_slice() {
-        [request] => known.iter().any(|(name, _)| name == request),
-        [request, sub] => known.iter().any(|(name, subs)| name == request && subs.contains(sub)),
+        [request] => known.contains_key(request),
+        [request, sub] => known.get(request).is_some_and(|subs| subs.contains(sub)),
         _ => false,
     };
     if !found {
@@ -90,7 +98,7 @@ fn request_reference(at: &At<'_>, known: &[(&str, Vec<&str>)], errors: &mut Erro
     }
 }
 
-fn request_references(at: &At<'_>, known: &[(&str, Vec<&str>)], errors: &mut Errors) {
+fn request_references(at: &At<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
     each_once(
         at,
         "requests",
@@ -280,7 +288,8 @@ pub(super) fn binding_conditions(at: &At<'_>, errors: &mut Errors) {
         let key = |item: &At<'_>| item.text().to_owned();
         each_once(at, list, BINDING_CONDITIONS_COUNT_MAX, key, errors, |item, errors| item.label_key(errors));
     }
-    for failure in at.items(FAILED).filter(|failure| at.texts(WANTED).any(|wanted| wanted == failure.text())) {
+    let wanted: HashSet<&str> = at.texts(WANTED).collect();
+    for failure in at.items(FAILED).filter(|failure| wanted.contains(failure.text())) {
         errors.push(failure.invalid("bindingFailureConditions must not overlap with bindingConditions"));
     }
     for (missing, given) in [(WANTED, FAILED), (FAILED, WANTED)] {
@@ -401,7 +410,7 @@ pub(crate) fn validate_claim_status(_: &Resource, _: &str, claim: &Value, old: &
         },
     );
     let allocation = status.child("allocation");
-    let given: Vec<[String; 4]> = allocation.child("devices").items("results").map(|result| device_of(&result)).collect();
+    let given: HashSet<[String; 4]> = allocation.child("devices").items("results").map(|result| device_of(&result)).collect();
     each_once(
         &status,
         "devices",
@@ -414,7 +423,7 @@ pub(crate) fn validate_claim_status(_: &Resource, _: &str, claim: &Value, old: &
     );
     if !status.is_empty("reservedFor") {
         let reserved = status.child("reservedFor");
-        let before = value::list(&old["status"], "reservedFor");
+        let before: HashSet<&Value> = value::list(&old["status"], "reservedFor").iter().collect();
         if allocation.value.is_null() {
             errors.push(reserved.forbidden("may not be specified when `allocated` is not set"));
         } else if apimachinery::object::is_being_deleted(claim) && status.items("reservedFor").any(|user| !before.contains(user.value)) {
@@ -430,7 +439,7 @@ pub(crate) fn validate_claim_status(_: &Resource, _: &str, claim: &Value, old: &
     errors
 }
 
-fn allocated(at: &At<'_>, known: &[(&str, Vec<&str>)], errors: &mut Errors) {
+fn allocated(at: &At<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
     let devices = at.child("devices");
     each(&devices, "results", RESULTS_COUNT_MAX, errors, |result, errors| {
         request_reference(&result.child("request"), known, errors);
@@ -470,7 +479,7 @@ fn share_id(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn device_status(at: &At<'_>, given: &[[String; 4]], errors: &mut Errors) {
+fn device_status(at: &At<'_>, given: &HashSet<[String; 4]>, errors: &mut Errors) {
     device_name(at, errors);
     share_id(at, errors);
     if !given.contains(&device_of(at)) {
@@ -516,13 +525,13 @@ fn conditions(at: &At<'_>, errors: &mut Errors) {
     if count > CONDITIONS_COUNT_MAX {
         errors.push(Error::too_many(&at.child("conditions").path, count, CONDITIONS_COUNT_MAX));
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for condition in at.items("conditions") {
         let (kind, status, reason) = (condition.child("type"), condition.child("status"), condition.child("reason"));
         if seen.contains(&kind.text()) {
             errors.push(kind.duplicate());
         }
-        seen.push(kind.text());
+        seen.insert(kind.text());
         errors.extend(name::is_label_key(kind.text()).iter().map(|problem| kind.invalid_as(kind.text(), problem)));
         if !matches!(status.text(), "True" | "False" | "Unknown") {
             errors.push(status.unsupported(&["False", "True", "Unknown"]));
@@ -593,7 +602,7 @@ mod tests {
 
     #[test]
     fn an_allocation_is_of_the_claims_requests() {
-        let known = [("a", vec![]), ("b", vec!["x"])];
+        let known = RequestNames::from([("a", HashSet::new()), ("b", HashSet::from(["x"]))]);
         for (name, found) in [("a", true), ("b", true), ("b/x", true), ("a/x", false), ("c", false), ("b/x/y", false)] {
             let mut errors = Errors::new();
             request_reference(&At::root(&json!(name)), &known, &mut errors);

@@ -1,5 +1,7 @@
 //! Flow schemas and priority levels.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::{At, Errors, metadata};
@@ -159,13 +161,13 @@ fn non_resource_rule(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn status_conditions(object: &Value, errors: &mut Errors) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for condition in At::root(object).child("status").items("conditions") {
         let kind = value::text(condition.value, "type");
         if seen.contains(&kind) {
             errors.push(condition.child("type").duplicate());
         }
-        seen.push(kind);
+        seen.insert(kind);
         if kind.is_empty() {
             errors.push(condition.child("type").required(""));
         }

@@ -1,5 +1,7 @@
 //! Jobs and cron jobs.
 
+use std::collections::HashSet;
+
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -203,7 +205,7 @@ fn failure_policy(spec: &At<'_>, errors: &mut Errors) {
         errors.push(apimachinery::field::Error::too_many(&policy.child("rules").path, count, RULES_MAX));
     }
     let pod = spec.child("template").child("spec");
-    let containers: Vec<&str> = ["containers", "initContainers"]
+    let containers: HashSet<&str> = ["containers", "initContainers"]
         .iter()
         .flat_map(|list| value::list(pod.value, list))
         .map(|container| value::text(container, "name"))
@@ -241,14 +243,14 @@ fn failure_policy(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn exit_codes(at: &At<'_>, containers: &[&str], errors: &mut Errors) {
+fn exit_codes(at: &At<'_>, containers: &HashSet<&str>, errors: &mut Errors) {
     let (operator, values) = (at.child("operator"), at.child("values"));
     match operator.text() {
         "" => errors.push(operator.required("valid values: [\"In\" \"NotIn\"]")),
         "In" | "NotIn" => {}
         _ => errors.push(operator.unsupported(&["In", "NotIn"])),
     }
-    if let Some(container) = at.some("containerName").filter(|container| !containers.contains(&container.text())) {
+    if let Some(container) = at.some("containerName").filter(|container| !containers.contains(container.text())) {
         errors.push(container.invalid("must be one of the container or initContainer names in the pod template"));
     }
     let codes: Vec<At<'_>> = at.items("values").collect();
@@ -257,11 +259,12 @@ fn exit_codes(at: &At<'_>, containers: &[&str], errors: &mut Errors) {
     } else if codes.len() > EXIT_CODES_MAX {
         errors.push(apimachinery::field::Error::too_many(&values.path, codes.len(), EXIT_CODES_MAX));
     }
-    for (i, code) in codes.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for code in &codes {
         if operator.text() == "In" && code.int() == 0 {
             errors.push(code.invalid("must not be 0 for the In operator"));
         }
-        if codes[..i].iter().any(|other| other.int() == code.int()) {
+        if !seen.insert(code.int()) {
             errors.push(code.duplicate());
         }
     }

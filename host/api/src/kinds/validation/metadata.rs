@@ -1,5 +1,8 @@
 //! `metadata`, the same for all kinds but for what may be a name.
 
+use std::cell::LazyCell;
+use std::collections::HashSet;
+
 use apimachinery::object;
 use apimachinery::validation::name::{self, Problems};
 use serde_json::Value;
@@ -103,8 +106,23 @@ pub(crate) fn annotations(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// Bytes of all owners that are shown where two of them are controllers.
+const SHOWN_OWNERS_BYTES_MAX: usize = 8 << 10;
+
 fn owner_references(at: &At<'_>, errors: &mut Errors) {
     let mut controller: Option<String> = None;
+    let all = LazyCell::new(|| {
+        let mut all = String::new();
+        for reference in at.value.as_array().into_iter().flatten() {
+            let separator = if all.is_empty() { "[" } else { "," };
+            all.push_str(separator);
+            if all.len() > SHOWN_OWNERS_BYTES_MAX {
+                return all + "...";
+            }
+            all.push_str(&shown_reference(reference));
+        }
+        all + "]"
+    });
     for reference in at.value.as_array().into_iter().flatten() {
         let reference = At { value: reference, path: at.path.clone() };
         let api_version = reference.child("apiVersion");
@@ -132,10 +150,9 @@ fn owner_references(at: &At<'_>, errors: &mut Errors) {
             match &controller {
                 None => controller = Some(this),
                 Some(first) => {
-                    let all: Vec<String> = at.value.as_array().into_iter().flatten().map(shown_reference).collect();
                     let detail =
                         format!("Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}");
-                    errors.push(invalid_shown(&at.path, &format!("[{}]", all.join(",")), &detail));
+                    errors.push(invalid_shown(&at.path, &all, &detail));
                 }
             }
         }
@@ -188,7 +205,7 @@ pub(crate) fn validate_update_generic(object: &Value, old: &Value, errors: &mut 
     let (at, before) = (At::root(object).child("metadata"), At::root(old).child("metadata"));
     let being_deleted = object::is_being_deleted(old);
     if being_deleted {
-        let known: Vec<&str> = before.texts("finalizers").collect();
+        let known: HashSet<&str> = before.texts("finalizers").collect();
         let mut added: Vec<&str> = at.texts("finalizers").filter(|finalizer| !known.contains(finalizer)).collect();
         added.sort_unstable();
         added.dedup();

@@ -135,7 +135,7 @@ impl<'a> At<'a> {
 
     /// `Invalid value: …`
     pub(crate) fn invalid(&self, detail: &str) -> Error {
-        Error::invalid(&self.path, self.value.clone(), detail)
+        Error::of_value(ErrorType::Invalid, &self.path, self.value, detail)
     }
 
     /// `Invalid value: …` of a value that is shown as given.
@@ -150,12 +150,12 @@ impl<'a> At<'a> {
 
     /// `Duplicate value: …`
     pub(crate) fn duplicate(&self) -> Error {
-        Error::duplicate(&self.path, self.value.clone())
+        Error::of_value(ErrorType::Duplicate, &self.path, self.value, "")
     }
 
     /// `Not found: …`
     pub(crate) fn not_found(&self) -> Error {
-        Error::not_found(&self.path, self.value.clone())
+        Error::of_value(ErrorType::NotFound, &self.path, self.value, "")
     }
 
     /// `Unsupported value: …: supported values: …`, in the order given.

@@ -1,5 +1,7 @@
 //! Ingresses, their classes, network policies, endpoint slices, IP addresses, service networks.
 
+use std::collections::HashSet;
+
 use std::net::IpAddr;
 
 use apimachinery::validation::name;
@@ -490,13 +492,13 @@ fn slice_endpoints(root: &At<'_>, kind: &str, errors: &mut Errors) {
             if count > ZONE_HINTS_MAX {
                 errors.push(apimachinery::field::Error::too_many(&zones.path, count, ZONE_HINTS_MAX));
             } else {
-                let mut seen: Vec<&str> = Vec::new();
+                let mut seen: HashSet<&str> = HashSet::new();
                 for zone in hints.items("forZones") {
                     let name = value::text(zone.value, "name");
                     if seen.contains(&name) {
                         errors.push(apimachinery::field::Error::duplicate(&zone.path, name));
                     }
-                    seen.push(name);
+                    seen.insert(name);
                     let at = zone.child("name");
                     errors.extend(name::is_label_value(name).iter().map(|problem| at.invalid_as(name, problem)));
                 }
@@ -528,7 +530,7 @@ fn slice_ports(root: &At<'_>, errors: &mut Errors) {
     if count > PORTS_MAX {
         return errors.push(apimachinery::field::Error::too_many(&list.path, count, PORTS_MAX));
     }
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for port in root.items("ports") {
         let name = port.child("name");
         let text = value::text(port.value, "name");
@@ -538,7 +540,7 @@ fn slice_ports(root: &At<'_>, errors: &mut Errors) {
         if names.contains(&text) {
             errors.push(name.duplicate());
         } else {
-            names.push(text);
+            names.insert(text);
         }
         port.child("protocol").one_of(&["SCTP", "TCP", "UDP"], errors);
         if let Some(protocol) = port.some("appProtocol") {

@@ -1,5 +1,8 @@
 //! Pods and pod templates.
 
+use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::field::{Error, ErrorType};
 use apimachinery::validation::name;
 use serde_json::Value;
@@ -64,10 +67,11 @@ fn pod_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
             errors.push(cost.invalid("must be a 32bit integer"));
         }
     }
+    let containers = || ["initContainers", "containers", "ephemeralContainers"].iter().flat_map(|list| value::list(spec.value, list));
+    let names = LazyCell::new(|| containers().map(|container| value::text(container, "name")).collect::<HashSet<_>>());
     for (key, profile) in at.value.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with(APP_ARMOR)) {
         let container = &key[APP_ARMOR.len()..];
-        let known = ["initContainers", "containers", "ephemeralContainers"];
-        if !known.iter().flat_map(|list| spec.items(list)).any(|at| at.text_of("name") == container) {
+        if !names.contains(container) {
             errors.push(of(key).invalid_as(container, "container not found"));
         }
         let profile = profile.as_str().unwrap_or_default();
@@ -108,7 +112,7 @@ pub(crate) fn validate_spec(spec: &At<'_>, pod_name: &str, is_pod: bool, errors:
     container::init_containers(spec, &scope, errors);
     container::ephemeral_containers(spec, &scope, errors);
     if let Some(resources) = spec.some("resources") {
-        resources::requirements(&resources, true, &[], errors);
+        resources::requirements(&resources, true, &HashSet::new(), errors);
         pod_level_consistency(spec, &resources, errors);
     }
     host_network_ports(spec, is_pod, errors);
@@ -122,14 +126,14 @@ pub(crate) fn validate_spec(spec: &At<'_>, pod_name: &str, is_pod: bool, errors:
         let kind = gate.child("conditionType");
         errors.extend(name::is_qualified_name(kind.text()).iter().map(|problem| kind.invalid_as(kind.text(), problem)));
     }
-    let mut gates: Vec<&str> = Vec::new();
+    let mut gates: HashSet<&str> = HashSet::new();
     for gate in spec.items("schedulingGates") {
         let name = value::text(gate.value, "name");
         errors.extend(name::is_qualified_name(name).iter().map(|problem| gate.invalid_as(name, problem)));
         if gates.contains(&name) {
             errors.push(apimachinery::field::Error::duplicate(&gate.path, name));
         }
-        gates.push(name);
+        gates.insert(name);
     }
     scheduling::topology_spread(spec, errors);
     host_users(spec, errors);
@@ -179,7 +183,7 @@ fn names(spec: &At<'_>, errors: &mut Errors) {
 }
 
 fn resource_claims(spec: &At<'_>, errors: &mut Errors) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for claim in spec.items("resourceClaims") {
         let name = claim.child("name");
         if name.text().is_empty() {
@@ -188,7 +192,7 @@ fn resource_claims(spec: &At<'_>, errors: &mut Errors) {
             errors.push(name.duplicate());
         } else {
             name.dns_label(errors);
-            seen.push(name.text());
+            seen.insert(name.text());
         }
         let shown = || {
             let field = |name: &str| claim.value.get(name).unwrap_or(super::NULL).to_string();
@@ -466,14 +470,14 @@ fn annotation_updates(root: &At<'_>, old: &Value, errors: &mut Errors) {
 }
 
 fn only_added_tolerations(spec: &At<'_>, before: &Value, errors: &mut Errors) {
-    let alike = |new: &Value, old: &Value| {
-        let (mut new, mut old) = (new.clone(), old.clone());
-        value::remove(&mut new, "tolerationSeconds");
-        value::remove(&mut old, "tolerationSeconds");
-        new == old
+    let untimed = |toleration: &Value| {
+        let mut toleration = toleration.clone();
+        value::remove(&mut toleration, "tolerationSeconds");
+        toleration
     };
+    let known: HashSet<Value> = value::list(spec.value, "tolerations").iter().map(untimed).collect();
     for old in value::list(before, "tolerations") {
-        if !spec.items("tolerations").any(|new| alike(new.value, old)) {
+        if !known.contains(&untimed(old)) {
             errors.push(spec.child("tolerations").forbidden("existing toleration can not be modified except its tolerationSeconds"));
             return;
         }
@@ -482,9 +486,10 @@ fn only_added_tolerations(spec: &At<'_>, before: &Value, errors: &mut Errors) {
 }
 
 fn only_deleted_gates(spec: &At<'_>, before: &Value, errors: &mut Errors) {
+    let known: HashSet<&str> = value::list(before, "schedulingGates").iter().map(|old| value::text(old, "name")).collect();
     for gate in spec.items("schedulingGates") {
         let name = gate.child("name");
-        if !value::list(before, "schedulingGates").iter().any(|old| value::text(old, "name") == name.text()) {
+        if !known.contains(name.text()) {
             errors.push(name.forbidden(&format!("only deletion is allowed, but found new scheduling gate '{}'", name.text())));
         }
     }
@@ -541,13 +546,17 @@ pub(crate) fn validate_subresource(resource: &Resource, subresource: &str, pod: 
             annotation_updates(&At::root(pod), old, &mut errors);
             let spec = At::root(pod).child("spec");
             let list = spec.child("ephemeralContainers");
+            let mut named: HashMap<&str, &Value> = HashMap::new();
+            for new in value::list(spec.value, "ephemeralContainers") {
+                named.entry(value::text(new, "name")).or_insert(new);
+            }
             for container in value::list(&old["spec"], "ephemeralContainers") {
                 let name = value::text(container, "name");
-                match spec.items("ephemeralContainers").find(|new| new.text_of("name") == name) {
+                match named.get(name) {
                     None => errors.push(list.forbidden(&format!("existing ephemeral containers \"{name}\" may not be removed\n"))),
-                    Some(new) if new.value != container => {
+                    Some(new) if *new != container => {
                         const KIND: &str = "io.k8s.api.core.v1.EphemeralContainer";
-                        let changes = go_struct::changes(&go_struct::definition(KIND), KIND, container, new.value);
+                        let changes = go_struct::changes(&go_struct::definition(KIND), KIND, container, new);
                         errors.push(list.forbidden(&format!("existing ephemeral containers \"{name}\" may not be changed\n{changes}")));
                     }
                     Some(_) => {}
@@ -594,7 +603,7 @@ fn status(pod: &Value, old: &Value, errors: &mut Errors) {
     state_transitions(&at, &before, "containerStatuses", &old["spec"], errors);
     for (list, noun) in [("podIPs", "IP"), ("hostIPs", "IP")] {
         let ips: Vec<At<'_>> = at.items(list).map(|ip| ip.child("ip").renamed(ip.path.clone())).collect();
-        let known: Vec<&str> = before.items(list).map(|ip| value::text(ip.value, "ip")).collect();
+        let known: HashSet<&str> = before.items(list).map(|ip| value::text(ip.value, "ip")).collect();
         for ip in &ips {
             if known.contains(&ip.text()) { legacy_ip(ip, errors) } else { strict_ip_or_legacy(ip, errors) }
         }
@@ -616,14 +625,17 @@ fn state_transitions(at: &At<'_>, before: &At<'_>, list: &str, spec: &Value, err
     if policy == "Always" {
         return;
     }
+    let alive: HashSet<&str> = value::list(at.value, list)
+        .iter()
+        .filter(|new| !value::has(&new["state"], "terminated"))
+        .map(|new| value::text(new, "name"))
+        .collect();
     for status in before.items(list) {
         let Some(terminated) = status.child("state").some("terminated") else { continue };
         if policy == "OnFailure" && terminated.int_of("exitCode").unwrap_or(0) != 0 {
             continue;
         }
-        let name = status.text_of("name");
-        let revived = at.items(list).any(|new| new.text_of("name") == name && !new.child("state").has("terminated"));
-        if revived {
+        if alive.contains(status.text_of("name")) {
             errors.push(status.child("state").forbidden("may not be transitioned to non-terminated state"));
         }
     }

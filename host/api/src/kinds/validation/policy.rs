@@ -1,5 +1,7 @@
 //! Small cluster-wide kinds: runtime classes, priority classes, leases.
 
+use std::collections::HashSet;
+
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -28,13 +30,13 @@ pub(crate) fn validate_runtime_class(resource: &Resource, object: &Value) -> Err
     if let Some(scheduling) = root.some("scheduling") {
         selector::labels(&scheduling.child("nodeSelector"), &mut errors);
         scheduling::tolerations(&scheduling, &mut errors);
-        let mut seen: Vec<[&str; 4]> = Vec::new();
+        let mut seen: HashSet<[&str; 4]> = HashSet::new();
         for toleration in scheduling.items("tolerations") {
             let key = ["key", "operator", "value", "effect"].map(|name| value::text(toleration.value, name));
             if seen.contains(&key) {
                 errors.push(toleration.duplicate());
             }
-            seen.push(key);
+            seen.insert(key);
         }
     }
     errors

@@ -1,5 +1,7 @@
 //! `ResourceSlice`: the devices of a driver's pool, and where they can be reached.
 
+use std::collections::HashMap;
+
 use apimachinery::field::Error;
 use apimachinery::quantity::Quantity;
 use apimachinery::validation::name;
@@ -64,9 +66,12 @@ fn spec(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     let name = |item: &At<'_>| item.text_of("name").to_owned();
     let most = if spec.items("devices").any(|device| is_advanced(&device)) { ADVANCED_DEVICES_COUNT_MAX } else { DEVICES_COUNT_MAX };
     let by_device = spec.flag("perDeviceNodeSelection");
+    let mut before: HashMap<&str, &Value> = HashMap::new();
+    for device in old.map_or(&[][..], |old| value::list(old.value, "devices")) {
+        before.entry(value::text(device, "name")).or_insert(device);
+    }
     each_once(spec, "devices", most, name, errors, |at, errors| {
-        let before = old.and_then(|old| old.items("devices").find(|old| old.text_of("name") == at.text_of("name")));
-        device(at, before.map(|before| before.value), by_device, errors);
+        device(at, before.get(at.text_of("name")).copied(), by_device, errors);
     });
     each_once(spec, "sharedCounters", COUNTER_SETS_COUNT_MAX, name, errors, |set, errors| counters(set, "name", errors));
 }

@@ -1,5 +1,7 @@
 //! Resource requirements: names, quantities, and how requests and limits fit.
 
+use std::collections::HashSet;
+
 use apimachinery::quantity::Quantity;
 use apimachinery::validation::name;
 
@@ -114,7 +116,7 @@ pub(crate) fn non_negative_quantity(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// What is said of resources, of a container or of a pod.
-pub(crate) fn requirements(at: &At<'_>, of_pod: bool, claims: &[&str], errors: &mut Errors) {
+pub(crate) fn requirements(at: &At<'_>, of_pod: bool, claims: &HashSet<&str>, errors: &mut Errors) {
     let check_name = if of_pod { pod_resource_name } else { container_resource_name };
     let (mut compute, mut huge) = (false, false);
     let mut one = |resource: &str, entry: &At<'_>, errors: &mut Errors| {
@@ -166,8 +168,8 @@ fn huge_page_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn claim_names(at: &At<'_>, known: &[&str], errors: &mut Errors) {
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+fn claim_names(at: &At<'_>, known: &HashSet<&str>, errors: &mut Errors) {
+    let (mut seen, mut names): (HashSet<(&str, &str)>, HashSet<&str>) = (HashSet::new(), HashSet::new());
     for claim in at.items("claims") {
         let name = claim.child("name");
         let request = claim.text_of("request");
@@ -175,13 +177,16 @@ fn claim_names(at: &At<'_>, known: &[&str], errors: &mut Errors) {
             errors.push(name.required(""));
             continue;
         }
-        let repeated = seen.iter().any(|(other, of)| *other == name.text() && (of.is_empty() || request.is_empty() || *of == request));
+        // Without a request it is all requests of the claim.
+        let all = if request.is_empty() { names.contains(name.text()) } else { seen.contains(&(name.text(), "")) };
+        let repeated = all || seen.contains(&(name.text(), request));
         if repeated {
             errors.push(name.duplicate());
         } else {
-            seen.push((name.text(), request));
+            seen.insert((name.text(), request));
+            names.insert(name.text());
         }
-        if !known.contains(&name.text()) {
+        if !known.contains(name.text()) {
             errors.push(name.not_found());
         }
     }

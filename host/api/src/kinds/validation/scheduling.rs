@@ -1,5 +1,7 @@
 //! Where a pod may run: affinity, node selectors, tolerations, topology spread.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -119,17 +121,20 @@ fn match_label_keys(at: &At<'_>, errors: &mut Errors) {
             key.label_key(errors);
         }
     }
-    let keys: Vec<&str> = at.texts("matchLabelKeys").collect();
-    let mut selected: Vec<&str> = selector.entries("matchLabels").map(|(key, _)| key).collect();
+    let mut keys: HashMap<&str, usize> = HashMap::new();
+    for (i, key) in at.texts("matchLabelKeys").enumerate() {
+        keys.entry(key).or_insert(i);
+    }
+    let mut selected: HashSet<&str> = selector.entries("matchLabels").map(|(key, _)| key).collect();
     for expression in selector.items("matchExpressions") {
         let key = expression.text_of("key");
-        if let Some(i) = keys.iter().position(|other| *other == key).filter(|_| selected.contains(&key)) {
-            errors.push(At { value: at.value, path: at.path.index(i) }.invalid_as(key, "exists in both matchLabelKeys and labelSelector"));
+        if let Some(i) = keys.get(key).filter(|_| selected.contains(key)) {
+            errors.push(At { value: at.value, path: at.path.index(*i) }.invalid_as(key, "exists in both matchLabelKeys and labelSelector"));
         }
-        selected.push(key);
+        selected.insert(key);
     }
-    let mismatched: Vec<&str> = at.texts("mismatchLabelKeys").collect();
-    for key in at.items("matchLabelKeys").filter(|key| mismatched.contains(&key.text())) {
+    let mismatched: HashSet<&str> = at.texts("mismatchLabelKeys").collect();
+    for key in at.items("matchLabelKeys").filter(|key| mismatched.contains(key.text())) {
         errors.push(key.invalid("exists in both matchLabelKeys and mismatchLabelKeys"));
     }
 }

@@ -1,6 +1,8 @@
 //! The schemas of custom resources: what may stand in them, and that they are structural. Rules in CEL, patterns and whether a default
 //! fits its own schema are for whoever has the means.
 
+use std::collections::HashSet;
+
 use apimachinery::field::Path;
 use serde_json::Value;
 
@@ -305,7 +307,7 @@ fn map_list(at: &At<'_>, errors: &mut Errors) {
         errors.push(kind.invalid_as(kind.text(), "must be object if parent array's x-kubernetes-list-type is map"));
         return;
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for key in at.texts(MAP_KEYS) {
         match items.value["properties"].get(key) {
             None => errors.push(keys.invalid("entries must all be names of item properties")),
@@ -318,7 +320,7 @@ fn map_list(at: &At<'_>, errors: &mut Errors) {
         if seen.contains(&key) {
             errors.push(keys.invalid("must not contain duplicate entries"));
         }
-        seen.push(key);
+        seen.insert(key);
     }
 }
 
@@ -332,9 +334,12 @@ fn map_keys(at: &At<'_>, errors: &mut Errors) {
     if kind != "map" {
         return;
     }
+    let required: HashSet<&str> = items.texts("required").collect();
+    let properties = items.child("properties");
     for key in at.texts(MAP_KEYS) {
-        let Some((_, property)) = items.entries("properties").find(|(name, _)| *name == key) else { continue };
-        if !items.texts("required").any(|name| name == key) && !property.has("default") {
+        let Some(property) = properties.value.get(key) else { continue };
+        let property = At { value: property, path: properties.path.key(key) };
+        if !required.contains(key) && !property.has("default") {
             let words = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property";
             errors.push(property.child("default").required(words));
         }

@@ -1,5 +1,7 @@
 //! Security contexts of pods and containers.
 
+use std::collections::HashSet;
+
 use apimachinery::validation::name;
 use serde_json::{Value, json};
 
@@ -53,7 +55,7 @@ fn is_sysctl(text: &str) -> bool {
 }
 
 fn sysctls(at: &At<'_>, errors: &mut Errors) {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for sysctl in at.items("sysctls") {
         let name = sysctl.child("name");
         if name.text().is_empty() {
@@ -63,7 +65,7 @@ fn sysctls(at: &At<'_>, errors: &mut Errors) {
         } else if names.contains(&name.text()) {
             errors.push(name.duplicate());
         }
-        names.push(name.text());
+        names.insert(name.text());
     }
 }
 

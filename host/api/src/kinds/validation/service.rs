@@ -1,5 +1,7 @@
 //! Services and endpoints.
 
+use std::collections::HashSet;
+
 use std::net::IpAddr;
 
 use apimachinery::validation::name;
@@ -153,7 +155,7 @@ fn validate_service(service: &Value, old: Option<&Value>, errors: &mut Errors) {
         _ => {}
     }
     let many = spec.items("ports").count() > 1;
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = HashSet::new();
     for port in spec.items("ports") {
         service_port(&port, many, &mut names, errors);
     }
@@ -208,14 +210,12 @@ fn external_name(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn service_port<'a>(port: &At<'a>, require_name: bool, names: &mut Vec<&'a str>, errors: &mut Errors) {
+fn service_port<'a>(port: &At<'a>, require_name: bool, names: &mut HashSet<&'a str>, errors: &mut Errors) {
     let name = port.child("name");
     if !name.text().is_empty() {
         name.dns_label(errors);
-        if names.contains(&name.text()) {
+        if !names.insert(name.text()) {
             errors.push(name.duplicate());
-        } else {
-            names.push(name.text());
         }
     } else if require_name {
         errors.push(name.required(""));
@@ -267,7 +267,7 @@ fn cluster_ips(spec: &At<'_>, errors: &mut Errors) {
         (ip, Some(first)) if *first != ip => errors.push(list.invalid("first value must match `clusterIP`")),
         _ => {}
     }
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for family in spec.items("ipFamilies") {
         if !matches!(family.text(), "IPv4" | "IPv6") {
             errors.push(family.unsupported(&["IPv4", "IPv6"]));
@@ -275,7 +275,7 @@ fn cluster_ips(spec: &At<'_>, errors: &mut Errors) {
         if seen.contains(&family.text()) {
             errors.push(family.duplicate());
         }
-        seen.push(family.text());
+        seen.insert(family.text());
     }
     const POLICIES: [&str; 3] = ["PreferDualStack", "RequireDualStack", "SingleStack"];
     if let Some(policy) = spec.some("ipFamilyPolicy").filter(|policy| !POLICIES.contains(&policy.text())) {
@@ -347,15 +347,15 @@ fn ports_together(spec: &At<'_>, errors: &mut Errors) {
         }
     }
     let key = |port: &At<'_>, name: &str| (port.child("protocol").text().to_owned(), port.child(name).int());
-    let mut taken = Vec::new();
+    let mut taken = HashSet::new();
     for port in spec.items("ports").filter(|port| port.child("nodePort").int() != 0) {
         let key = key(&port, "nodePort");
         if taken.contains(&key) {
             errors.push(port.child("nodePort").duplicate());
         }
-        taken.push(key);
+        taken.insert(key);
     }
-    let mut taken = Vec::new();
+    let mut taken = HashSet::new();
     for port in spec.items("ports") {
         let key = key(&port, "port");
         if taken.contains(&key) {
@@ -370,7 +370,7 @@ fn ports_together(spec: &At<'_>, errors: &mut Errors) {
                 value: None,
             });
         }
-        taken.push(key);
+        taken.insert(key);
     }
 }
 

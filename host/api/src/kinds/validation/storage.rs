@@ -1,5 +1,7 @@
 //! Persistent volumes and claims, storage classes.
 
+use std::collections::HashSet;
+
 use apimachinery::quantity::Quantity;
 use serde_json::Value;
 
@@ -428,26 +430,26 @@ pub(crate) fn validate_class(resource: &Resource, class: &Value) -> Errors {
         "Immediate" | "WaitForFirstConsumer" => {}
         _ => errors.push(mode.unsupported(&["Immediate", "WaitForFirstConsumer"])),
     }
-    let mut seen: Vec<&Value> = Vec::new();
+    let mut seen: HashSet<&Value> = HashSet::new();
     for term in root.items("allowedTopologies") {
         for expression in term.items("matchLabelExpressions") {
             let values = expression.child("values");
             if expression.is_empty("values") {
                 errors.push(values.required(""));
             }
-            let mut known: Vec<&Value> = Vec::new();
+            let mut known: HashSet<&Value> = HashSet::new();
             for value in expression.items("values") {
                 if known.contains(&value.value) {
                     errors.push(value.duplicate());
                 }
-                known.push(value.value);
+                known.insert(value.value);
             }
             expression.child("key").label_key(&mut errors);
         }
         if seen.contains(&term.value) {
             errors.push(apimachinery::field::Error::duplicate(&term.child("matchLabelExpressions").path, ""));
         }
-        seen.push(term.value);
+        seen.insert(term.value);
     }
     errors
 }
@@ -467,14 +469,14 @@ fn driver_spec(spec: &At<'_>, errors: &mut Errors) {
     if let Some(policy) = spec.some("fsGroupPolicy").filter(|policy| !POLICIES.contains(&policy.text())) {
         errors.push(policy.unsupported(&POLICIES));
     }
-    let mut audiences: Vec<&str> = Vec::new();
+    let mut audiences: HashSet<&str> = HashSet::new();
     for request in spec.items("tokenRequests") {
         let audience = value::text(request.value, "audience");
         if audiences.contains(&audience) {
             errors.push(apimachinery::field::Error::duplicate(&request.child("audience").path, audience));
             continue;
         }
-        audiences.push(audience);
+        audiences.insert(audience);
         let Some(seconds) = request.some("expirationSeconds") else { continue };
         if seconds.int() < 600 {
             errors.push(seconds.invalid("may not specify a duration less than 10 minutes"));
@@ -530,7 +532,7 @@ pub(crate) fn validate_driver_update(_: &Resource, driver: &Value, old: &Value) 
 pub(crate) fn validate_node(resource: &Resource, node: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, node, metadata::subdomain, &mut errors);
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
     for driver in At::root(node).child("spec").items("drivers") {
         let (name, id) = (driver.child("name"), driver.child("nodeID"));
         super::volume::csi_driver_name(&name, &mut errors);
@@ -545,8 +547,8 @@ pub(crate) fn validate_node(resource: &Resource, node: &Value) -> Errors {
         if names.contains(&text) {
             errors.push(name.duplicate());
         }
-        names.push(text);
-        let mut keys: Vec<&str> = Vec::new();
+        names.insert(text);
+        let mut keys: HashSet<&str> = HashSet::new();
         for key in driver.texts("topologyKeys") {
             if key.is_empty() {
                 errors.push(driver.required(""));
@@ -554,7 +556,7 @@ pub(crate) fn validate_node(resource: &Resource, node: &Value) -> Errors {
             if keys.contains(&key) {
                 errors.push(apimachinery::field::Error::duplicate(&driver.path, key));
             }
-            keys.push(key);
+            keys.insert(key);
             errors.extend(apimachinery::validation::name::is_qualified_name(key).iter().map(|problem| driver.invalid_as(key, problem)));
         }
     }

@@ -1,5 +1,7 @@
 //! Volumes of pods.
 
+use std::collections::{HashMap, HashSet};
+
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -42,9 +44,9 @@ const SOURCES: [(&str, &str); 30] = [
 ];
 
 /// All volumes of a spec; gives back those that are in order, by name.
-pub(crate) fn volumes<'a>(spec: &At<'a>, pod_name: &str, errors: &mut Errors) -> Vec<(&'a str, &'a Value)> {
-    let mut sound: Vec<(&str, &Value)> = Vec::new();
-    let created: Vec<String> = spec
+pub(crate) fn volumes<'a>(spec: &At<'a>, pod_name: &str, errors: &mut Errors) -> HashMap<&'a str, &'a Value> {
+    let mut sound: HashMap<&str, &Value> = HashMap::new();
+    let created: HashSet<String> = spec
         .items("volumes")
         .filter(|volume| !pod_name.is_empty() && volume.has("ephemeral"))
         .map(|volume| format!("{pod_name}-{}", volume.text_of("name")))
@@ -58,14 +60,14 @@ pub(crate) fn volumes<'a>(spec: &At<'a>, pod_name: &str, errors: &mut Errors) ->
         } else {
             name.dns_label(errors);
         }
-        if sound.iter().any(|(other, _)| *other == name.text()) {
+        if sound.contains_key(name.text()) {
             errors.push(name.duplicate());
         }
         if errors.len() == before {
-            sound.push((name.text(), at.value));
+            sound.insert(name.text(), at.value);
         }
         let claim = at.child("persistentVolumeClaim").child("claimName");
-        if created.iter().any(|created| created == claim.text()) {
+        if created.contains(claim.text()) {
             errors.push(claim.invalid("must not reference a PVC that gets created for an ephemeral volume"));
         }
     }
@@ -317,7 +319,7 @@ fn local_non_reserved_path(at: &At<'_>, errors: &mut Errors) {
 
 fn projected(at: &At<'_>, errors: &mut Errors) {
     mode(&at.child("defaultMode"), errors);
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
     for source in at.items("sources") {
         let mut found = 0;
         for kind in ["secret", "configMap"] {
@@ -372,15 +374,8 @@ fn projected(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn is_repeated(seen: &mut Vec<String>, path: &str) -> bool {
-    if path.is_empty() {
-        return false;
-    }
-    let known = seen.iter().any(|other| other == path);
-    if !known {
-        seen.push(path.to_owned());
-    }
-    known
+fn is_repeated(seen: &mut HashSet<String>, path: &str) -> bool {
+    !path.is_empty() && !seen.insert(path.to_owned())
 }
 
 fn trust_bundle(at: &At<'_>, errors: &mut Errors) {

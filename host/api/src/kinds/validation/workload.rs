@@ -1,5 +1,7 @@
 //! Workloads: deployments, replica sets, stateful sets, daemon sets, replication controllers, pod templates, controller revisions.
 
+use std::collections::HashSet;
+
 use apimachinery::validation::name;
 use serde_json::Value;
 
@@ -329,7 +331,8 @@ fn stateful_template(spec: &At<'_>, errors: &mut Errors) {
         if !claims.is_empty() {
             let source = |name: &&str| serde_json::json!({ "name": name, "persistentVolumeClaim": { "claimName": name } });
             let mut volumes: Vec<Value> = claims.iter().map(source).collect();
-            volumes.extend(value::list(pod, "volumes").iter().filter(|volume| !claims.contains(&value::text(volume, "name"))).cloned());
+            let claims: HashSet<&str> = claims.into_iter().collect();
+            volumes.extend(value::list(pod, "volumes").iter().filter(|volume| !claims.contains(value::text(volume, "name"))).cloned());
             value::set(pod, "volumes", volumes);
         }
     }

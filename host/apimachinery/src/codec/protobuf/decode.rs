@@ -3,13 +3,15 @@
 //! A field that comes twice is treated as Go's generated readers treat it: lists grow, messages are merged, of everything else the
 //! last one counts.
 
+use std::cell::Cell;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::wire::{DELIMITED, Reader};
 use super::{Content, Form, Message, Part};
-use crate::codec::node::{self, OBJECT_LEVELS_MAX, TOO_DEEP};
+use crate::codec::node::{self, Extent, OBJECT_LEVELS_MAX, OBJECTS_COUNT_MAX, TOO_DEEP, TOO_MANY_OBJECTS};
 use crate::codec::{check, json};
 use crate::quantity::Quantity;
 use crate::schema::{Field, FieldType, Schema};
@@ -17,6 +19,31 @@ use crate::time::{Time, format_duration};
 
 /// Seconds that have a date which RFC 3339 can write: the years 0 to 9999.
 const TIME_SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
+/// What is left of the bounds of one body.
+#[derive(Clone, Copy)]
+pub(super) struct Within<'b> {
+    /// Lists and objects that the value is inside of.
+    level: usize,
+    /// Objects read so far, all over the body.
+    objects: &'b Cell<usize>,
+}
+
+impl<'b> Within<'b> {
+    /// The body's own object.
+    pub(super) fn whole(objects: &'b Cell<usize>) -> Self {
+        Self { level: 1, objects }
+    }
+
+    fn deeper(self) -> Self {
+        Self { level: self.level + 1, ..self }
+    }
+
+    fn count(self, objects: usize) -> Result<(), String> {
+        self.objects.set(self.objects.get() + objects);
+        if self.objects.get() > OBJECTS_COUNT_MAX { Err(TOO_MANY_OBJECTS.to_owned()) } else { Ok(()) }
+    }
+}
 
 /// Where a value is: what its form and bounds depend on.
 #[derive(Clone, Copy)]
@@ -26,15 +53,21 @@ struct Place<'s> {
     /// The field's name, for words.
     name: &'s str,
     form: Form,
-    /// Lists and objects that the value is inside of.
-    level: usize,
+    within: Within<'s>,
 }
 
-/// Reads a message into a map, which is at that level.
-pub(super) fn message(bytes: &[u8], schema: &Schema, message: &Message, map: &mut Map<String, Value>, level: usize) -> Result<(), String> {
-    if level > OBJECT_LEVELS_MAX {
+/// Reads a message into a map. An empty one counts, too: it may get defaults.
+pub(super) fn message(
+    bytes: &[u8],
+    schema: &Schema,
+    message: &Message,
+    map: &mut Map<String, Value>,
+    within: Within<'_>,
+) -> Result<(), String> {
+    if within.level > OBJECT_LEVELS_MAX {
         return Err(TOO_DEEP.to_owned());
     }
+    within.count(1)?;
     let mut reader = Reader::new(bytes);
     while let Some((number, wire)) = reader.tag(message.name)? {
         let Ok(i) = message.parts.binary_search_by_key(&number, |part| part.number) else {
@@ -43,10 +76,10 @@ pub(super) fn message(bytes: &[u8], schema: &Schema, message: &Message, map: &mu
         };
         let part = &message.parts[i];
         match &part.content {
-            Content::Embedded(inner) => self::message(reader.delimited(wire, inner.name)?, schema, inner, map, level)?,
+            Content::Embedded(inner) => self::message(reader.delimited(wire, inner.name)?, schema, inner, map, within)?,
             Content::Field(at, form) => {
                 let field = &schema.fields[usize::from(*at)];
-                let place = Place { schema, name: &field.name, form: *form, level };
+                let place = Place { schema, name: &field.name, form: *form, within };
                 self::field(&mut reader, wire, field, part, place, map)?;
             }
         }
@@ -82,7 +115,7 @@ fn field(
             let inner = schema.message.ok_or_else(|| super::not_marshalable(schema).to_string())?;
             let object = map.entry(name).or_insert_with(|| Value::Object(Map::new()));
             let Value::Object(object) = object else { unreachable!("an object's field holds an object") };
-            message(reader.delimited(wire, name)?, schema, inner, object, place.level + 1)
+            message(reader.delimited(wire, name)?, schema, inner, object, place.within.deeper())
         }
         kind => {
             let value = single(reader, wire, kind, place)?;
@@ -98,7 +131,7 @@ fn field(
 
 impl Place<'_> {
     fn deeper(self) -> Self {
-        Self { level: self.level + 1, ..self }
+        Self { within: self.within.deeper(), ..self }
     }
 }
 
@@ -182,7 +215,7 @@ fn single(reader: &mut Reader<'_>, wire: u8, kind: &FieldType, place: Place<'_>)
         FieldType::Object(schema) => {
             let inner = schema.message.ok_or_else(|| super::not_marshalable(schema).to_string())?;
             let mut map = Map::new();
-            message(reader.delimited(wire, place.name)?, schema, inner, &mut map, place.level + 1)?;
+            message(reader.delimited(wire, place.name)?, schema, inner, &mut map, place.within.deeper())?;
             Value::Object(map)
         }
         FieldType::List(_) | FieldType::SharedList(_) => {
@@ -276,7 +309,7 @@ fn any(bytes: &[u8], place: Place<'_>) -> Result<Value, String> {
     let schema = |bytes: &[u8]| {
         let message = place.schema.message.ok_or_else(|| super::not_marshalable(place.schema).to_string())?;
         let mut map = Map::new();
-        self::message(bytes, place.schema, message, &mut map, place.level + 1)?;
+        self::message(bytes, place.schema, message, &mut map, place.within.deeper())?;
         Ok::<_, String>(Value::Object(map))
     };
     while let Some((number, wire)) = reader.tag(place.name)? {
@@ -286,7 +319,7 @@ fn any(bytes: &[u8], place: Place<'_>) -> Result<Value, String> {
             (Form::SchemaOrStrings, 2) => others.push(text(reader.delimited(wire, place.name)?).into()),
             (Form::SchemaOrBool, 1) => flag = reader.integer(wire, "allows")? != 0,
             (Form::SchemaOrBool, 2) => first = Some(schema(reader.delimited(wire, place.name)?)?),
-            (Form::Raw | Form::Typed | Form::Items, 1) => first = Some(raw(reader.delimited(wire, "raw")?, place.level)?),
+            (Form::Raw | Form::Typed | Form::Items, 1) => first = Some(raw(reader.delimited(wire, "raw")?, place.within)?),
             _ => reader.skip(wire)?,
         }
     }
@@ -299,19 +332,12 @@ fn any(bytes: &[u8], place: Place<'_>) -> Result<Value, String> {
 }
 
 /// JSON text inside of a message; nothing at all is null.
-fn raw(bytes: &[u8], level: usize) -> Result<Value, String> {
+fn raw(bytes: &[u8], within: Within<'_>) -> Result<Value, String> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
     let value = json::parse(bytes)?.into_value()?;
-    if level + levels(&value) > OBJECT_LEVELS_MAX { Err(TOO_DEEP.to_owned()) } else { Ok(value) }
-}
-
-/// Levels of lists and objects of a value that has not too many.
-fn levels(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
-        Value::Object(map) => 1 + map.values().map(levels).max().unwrap_or(0),
-        _ => 0,
-    }
+    let extent = Extent::of(&value);
+    within.count(extent.objects)?;
+    if within.level + extent.levels > OBJECT_LEVELS_MAX { Err(TOO_DEEP.to_owned()) } else { Ok(value) }
 }

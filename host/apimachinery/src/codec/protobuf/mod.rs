@@ -10,12 +10,14 @@ mod encode;
 mod wire;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
 use crate::group_version::GroupVersionKind;
 use crate::schema::Schema;
 
+use decode::Within;
 use encode::Backward;
 use wire::{DELIMITED, Reader};
 
@@ -140,7 +142,8 @@ impl<'a> Unknown<'a> {
 pub(super) fn decode(raw: &[u8], schema: &Schema) -> Result<Map<String, Value>, String> {
     let message = schema.message.ok_or_else(|| not_marshalable(schema).to_string())?;
     let mut map = Map::new();
-    decode::message(raw, schema, message, &mut map, 1)?;
+    let objects = Cell::new(0);
+    decode::message(raw, schema, message, &mut map, Within::whole(&objects))?;
     Ok(map)
 }
 

@@ -18,7 +18,7 @@ use crate::response::Response;
 pub(crate) async fn create(parts: &Parts, scope: Scope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(&scope, &request)?;
     let media_type = decode::media_type(&request)?;
-    let body = request.body.read().await?;
+    let body = request.read_body().await?;
     let options = WriteOptions::create_from_query(&Query::parse(request.query()))?;
     let mut review = decode::object(&scope, &request, &body, media_type, &options)?;
     check_namespace(&scope, &mut review)?;

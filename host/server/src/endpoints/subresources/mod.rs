@@ -73,7 +73,7 @@ impl Posted {
     async fn read(scope: &Scope, request: &mut Authorized) -> Result<Self, Status> {
         let view = View::of_object(scope, request)?;
         let media_type = decode::media_type(request)?;
-        let body = request.body.read().await?;
+        let body = request.read_body().await?;
         let options = WriteOptions::create_from_query(&Query::parse(request.query()))?;
         let mut object = decode::object(scope, request, &body, media_type, &options)?;
         write::check_namespace(scope, &mut object)?;

@@ -108,7 +108,7 @@ async fn get(registry: &Registry, scope: &Scope, request: &Authorized) -> Result
 async fn update(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
-    let body = request.body.read().await?;
+    let body = request.read_body().await?;
     let options = WriteOptions::update_from_query(&Query::parse(request.query()))?;
     let mut scale = decode::object(scope, &request, &body, media_type, &options)?;
     write::check_namespace(scope, &mut scale)?;
@@ -122,7 +122,7 @@ async fn update(registry: &Registry, scope: &Scope, mut request: Authorized) -> 
 async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let patch_type = patch_type(&request)?;
-    let body = request.body.read().await?;
+    let body = request.read_body().await?;
     let options = WriteOptions::patch_from_query(&Query::parse(request.query()), patch_type == PatchType::Apply)?;
     if patch_type == PatchType::Apply {
         return Err(decode::unserved("server-side apply"));
