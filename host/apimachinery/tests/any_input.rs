@@ -214,8 +214,9 @@ const fn part(number: u32, field: u16, form: protobuf::Form) -> protobuf::Part {
 
 static NEST_KIND: GroupVersionKind = GroupVersionKind::of("example.io", "v1", "Nest");
 
-/// A quarter of the stack of a thread that serves requests: what is decoded is walked through by more than is called here.
-const STACK_BYTES: usize = 512 << 10;
+/// Half of the stack of a thread that serves requests: what is decoded is walked through by more than is called here, and a build without
+/// optimisation needs several times as much as one with it.
+const STACK_BYTES: usize = 1 << 20;
 
 /// A stack that overflows ends the process, and with it this test.
 fn on_a_small_stack(work: fn()) {

@@ -21,6 +21,9 @@ const TIMES: usize = 4;
 /// Times as much work as that may be: linear work is [`TIMES`] times as much, quadratic work its square.
 const RATIO_MAX: f64 = 10.0;
 
+/// Less work than this, in nanoseconds, is not told apart from none: the kernel counts in ticks.
+const WORK_MIN: f64 = 4e6;
+
 /// The thread's time on a processor, in nanoseconds.
 fn work() -> f64 {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells a thread's time on a processor");
@@ -33,7 +36,7 @@ fn grows_with_its_size<I>(what: &str, size: usize, make: impl Fn(usize) -> I, re
     let measured = |input: &I| {
         let start = work();
         read(input);
-        (work() - start).max(1.0)
+        (work() - start).max(WORK_MIN)
     };
     let ratios: Vec<f64> = (0..3).map(|_| measured(&large) / measured(&small)).collect();
     let least = ratios.iter().copied().fold(f64::MAX, f64::min);

@@ -85,7 +85,7 @@ impl<'a> Parser<'a> {
                         open.push(Frame::Object(Vec::new(), key));
                         continue;
                     }
-                    Node::Object(Vec::new())
+                    if open.len() < OBJECT_LEVELS_MAX { Node::Object(Vec::new()) } else { Node::TooDeep }
                 }
                 Some(b'[') => {
                     self.position += 1;
@@ -94,7 +94,7 @@ impl<'a> Parser<'a> {
                         open.push(Frame::Array(Vec::new()));
                         continue;
                     }
-                    Node::Array(Vec::new())
+                    if open.len() < OBJECT_LEVELS_MAX { Node::Array(Vec::new()) } else { Node::TooDeep }
                 }
                 _ => self.scalar()?,
             };

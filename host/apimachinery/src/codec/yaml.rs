@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
     }
 
     fn start(&mut self, frame: Frame<'a>) -> Result<Option<Node<'a>>, String> {
-        if self.open.len() > OBJECT_LEVELS_MAX {
+        if self.open.len() >= OBJECT_LEVELS_MAX {
             return Err(format!("yaml: {TOO_DEEP}"));
         }
         if let Some(Frame::Mapping { key: None, .. }) = self.open.last() {
