@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Plugins in --plugin-dir come, change and go while requests flow; the examples do what they say."""
 
+import base64
+import errno
 import json
 import os
 import re
 import shutil
+import socket
 import threading
 from pathlib import Path
 
-from harness import TARGET, Failed, Server, Suite, check, contains, equal, scratch, wait_for
+from harness import TARGET, Failed, Server, Suite, check, contains, equal, free_port, scratch, wait_for
 
 suite = Suite("plugins in force")
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -183,24 +186,226 @@ def check_reported(admin):
     contains(answer.text, "puppet", "/readyz?verbose names it")
 
 
+RULES = "/apis/rbac.authorization.k8s.io/v1"
+
+
+def bind(admin, user, role, rules=None):
+    """Gives a user a cluster role, which is made of these rules where there are any."""
+    if rules is not None:
+        admin.post(f"{RULES}/clusterroles", {"metadata": {"name": role}, "rules": rules}).ok(201)
+    admin.post(f"{RULES}/clusterrolebindings", {
+        "metadata": {"name": f"{user}-{role}"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}]}).ok(201)
+
+
+def speaking_for(admin, user):
+    """Requests of somebody else."""
+    return lambda method, path, body=None, **more: admin.request(method, path, body, headers={"Impersonate-User": user, **more})
+
+
+def is_refused(port):
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def broken(what, name, **spec):
+    """Files of a plugin that does not load, and that something depends on."""
+    good = manifest(name, {}, component="bad.wasm", **spec)
+    return {
+        "its component": (b"nothing", good),
+        "its component is missing": (None, good),
+        "its manifest": (GUEST.read_bytes(), "spec: ["),
+        "its name": (GUEST.read_bytes(), manifest("rbac", {}, component="bad.wasm")),
+    }[what]
+
+
 @suite.case
-def one_that_never_loaded_is_reported_and_the_server_serves():
-    folder = Folder("never")
-    folder.put("bad.wasm", b"nothing")
-    folder.put("bad.yaml", manifest("bad", {}, component="bad.wasm"))
+def one_that_does_not_load_keeps_the_port_closed_until_it_is_mended():
+    for what in ("its component", "its component is missing", "its manifest", "its name"):
+        folder = Folder("closed-" + what.replace(" ", "-"))
+        component, text = broken(what, "policy", roles=["authorizer"])
+        if component is not None:
+            folder.put("bad.wasm", component)
+        folder.put("bad.yaml", text)
+        port = free_port()
+        server = Server(f"--plugin-dir={folder.path}", wait=False, port=port)
+        wait_for("the report", lambda: "the port stays closed" in server.log())
+        contains(server.log(), "does not load", what)
+        check(server.process.poll() is None, "it waits")
+        check(is_refused(port) and not server.kubeconfig.exists(), what)
+        folder.put("bad.wasm", GUEST.read_bytes())
+        folder.put("bad.yaml", manifest("policy", {"do": "deny"}, component="bad.wasm", roles=["authorizer"]))
+        wait_for("the kubeconfig", server.kubeconfig.exists)
+        server.read_kubeconfig()
+        wait_for("it to serve", lambda server=server: server.admin().get("/readyz").status == 200)
+        server.client().get("/version").ok(403)
+        equal(server.stop(), 0)
+
+
+@suite.case
+def a_server_that_waits_for_a_plugin_ends_when_it_is_told_to():
+    folder = Folder("told")
+    folder.put("bad.yaml", "no manifest")
     server = Server(f"--plugin-dir={folder.path}", wait=False)
-    wait_for("the report", lambda: "does not load" in server.log())
+    wait_for("the report", lambda: "the port stays closed" in server.log())
+    equal(server.stop(), 0)
+
+
+@suite.case
+def one_whose_faults_are_passed_over_does_not_keep_the_port_closed():
+    folder = Folder("passed-over")
+    folder.put("one.yaml", manifest("one", {}, failurePolicy="Ignore", component="no-such.wasm"))
+    folder.put("two.yaml", manifest("two", {}, roles=["authorizer"], failurePolicy="NoOpinion", component="no-such.wasm"))
+    folder.put("stray.wasm", GUEST.read_bytes())
+    server = Server(f"--plugin-dir={folder.path}", wait=False)
     wait_for("the kubeconfig", server.kubeconfig.exists)
     server.read_kubeconfig()
     admin = server.admin()
     wait_for("it to serve", lambda: admin.get("/livez").status == 200)
-    answer = admin.get("/readyz?verbose")
-    contains(answer.text, "[-]plugins failed")
-    contains(admin.get("/readyz/plugins").text, "bad")
-    check('plugin="bad"' in "".join(plugin_states(admin)) and 'status="failed"' in "".join(plugin_states(admin)), "metrics", plugin_states(admin))
     admin.post(MAPS, config_map("x")).ok(201)
-    folder.remove("bad.yaml")
+    # It is said, to whoever may know.
+    answer = admin.get("/readyz?verbose")
+    equal(answer.status, 500)
+    contains(answer.text, "[-]plugins failed: one: no-such.wasm: ")
+    contains(answer.text, "warn: stray.wasm is no plugin without a manifest that names it")
+    contains(server.log(), "stray.wasm")
+    stranger = server.client().get("/readyz?verbose").text
+    contains(stranger, "[-]plugins failed: reason withheld\n")
+    check("no-such" not in stranger and "stray" not in stranger, "a stranger learns nothing", stranger)
+    folder.remove("two.yaml")
+    wait_for("its removal", lambda: server.client().get("/readyz/plugins").status == 403)
+    folder.remove("one.yaml")
     wait_for("it to be ready", lambda: admin.get("/readyz").status == 200)
+    server.kill()
+
+
+@suite.case
+def one_that_never_loaded_leaves_nothing_undecided_in_a_running_server():
+    folder = Folder("later")
+    server = Server(f"--plugin-dir={folder.path}")
+    admin = server.admin()
+    bind(admin, "jane", "reader", [{"verbs": ["*"], "apiGroups": [""], "resources": ["*"]}])
+    as_jane = speaking_for(admin, "jane")
+    folder.put("bad.wasm", b"nothing")
+    # An authorizer: what others would allow is denied; system:masters stand before it, and can look.
+    for policy, statuses in [(None, (403, 500)), ("Deny", (403, 500)), ("NoOpinion", (200,))]:
+        spec = {} if policy is None else {"failurePolicy": policy}
+        folder.put("bad.yaml", manifest("policy", {}, component="bad.wasm", roles=["authorizer"], **spec))
+        why = "[-]plugins failed: policy: this is not a WebAssembly component"
+        wait_for(f"{policy} to be known", lambda why=why: why in admin.get("/readyz?verbose").text)
+        as_jane("GET", MAPS).ok(*statuses)
+        can_i = {"spec": {"user": "jane", "resourceAttributes": {"verb": "list", "resource": "configmaps"}}}
+        review = admin.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", can_i).ok(201).json["status"]
+        equal((review["allowed"], review.get("denied", False)), (policy == "NoOpinion", policy != "NoOpinion"), policy)
+        if policy == "NoOpinion":
+            reviews = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+            rules = as_jane("POST", reviews, {"spec": {"namespace": "default"}}).ok(201).json["status"]
+            check(rules["incomplete"], "a list that may lack rules says so", rules)
+            contains(rules["evaluationError"], "plugin policy: it is not in force")
+        folder.remove("bad.yaml")
+        wait_for("its removal, and its series'", lambda: "policy" not in "".join(plugin_series(admin)))
+        as_jane("GET", MAPS).ok(200)
+    # Admission: what it matches fails, and nothing else.
+    folder.put("bad.yaml", manifest("policy", {}, component="bad.wasm"))
+    wait_for("it to be known", lambda: admin.post(MAPS + "?dryRun=All", config_map("x")).status == 500)
+    admin.post(MAPS, config_map("x")).refused(500, "InternalError", 'failed calling admission plugin "policy": it is not in force')
+    admin.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "s"}}).ok(201)
+    folder.put("bad.yaml", manifest("policy", {}, component="bad.wasm", failurePolicy="Ignore"))
+    wait_for("Ignore to be known", lambda: admin.post(MAPS + "?dryRun=All", config_map("x")).status == 201)
+    # Nobody knows what this one would have decided: it is reported.
+    folder.put("unreadable.yaml", "{")
+    wait_for("it to be reported", lambda: "unreadable.yaml: manifest: " in admin.get("/readyz?verbose").text)
+    admin.post(MAPS, config_map("x")).ok(201)
+    server.kill()
+
+
+def plugin_series(admin):
+    return [line for line in admin.get("/metrics").text.splitlines() if re.match(r"wasmgate_plugin_|apiserver_admission_controller", line)]
+
+
+@suite.case
+def a_name_belongs_to_the_plugin_that_serves_under_it():
+    folder = Folder("names")
+    server = Server(f"--plugin-dir={folder.path}")
+    admin = server.admin()
+    folder.put("puppet.wasm", GUEST.read_bytes())
+    folder.put("b.yaml", manifest("policy", {"do": "label", "version": "first"}))
+    wait_for("the first", lambda: version(admin) == "first")
+    folder.put("a.yaml", manifest("Policy", {"do": "label", "version": "second"}))
+    wait_for("the second to be refused", lambda: "the name Policy belongs to b.yaml" in server.log())
+    equal(version(admin), "first")
+    contains(admin.get("/readyz?verbose").text, "the name Policy belongs to b.yaml")
+    folder.remove("b.yaml")
+    wait_for("the second", lambda: version(admin) == "second")
+    admin.get("/readyz").ok(200)
+    server.kill()
+
+
+CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+SIGNER = "example.com/signer"
+# `/O=dev/CN=jane`
+CSR = """-----BEGIN CERTIFICATE REQUEST-----
+MIHWMH8CAQAwHTEMMAoGA1UECgwDZGV2MQ0wCwYDVQQDDARqYW5lMFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEWw1wz21tgahuk+1SjshK9JAg4cnJdW2dqhGOwU5q
+6Wa83QBKCpvS1AmK1eZ7TqdyBxWKTOqZFEd7OBT+3KxSSaAAMAoGCCqGSM49BAMC
+A0cAMEQCIF1AaxE0wA/et7YYIY63xjze0LGsUKJcea4PiNb/YVm1AiA9XYOpJIxM
+MqsnUizfFtIIWdlghgCBBa/AAefjpu7eog==
+-----END CERTIFICATE REQUEST-----
+"""
+
+
+def certificate_request(name, admin, tls):
+    admin.post(CSRS, {"metadata": {"name": name}, "spec": {"request": tls, "signerName": SIGNER, "usages": ["client auth"]}}).ok(201)
+
+
+@suite.case
+def approving_and_signing_need_the_signers_permission():
+    """A user who may write the subresources and has nothing on the signer is refused; one who has it passes, and system:masters do."""
+    server = Server()
+    admin = server.admin()
+    tls = base64.b64encode(CSR.encode()).decode()
+    writes = {"verbs": ["get", "update", "patch"], "apiGroups": ["certificates.k8s.io"],
+              "resources": ["certificatesigningrequests/approval", "certificatesigningrequests/status"]}
+    on = lambda verb, *names: {"verbs": [verb], "apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "resourceNames": list(names)}
+    bind(admin, "nobody", "writes", [writes])
+    bind(admin, "approver", "approves", [writes, on("approve", SIGNER)])
+    bind(admin, "signer", "signs", [writes, on("sign", SIGNER)])
+    bind(admin, "domain", "domain", [writes, on("approve", "example.com/*"), on("sign", "example.com/*")])
+    bind(admin, "elsewhere", "elsewhere", [writes, on("approve", "example.org/*", "example.com"), on("sign", "example.org/signer", "*")])
+    condition = lambda kind: {"type": kind, "status": "True", "reason": "Test", "message": "m", "lastUpdateTime": None}
+    approval = {"status": {"conditions": [condition("Approved")]}}
+    chain = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", server.admin_certificate.read_text(), re.S)[0]
+    signing = {"status": {"certificate": base64.b64encode(chain.encode()).decode()}}
+    failing = {"status": {"conditions": [condition("Approved"), condition("Failed")]}}
+    merge = {"Content-Type": "application/merge-patch+json"}
+
+    def patch(user, name, subresource, change, dry_run=True):
+        ask = speaking_for(admin, user) if user else admin.request
+        path = f"{CSRS}/{name}/{subresource}" + ("?dryRun=All" if dry_run else "")
+        if user:
+            return ask("PATCH", path, change, **merge)
+        return admin.request("PATCH", path, change, headers=merge)
+
+    refused = lambda name, what: f'certificatesigningrequests.certificates.k8s.io "{name}" is forbidden: user not permitted to {what} requests with signerName "{SIGNER}"'
+    certificate_request("a", admin, tls)
+    for user, approves in [("nobody", False), ("signer", False), ("elsewhere", False), ("approver", True), ("domain", True), (None, True)]:
+        answer = patch(user, "a", "approval", approval)
+        if approves:
+            answer.ok(200)
+        else:
+            equal(answer.refused(403, "Forbidden").json["message"], refused("a", "approve"), user)
+    patch("approver", "a", "approval", approval, dry_run=False).ok(200)
+    for change in (signing, failing):
+        for user, signs in [("nobody", False), ("approver", False), ("elsewhere", False), ("signer", True), ("domain", True), (None, True)]:
+            answer = patch(user, "a", "status", change)
+            if signs:
+                answer.ok(200)
+            else:
+                equal(answer.refused(403, "Forbidden").json["message"], refused("a", "sign"), user)
+    # What changes neither is nobody's signature.
+    patch("nobody", "a", "status", {"metadata": {"labels": {"a": "b"}}}).ok(200)
+    # Nor does another name in what is sent: the stored one counts.
+    patch("nobody", "a", "approval", {"spec": {"signerName": "example.org/other"}, **approval}).refused(403, "Forbidden", f'"{SIGNER}"')
     server.kill()
 
 
@@ -238,23 +443,45 @@ def an_authorizer_that_faults_never_allows():
     folder = Folder("authorizer")
     server = Server(f"--plugin-dir={folder.path}")
     admin = server.admin()
-    admin.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
-        "metadata": {"name": "jane"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}]}).ok(201)
-    as_jane = lambda method, path, body=None: admin.request(method, path, body, headers={"Impersonate-User": "jane"})
+    bind(admin, "jane", "view")
+    as_jane = speaking_for(admin, "jane")
     wait_for("view to be aggregated", lambda: as_jane("GET", MAPS).status == 200)
     folder.put("puppet.wasm", GUEST.read_bytes())
     for what in ("trap", "loop", "conditional", "allow"):
-        swaps = server.log().count("is in force")
-        folder.put("puppet.yaml", manifest("puppet", {"do": what}, roles=["authorizer"], limits={"timeoutMilliseconds": 200}))
-        wait_for("it to be in force", lambda: server.log().count("is in force") > swaps)
-        if what != "allow":
+        for policy in ("Deny", "NoOpinion"):
+            swaps = server.log().count("is in force")
+            folder.put("puppet.yaml", manifest("puppet", {"do": what}, roles=["authorizer"], limits={"timeoutMilliseconds": 200},
+                                               **({} if policy == "Deny" else {"failurePolicy": policy})))
+            wait_for("it to be in force", lambda swaps=swaps: server.log().count("is in force") > swaps)
+            if what == "allow":  # it was asked all along
+                as_jane("POST", MAPS, config_map("yes-" + policy.lower())).ok(201)
+                continue
             # Nobody else allows it: it is refused, or the fault is told.
             as_jane("POST", MAPS, config_map("no")).ok(403, 500)
             as_jane("GET", "/api/v1/namespaces/default/secrets").ok(403, 500)
-            as_jane("GET", MAPS).ok(200)  # RBAC allows it, whatever the other one does
-        else:  # it was asked all along
-            as_jane("POST", MAPS, config_map("yes")).ok(201)
+            # RBAC allows it, and that counts where the faulty one could not have denied it.
+            as_jane("GET", MAPS).ok(*((403, 500) if policy == "Deny" else (200,)))
+            # Whoever holds the cluster's own certificate is not locked out.
+            admin.get(MAPS).ok(200)
+    server.kill()
+
+
+@suite.case
+def what_another_authorizer_denies_is_no_way_around_the_escalation_check():
+    """`escalate` counts as all authorizers together say, not as the roles alone do."""
+    folder = Folder("escalate")
+    server = Server(f"--plugin-dir={folder.path}")
+    admin = server.admin()
+    bind(admin, "jane", "escalates", [{"verbs": ["*"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"]}])
+    role = {"metadata": {"name": "more"}, "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"]}]}
+    path = f"{RULES}/namespaces/default/roles?dryRun=All"
+    as_jane = speaking_for(admin, "jane")
+    wait_for("her rights", lambda: as_jane("POST", path, role).status == 201)
+    folder.put("puppet.wasm", GUEST.read_bytes())
+    folder.put("puppet.yaml", manifest("puppet", {"do": "deny-escalate"}, roles=["authorizer"]))
+    wait_for("it to be in force", lambda: "is in force" in server.log())
+    as_jane("POST", path, role).refused(403, "Forbidden", "is attempting to grant RBAC permissions not currently held")
+    as_jane("GET", f"{RULES}/namespaces/default/roles").ok(200)
     server.kill()
 
 

@@ -2,7 +2,7 @@
 //!
 //! Authentication: the first user found is the answer. Something that is not valid is remembered, and then the links
 //! that speak for nobody in particular (anonymous) are not asked: a bad token is 401, never an anonymous request.
-//! Authorization: the first opinion is the answer; a link that failed has none.
+//! Authorization: the first opinion is the answer; a link that failed denies, or has none, as its failure policy says.
 
 use std::sync::Arc;
 
@@ -213,6 +213,7 @@ mod tests {
             (vec![], "NoOpinion ''"),
             (vec![Opinion(Allow, "a", None), Opinion(Deny, "b", None)], "Allow 'a'"),
             (vec![Opinion(NoOpinion, "a", Some("x")), Opinion(Deny, "b", None)], "Deny 'b'"),
+            (vec![Opinion(Deny, "", Some("x")), Opinion(Allow, "b", None)], "Deny '' x"),
             (vec![Opinion(NoOpinion, "a", Some("x")), Opinion(NoOpinion, "b", Some("y"))], "NoOpinion 'a\nb' [x, y]"),
             (vec![Opinion(NoOpinion, "", Some("x"))], "NoOpinion '' x"),
         ];

@@ -144,6 +144,27 @@ pub struct Authorization {
     pub evaluation_error: Option<String>,
 }
 
+/// What an authorizer's fault means for the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// It is refused: the authorizer may have been there to deny it.
+    #[default]
+    Deny,
+    /// The next authorizer is asked. Right for one that only ever allows.
+    NoOpinion,
+}
+
+impl Authorization {
+    /// What stands in for the answer that a fault is in place of.
+    pub fn of_fault(fault: &Fault, policy: FailurePolicy) -> Self {
+        let decision = match policy {
+            FailurePolicy::Deny => Decision::Deny,
+            FailurePolicy::NoOpinion => Decision::NoOpinion,
+        };
+        Self { decision, reason: String::new(), evaluation_error: Some(fault.to_string()) }
+    }
+}
+
 /// Rules of a user, for `SelfSubjectRulesReview`.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -178,7 +199,7 @@ pub struct NonResourceRule {
 /// Decides what a user may do.
 #[async_trait]
 pub trait Authorizer: Send + Sync {
-    /// Decides. A component's fault is [`Decision::NoOpinion`] with an `evaluation_error`: never an allow.
+    /// Decides. A component's fault is [`Authorization::of_fault`]: never an allow.
     async fn authorize(&self, attributes: &Attributes) -> Authorization;
 
     /// What a user may do in a namespace.

@@ -20,6 +20,7 @@ wasmtime::component::bindgen!({
     world: "wasmgate:host/host",
     imports: {
         "wasmgate:plugin/cluster.get-live": async | trappable,
+        "wasmgate:plugin/authorization.authorize": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -2,6 +2,7 @@
 //! need. Everything is found out here, once, so that making an instance later cannot fail for such a reason.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
@@ -57,6 +58,13 @@ pub enum LoadError {
     Start(Fault),
     #[error("the name {name} belongs to {owner}")]
     NameTaken { name: String, owner: String },
+}
+
+impl LoadError {
+    /// Whether the same files may load at another time: what a busy machine did not start in time.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Start(_))
+    }
 }
 
 /// A component's bytes.
@@ -116,7 +124,7 @@ pub(crate) fn link(
     let engine = engine.inner();
     let component = match artifact {
         Artifact::Precompiled(bytes) => deserialize(engine, bytes)?,
-        Artifact::Wasm(bytes) => compile(engine, bytes, cache)?,
+        Artifact::Wasm(bytes) => compile(engine, &manifest.name, bytes, cache)?,
     };
     check_imports(engine, &component, &manifest.capabilities)?;
     let wrong = |error: wasmtime::Error| LoadError::WrongType(format!("{error:#}"));
@@ -148,7 +156,7 @@ fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
     unsafe { Component::deserialize(engine, bytes) }.map_err(|error| LoadError::Incompatible(format!("{error:#}")))
 }
 
-fn compile(engine: &Engine, bytes: &[u8], cache: Option<&CodeCache>) -> Result<Component, LoadError> {
+fn compile(engine: &Engine, plugin: &str, bytes: &[u8], cache: Option<&CodeCache>) -> Result<Component, LoadError> {
     if bytes.len() > limits::COMPONENT_BYTES_MAX {
         return Err(LoadError::TooLarge { bytes: bytes.len() });
     }
@@ -156,7 +164,10 @@ fn compile(engine: &Engine, bytes: &[u8], cache: Option<&CodeCache>) -> Result<C
     if let Some(component) = cache.and_then(|cache| cache.get(engine, bytes)) {
         return Ok(component);
     }
+    tracing::info!(plugin, bytes = bytes.len(), "a plugin is being compiled");
+    let started = Instant::now();
     let component = Component::new(engine, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    tracing::info!(plugin, took_ms = started.elapsed().as_millis() as u64, "a plugin is compiled");
     if let Some(cache) = cache {
         cache.put(engine, bytes, &component);
     }
@@ -189,7 +200,7 @@ fn check_imports(engine: &Engine, component: &Component, granted: &BTreeSet<Capa
         match our_interface(name) {
             Some((_, version)) if version != VERSION => return Err(LoadError::OtherVersion { found: name.to_owned() }),
             Some(("types" | "objects" | "admission-types" | "authorization-types", _)) => {}
-            Some((interface, _)) => match Capability::ALL.into_iter().find(|capability| capability.as_str() == interface) {
+            Some((interface, _)) => match Capability::ALL.into_iter().find(|capability| capability.interface() == interface) {
                 Some(capability) if granted.contains(&capability) => {}
                 Some(capability) => return Err(LoadError::CapabilityNotAskedFor { capability, import: name.to_owned() }),
                 None => return Err(LoadError::UnknownImport(name.to_owned())),
@@ -216,6 +227,7 @@ fn linker(engine: &Engine, granted: &BTreeSet<Capability>) -> wasmtime::Result<L
             Capability::Random => imports::random::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
             Capability::Jwt => imports::jwt::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
             Capability::Cluster => imports::cluster::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
+            Capability::Authorizer => imports::authorization::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
         }
     }
     Ok(linker)

@@ -4,7 +4,8 @@
 //! as they were before: half a file is never taken for a plugin. File systems that do not tell of changes are looked at
 //! now and then all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use tokio::time::timeout;
 use crate::limits;
 use crate::manifest::Manifest;
 use crate::set::{Candidate, PluginSet};
+
+/// A component's file ends so.
+const COMPONENT: &str = "wasm";
 
 /// A directory that cannot be watched.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +47,7 @@ impl Drop for PluginDirectory {
 type Stamp = BTreeMap<PathBuf, (u64, Option<SystemTime>, u64)>;
 
 impl PluginDirectory {
-    /// Loads what the directory holds, and follows its changes.
+    /// Loads what the directory holds, and follows its changes. What is there has loaded when this returns, or failed to.
     pub async fn open(set: Arc<PluginSet>, path: PathBuf) -> Result<Self, DirectoryError> {
         let failed = |source| DirectoryError { path: path.clone(), source };
         std::fs::read_dir(&path).map_err(failed)?;
@@ -60,7 +64,9 @@ impl PluginDirectory {
             .inspect_err(|error| tracing::warn!(path = %path.display(), "changes are found by looking now and then only: {error}"))
             .ok();
         let mut follower = Follower { set, path, changes, seen: Stamp::new(), _watcher: watcher };
-        follower.look().await;
+        if let Some(loading) = follower.look().await {
+            loading.await;
+        }
         Ok(Self { task: tokio::spawn(follower.follow()) })
     }
 }
@@ -77,38 +83,51 @@ struct Follower {
 impl Follower {
     async fn follow(mut self) {
         loop {
-            match timeout(limits::DIRECTORY_RESCAN, self.changes.recv()).await {
+            let told = timeout(limits::DIRECTORY_RESCAN, self.changes.recv()).await;
+            match told {
                 // Without a watcher nobody sends; then it is looked at as often as time allows.
                 Ok(None) => tokio::time::sleep(limits::DIRECTORY_RESCAN).await,
                 Ok(Some(())) => self.wait_for_quiet().await,
                 Err(_) => {}
             }
-            self.look().await;
+            // A file's permissions, and a machine that was too busy, change without a trace in the directory.
+            if told != Ok(Some(())) && self.set.may_mend_itself() {
+                self.seen.clear();
+            }
+            // Nobody waits for what is loaded: the next change may come meanwhile.
+            drop(self.look().await);
         }
     }
 
     async fn wait_for_quiet(&mut self) {
-        while let Ok(Some(())) = timeout(limits::DIRECTORY_DEBOUNCE, self.changes.recv()).await {}
+        let quiet = async { while let Ok(Some(())) = timeout(limits::DIRECTORY_DEBOUNCE, self.changes.recv()).await {} };
+        // A file that somebody writes to all the time must not keep a plugin in force that was removed.
+        let _ = timeout(limits::DIRECTORY_DEBOUNCE_MAX, quiet).await;
     }
 
-    async fn look(&mut self) {
+    /// Puts what is new on its way. The future is the rest of that way; nothing where nothing changed.
+    async fn look(&mut self) -> Option<impl Future<Output = ()> + use<>> {
         loop {
             let path = self.path.clone();
             let seen = self.seen.clone();
             let found = tokio::task::spawn_blocking(move || read(&path, &seen)).await;
             match found {
-                Ok(Ok(Found::Unchanged)) => return,
+                Ok(Ok(Found::Unchanged)) => return None,
                 Ok(Ok(Found::Moving)) => tokio::time::sleep(limits::DIRECTORY_DEBOUNCE).await,
-                Ok(Ok(Found::Changed(stamp, candidates))) => {
+                Ok(Ok(Found::Changed(stamp, candidates, strays))) => {
                     self.seen = stamp;
-                    return self.set.replace_directory(candidates).await;
+                    self.set.note_strays(strays);
+                    return Some(self.set.replace_directory(candidates));
                 }
                 // A directory that is gone for a moment (a remount) must not take its plugins out of force.
                 Ok(Err(error)) => {
                     tracing::error!(path = %self.path.display(), "the plugins stay as they are, their directory cannot be read: {error}");
-                    return;
+                    return None;
                 }
-                Err(error) => return tracing::error!("reading the plugin directory failed: {error}"),
+                Err(error) => {
+                    tracing::error!("reading the plugin directory failed: {error}");
+                    return None;
+                }
             }
         }
     }
@@ -119,8 +138,8 @@ enum Found {
     Unchanged,
     /// It changed while it was read.
     Moving,
-    /// These are its plugins.
-    Changed(Stamp, Vec<Candidate>),
+    /// These are its plugins, and components without a manifest.
+    Changed(Stamp, Vec<Candidate>, Vec<String>),
 }
 
 fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Found> {
@@ -129,27 +148,44 @@ fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Found> {
         return Ok(Found::Unchanged);
     }
     let mut candidates = Vec::new();
+    let mut components = BTreeSet::new();
     for path in before.keys().filter(|path| is_manifest(path)) {
-        if candidates.len() == limits::DIRECTORY_PLUGINS_MAX {
-            tracing::error!(path = %directory.display(), "only the first {} plugins are taken", limits::DIRECTORY_PLUGINS_MAX);
-            break;
-        }
-        candidates.push(candidate(directory, path));
+        let (candidate, component) = if candidates.len() < limits::DIRECTORY_PLUGINS_MAX {
+            candidate(directory, path)
+        } else {
+            (one_too_many(path), path.with_extension(COMPONENT))
+        };
+        candidates.push(candidate);
+        components.insert(component);
     }
-    Ok(if stamp(directory)? == before { Found::Changed(before, candidates) } else { Found::Moving })
+    let is_stray = |path: &&PathBuf| !is_hidden(path) && path.extension().is_some_and(|e| e == COMPONENT) && !components.contains(*path);
+    let strays = before.keys().filter(is_stray).map(|path| file_name(path)).collect();
+    Ok(if stamp(directory)? == before { Found::Changed(before, candidates, strays) } else { Found::Moving })
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn is_manifest(path: &Path) -> bool {
-    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "json")
+    !is_hidden(path) && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "json")
 }
 
 fn stamp(directory: &Path) -> std::io::Result<Stamp> {
     let mut stamp = Stamp::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        // Follows links: a mounted ConfigMap is a directory of them.
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        // Follows links: a mounted ConfigMap is a directory of them. One that leads nowhere is a file that cannot be read.
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            if std::fs::symlink_metadata(&path).is_ok() {
+                stamp.insert(path, (0, None, 0));
+            }
+            continue;
+        };
         if metadata.is_file() {
             #[cfg(unix)]
             let identity = std::os::unix::fs::MetadataExt::ino(&metadata);
@@ -161,30 +197,42 @@ fn stamp(directory: &Path) -> std::io::Result<Stamp> {
     Ok(stamp)
 }
 
-fn candidate(directory: &Path, path: &Path) -> Candidate {
-    let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut digest = Sha256::new();
-    let content = content(directory, path, &mut digest);
-    if let Err(why) = &content {
-        digest.update(why);
-    }
-    let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Candidate { file, fingerprint, content }
+/// A manifest and its component, and where the component is.
+fn candidate(directory: &Path, path: &Path) -> (Candidate, PathBuf) {
+    let manifest = read_bounded(path, limits::MANIFEST_BYTES_MAX)
+        .and_then(|text| String::from_utf8(text).map_err(|_| "the manifest is not UTF-8".to_owned()));
+    // A manifest that does not hold is reported by whoever loads it, with its words.
+    let parsed = manifest.as_deref().ok().and_then(|text| Manifest::parse(text).ok());
+    let file = match parsed.as_ref().and_then(|manifest| manifest.component.as_deref()) {
+        Some(component) => directory.join(component),
+        None => path.with_extension(COMPONENT),
+    };
+    let component = if parsed.is_some() { read_bounded(&file, limits::COMPONENT_BYTES_MAX) } else { Ok(Vec::new()) };
+    let candidate = Candidate {
+        file: file_name(path),
+        fingerprint: fingerprint(&manifest, &component),
+        manifest: manifest.map(Into::into),
+        component: component.map(Into::into),
+    };
+    (candidate, file)
 }
 
-fn content(directory: &Path, path: &Path, digest: &mut Sha256) -> Result<(Arc<str>, Arc<[u8]>), String> {
-    let text = read_bounded(path, limits::MANIFEST_BYTES_MAX)?;
-    digest.update(&text);
-    let text = String::from_utf8(text).map_err(|_| "the manifest is not UTF-8".to_owned())?;
-    // A manifest that does not hold is reported by whoever loads it, with its words.
-    let Ok(manifest) = Manifest::parse(&text) else { return Ok((text.into(), Arc::default())) };
-    let component = match manifest.component {
-        Some(component) => directory.join(component),
-        None => path.with_extension("wasm"),
-    };
-    let bytes = read_bounded(&component, limits::COMPONENT_BYTES_MAX)?;
-    digest.update(&bytes);
-    Ok((text.into(), bytes.into()))
+/// The operator put it there, so that it is not passed over in silence.
+fn one_too_many(path: &Path) -> Candidate {
+    let why = format!("the directory has more than {} plugins", limits::DIRECTORY_PLUGINS_MAX);
+    Candidate { file: file_name(path), fingerprint: why.clone(), manifest: Err(why.clone()), component: Err(why) }
+}
+
+fn fingerprint(manifest: &Result<String, String>, component: &Result<Vec<u8>, String>) -> String {
+    let mut digest = Sha256::new();
+    match manifest {
+        Ok(text) | Err(text) => digest.update(text),
+    }
+    match component {
+        Ok(bytes) => digest.update(bytes),
+        Err(why) => digest.update(why),
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether every user of the machine may change the file. Not where it is mounted read-only, as Kubernetes mounts config maps.

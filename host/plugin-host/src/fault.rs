@@ -32,9 +32,15 @@ pub enum Fault {
     /// It could not be told of the cluster's state.
     #[error("it could not be told of changes: {0}")]
     State(String),
+    /// It never loaded.
+    #[error("it is not in force")]
+    Missing,
 }
 
 impl Fault {
+    /// All that [`Self::kind`] gives.
+    pub const KINDS: [&str; 9] = ["trap", "timeout", "memory", "stack", "malformed", "busy", "start", "state", "missing"];
+
     /// For a metric's label.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -46,6 +52,7 @@ impl Fault {
             Self::Busy(_) => "busy",
             Self::Start(_) => "start",
             Self::State(_) => "state",
+            Self::Missing => "missing",
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a guest may call, on the host's side: one struct holds all that an instance can reach.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource};
@@ -8,11 +8,17 @@ use ring::rand::{SecureRandom, SystemRandom};
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
-use crate::bindings::wasmgate::plugin::{admission_types, authorization_types, clock, cluster, jwt, log, objects, random, types};
+use auth::{Authorizer, Decision};
+
+use crate::bindings::wasmgate::plugin::{
+    admission_types, authorization, authorization_types, clock, cluster, jwt, log, objects, random, types,
+};
 use crate::cluster::ClusterView;
 use crate::limits;
 use crate::object::{Lent, ObjectHandle};
 use crate::pick::Fields;
+use crate::pool;
+use crate::set::InForce;
 use crate::token::{TokenVerifier, Verification};
 
 /// What the host offers to plugins, whatever each of them was granted.
@@ -31,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) reads: Vec<GroupResource>,
     pub(crate) services: Services,
+    /// Behind `authorizer`. Weak, because what is in force holds the plugins.
+    pub(crate) in_force: Weak<InForce>,
 }
 
 /// All that one instance can reach.
@@ -253,5 +261,50 @@ impl cluster::Host for HostState {
             return Ok(Err(format!("{resource} are {bytes} bytes, more than {}; watch them instead", limits::LIST_BYTES_MAX)));
         }
         Ok(Ok(list.iter().map(|bytes| bytes.to_vec()).collect()))
+    }
+}
+
+impl authorization::Host for HostState {
+    async fn authorize(&mut self, attributes: authorization_types::AttributesResult) -> Result<authorization::Answer> {
+        if self.requested.is_none() {
+            bail!("the authorizers may be asked while a request is admitted, and at no other time");
+        }
+        let Some(in_force) = self.shared.in_force.upgrade() else { bail!("the plugins are being taken down") };
+        let answer = pool::nested(in_force.chain().authorize(&attributes_from(attributes))).await;
+        Ok(authorization::Answer {
+            decision: match answer.decision {
+                Decision::Allow => authorization::Decision::Allow,
+                Decision::Deny => authorization::Decision::Deny,
+                Decision::NoOpinion => authorization::Decision::NoOpinion,
+            },
+            reason: answer.reason,
+            evaluation_error: answer.evaluation_error,
+        })
+    }
+}
+
+fn attributes_from(attributes: authorization_types::AttributesResult) -> auth::Attributes {
+    let requirements = |list: Vec<authorization_types::SelectorRequirementResult>| {
+        list.into_iter().map(|item| auth::SelectorRequirement { key: item.key, operator: item.operator, values: item.values }).collect()
+    };
+    let user = attributes.user;
+    auth::Attributes {
+        user: Arc::new(auth::UserInfo {
+            name: user.name,
+            uid: user.uid,
+            groups: user.groups,
+            extra: user.extra.into_iter().map(|extra| (extra.key, extra.values)).collect(),
+        }),
+        verb: attributes.verb,
+        namespace: attributes.namespace,
+        api_group: attributes.api_group,
+        api_version: attributes.api_version,
+        resource: attributes.resource,
+        subresource: attributes.subresource,
+        name: attributes.name,
+        resource_request: attributes.resource_request,
+        path: attributes.path,
+        field_selector: requirements(attributes.field_selector),
+        label_selector: requirements(attributes.label_selector),
     }
 }

@@ -19,6 +19,7 @@ mod instance;
 pub mod limits;
 pub mod manifest;
 mod metrics;
+mod missing;
 mod object;
 mod pick;
 mod plugin;

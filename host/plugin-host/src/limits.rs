@@ -8,6 +8,8 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub const COMPILED_BYTES_MAX: usize = 8 * COMPONENT_BYTES_MAX;
 /// A manifest's size.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Plugins that are compiled and started at once. The others wait for one of them to be done.
+pub const LOADS_COUNT_MAX: usize = 8;
 /// Plugins of a directory.
 pub const DIRECTORY_PLUGINS_MAX: usize = 256;
 /// What a manifest may ask for as an instance's memory.
@@ -58,6 +60,8 @@ pub const PICKED_FIELDS_MAX: usize = 64;
 pub const PICKED_FIELD_BYTES_MAX: usize = 256;
 /// How long a directory must be quiet before it is read.
 pub const DIRECTORY_DEBOUNCE: Duration = Duration::from_millis(200);
+/// After so long it is read, quiet or not.
+pub const DIRECTORY_DEBOUNCE_MAX: Duration = Duration::from_secs(5);
 /// How often a directory is read even where nothing told of a change: network file systems do not tell.
 pub const DIRECTORY_RESCAN: Duration = Duration::from_secs(30);
 /// Bytes of a token that is looked at at all.

@@ -78,13 +78,14 @@ pub enum Capability {
     Random,
     Jwt,
     Cluster,
+    Authorizer,
 }
 
 impl Capability {
     /// All there are.
-    pub const ALL: [Self; 5] = [Self::Log, Self::Clock, Self::Random, Self::Jwt, Self::Cluster];
+    pub const ALL: [Self; 6] = [Self::Log, Self::Clock, Self::Random, Self::Jwt, Self::Cluster, Self::Authorizer];
 
-    /// As in the manifest, and the name of the interface.
+    /// As in the manifest.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Log => "log",
@@ -92,6 +93,15 @@ impl Capability {
             Self::Random => "random",
             Self::Jwt => "jwt",
             Self::Cluster => "cluster",
+            Self::Authorizer => "authorizer",
+        }
+    }
+
+    /// The interface's name in `wit/capabilities.wit`. The word `authorizer` is there the role's.
+    pub fn interface(self) -> &'static str {
+        match self {
+            Self::Authorizer => "authorization",
+            other => other.as_str(),
         }
     }
 }
@@ -240,8 +250,7 @@ struct Spec {
     #[serde(default, rename = "match")]
     rules: Vec<Rule>,
     match_policy: Option<MatchPolicy>,
-    #[serde(default)]
-    failure_policy: FailurePolicyWord,
+    failure_policy: Option<FailurePolicyWord>,
     #[serde(default)]
     capabilities: Vec<Capability>,
     #[serde(default)]
@@ -254,8 +263,7 @@ struct Spec {
     watches: Vec<ResourceName>,
     #[serde(default)]
     instances: Instances,
-    #[serde(default)]
-    order: i32,
+    order: Option<i32>,
     #[serde(default)]
     reinvocation: Reinvocation,
     #[serde(default)]
@@ -264,12 +272,18 @@ struct Spec {
     config: Value,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// The words of the admission roles, and those of an authorizer.
+#[derive(Clone, Copy, Debug, Deserialize)]
 enum FailurePolicyWord {
-    #[default]
     Fail,
     Ignore,
+    Deny,
+    NoOpinion,
 }
+
+/// Where an authorizer stands whose manifest does not say: behind `system:masters` (10), whom a plugin must not lock out by mistake, and
+/// before the modes of `--authorization-mode` (20, 30, …), which it may have to overrule.
+const AUTHORIZER_ORDER_DEFAULT: i32 = 15;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -305,6 +319,8 @@ pub struct Manifest {
     pub match_policy: MatchPolicy,
     /// What its fault means at admission.
     pub failure_policy: FailurePolicy,
+    /// What its fault means at authorization.
+    pub authorizer_failure_policy: auth::FailurePolicy,
     /// What it may call.
     pub capabilities: BTreeSet<Capability>,
     /// What an authenticator is shown.
@@ -317,8 +333,8 @@ pub struct Manifest {
     pub watches: Vec<GroupResource>,
     /// Whether an instance serves many calls.
     pub instances: Instances,
-    /// Lower ones are asked first; equal ones by name.
-    pub order: i32,
+    /// Lower ones are asked first; equal ones by name. See [`Self::order_as`].
+    pub order: Option<i32>,
     /// Whether a mutating one is asked again.
     pub reinvocation: Reinvocation,
     /// What it may use.
@@ -395,16 +411,15 @@ impl Manifest {
                 "needs `instances: Reused`: a fresh instance would be told of everything at every call",
             ));
         }
+        let (failure_policy, authorizer_failure_policy) = failure_policies(spec.failure_policy, &roles)?;
         Ok(Self {
             name,
             component: spec.component,
             roles,
             rules: spec.rules,
             match_policy: spec.match_policy.unwrap_or_default(),
-            failure_policy: match spec.failure_policy {
-                FailurePolicyWord::Fail => FailurePolicy::Fail,
-                FailurePolicyWord::Ignore => FailurePolicy::Ignore,
-            },
+            failure_policy,
+            authorizer_failure_policy,
             capabilities,
             credentials,
             fallback: spec.fallback,
@@ -415,6 +430,20 @@ impl Manifest {
             reinvocation: spec.reinvocation,
             limits: check_limits(&spec.limits)?,
             config: spec.config,
+        })
+    }
+
+    /// Its place among the plugins of a role.
+    pub fn order_as(&self, role: Role) -> i32 {
+        self.order.unwrap_or(if role == Role::Authorizer { AUTHORIZER_ORDER_DEFAULT } else { 0 })
+    }
+
+    /// Whether something would go undecided without it: unless its manifest says that its faults are passed over.
+    pub fn is_required(&self) -> bool {
+        self.roles.iter().any(|role| match role {
+            Role::Authenticator => true,
+            Role::Authorizer => self.authorizer_failure_policy == auth::FailurePolicy::Deny,
+            Role::MutatingAdmission | Role::ValidatingAdmission => self.failure_policy == FailurePolicy::Fail,
         })
     }
 
@@ -454,6 +483,28 @@ fn check_name(name: &str) -> Result<(), Error> {
             format!("\"{name}\" must consist of letters, digits, '-' and '.', and begin and end with a letter or digit"),
         ))
     }
+}
+
+/// What a fault means at admission and at authorization. A word is about the roles that know it; a role that is not spoken of is strict.
+fn failure_policies(word: Option<FailurePolicyWord>, roles: &BTreeSet<Role>) -> Result<(FailurePolicy, auth::FailurePolicy), Error> {
+    let admits = roles.contains(&Role::MutatingAdmission) || roles.contains(&Role::ValidatingAdmission);
+    let authorizes = roles.contains(&Role::Authorizer);
+    let mut policies = (FailurePolicy::Fail, auth::FailurePolicy::Deny);
+    let speaks = match word {
+        None => return Ok(policies),
+        Some(FailurePolicyWord::Fail) => admits,
+        Some(FailurePolicyWord::Ignore) => {
+            policies.0 = FailurePolicy::Ignore;
+            admits
+        }
+        Some(FailurePolicyWord::Deny) => authorizes,
+        Some(FailurePolicyWord::NoOpinion) => {
+            policies.1 = auth::FailurePolicy::NoOpinion;
+            authorizes
+        }
+    };
+    let why = "must be Fail or Ignore for an admission role, Deny or NoOpinion for an authorizer; a fault never authenticates";
+    if speaks { Ok(policies) } else { Err(field_error("spec.failurePolicy", why)) }
 }
 
 fn unique<T: Copy + Ord + std::fmt::Debug>(field: &str, list: &[T]) -> Result<BTreeSet<T>, Error> {

@@ -1,15 +1,19 @@
 //! What is counted of plugins. Labels are plugins and roles, never anything that a request says.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use admission::Operation;
 use admission::chain::Round;
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::fault::Fault;
 
 /// A plugin and what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +52,17 @@ pub struct AdmissionLabels {
     r#type: &'static str,
 }
 
+impl AdmissionLabels {
+    fn new(plugin: &str, operation: Operation, round: Round, rejected: bool) -> Self {
+        Self {
+            name: plugin.to_owned(),
+            operation: operation.as_str(),
+            rejected: if rejected { "true" } else { "false" },
+            r#type: if round == Round::Validating { "validate" } else { "admit" },
+        }
+    }
+}
+
 type CallHistogram = Family<CallLabels, Histogram, fn() -> Histogram>;
 type AdmissionHistogram = Family<AdmissionLabels, Histogram, fn() -> Histogram>;
 
@@ -61,7 +76,13 @@ pub struct Metrics {
     states: Family<StateLabels, Gauge>,
     swaps: Counter,
     admission: AdmissionHistogram,
+    /// How many versions of each plugin there are: the series go with the last one.
+    versions: Arc<Mutex<HashMap<String, usize>>>,
 }
+
+/// What a plugin can be asked, as labels.
+const CALLS: [&str; 5] = ["authenticate", "authorize", "rules-for", "admit", "validate"];
+const OPERATIONS: [Operation; 4] = [Operation::Create, Operation::Update, Operation::Delete, Operation::Connect];
 
 impl Metrics {
     /// Registers them. Once for each server.
@@ -101,11 +122,14 @@ impl Metrics {
             states: Family::default(),
             swaps: Counter::default(),
             admission: Family::new_with_constructor(|| Histogram::new([0.005, 0.025, 0.1, 0.5, 1.0, 2.5])),
+            versions: Arc::default(),
         }
     }
 
     /// A plugin's own, looked up once.
     pub(crate) fn of(&self, plugin: &str) -> PluginMetrics {
+        let mut versions = self.versions.lock();
+        *versions.entry(plugin.to_owned()).or_default() += 1;
         PluginMetrics {
             all: self.clone(),
             plugin: plugin.to_owned(),
@@ -114,10 +138,35 @@ impl Metrics {
         }
     }
 
-    /// The chain was replaced, and the plugins are in these states.
-    pub(crate) fn swapped(&self, states: &[crate::set::PluginState]) {
+    /// A version of a plugin is gone, and the plugin's series with the last one.
+    fn forget(&self, plugin: &str) {
+        let mut versions = self.versions.lock();
+        let left = versions.get(plugin).map_or(0, |count| count - 1);
+        if left > 0 {
+            versions.insert(plugin.to_owned(), left);
+            return;
+        }
+        versions.remove(plugin);
+        for call in CALLS {
+            self.duration.remove(&CallLabels { plugin: plugin.to_owned(), call });
+        }
+        for kind in Fault::KINDS {
+            self.faults.remove(&FaultLabels { plugin: plugin.to_owned(), kind });
+        }
+        self.ignored.remove(&PluginLabels { plugin: plugin.to_owned() });
+        self.instances.remove(&PluginLabels { plugin: plugin.to_owned() });
+        for operation in OPERATIONS {
+            for (round, rejected) in
+                [(Round::Mutating, false), (Round::Mutating, true), (Round::Validating, false), (Round::Validating, true)]
+            {
+                self.admission.remove(&AdmissionLabels::new(plugin, operation, round, rejected));
+            }
+        }
+    }
+
+    /// The chain was replaced.
+    pub(crate) fn swapped(&self) {
         self.swaps.inc();
-        self.show(states);
     }
 
     /// The plugins are in these states.
@@ -139,6 +188,12 @@ pub(crate) struct PluginMetrics {
     pub(crate) instances: Gauge,
 }
 
+impl Drop for PluginMetrics {
+    fn drop(&mut self) {
+        self.all.forget(&self.plugin);
+    }
+}
+
 impl PluginMetrics {
     /// The histogram of one of its calls.
     pub(crate) fn call(&self, call: &'static str) -> Histogram {
@@ -158,13 +213,7 @@ impl PluginMetrics {
     /// Upstream's histogram of an admission step.
     pub(crate) fn admission(&self, round: Round, operation: Operation, rejected: bool) -> &Histogram {
         let place = operation as usize * 4 + usize::from(round == Round::Validating) * 2 + usize::from(rejected);
-        self.admission[place].get_or_init(|| {
-            self.all.admission.get_or_create_owned(&AdmissionLabels {
-                name: self.plugin.clone(),
-                operation: operation.as_str(),
-                rejected: if rejected { "true" } else { "false" },
-                r#type: if round == Round::Validating { "validate" } else { "admit" },
-            })
-        })
+        self.admission[place]
+            .get_or_init(|| self.all.admission.get_or_create_owned(&AdmissionLabels::new(&self.plugin, operation, round, rejected)))
     }
 }

@@ -4,7 +4,7 @@
 //! back. An answer that is none is a fault like a trap: the instance is dropped.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use admission::Version;
@@ -25,10 +25,11 @@ use crate::fault::Fault;
 use crate::host::{Services, Shared};
 use crate::instance::{Mould, StartError};
 use crate::limits;
-use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation, Role};
+use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation};
 use crate::metrics::{Metrics, PluginMetrics};
 use crate::object::Lent;
 use crate::pool::{Lease, Pool};
+use crate::set::InForce;
 
 /// Where a plugin comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +59,8 @@ pub struct Loader {
     pub services: Services,
     /// What the operator lets plugins that are not embedded call.
     pub allowed: BTreeSet<Capability>,
+    /// Names that no plugin from elsewhere may have: those of the standard plugins, whether they run or not.
+    pub reserved_names: Vec<String>,
     /// Where compiled code of foreign components is kept.
     pub cache: Option<CodeCache>,
     /// What is counted.
@@ -86,7 +89,13 @@ struct Durations {
 impl Loader {
     /// Loads a component as the manifest says: compiled, linked, and with a first instance configured and told of the
     /// cluster's state.
-    pub(crate) async fn load(&self, manifest: Manifest, artifact: Artifact<'_>, origin: Origin) -> Result<Plugin, LoadError> {
+    pub(crate) async fn load(
+        &self,
+        manifest: Manifest,
+        artifact: Artifact<'_>,
+        origin: Origin,
+        in_force: Weak<InForce>,
+    ) -> Result<Plugin, LoadError> {
         for (field, list) in [("reads", &manifest.reads), ("watches", &manifest.watches)] {
             if let Some(resource) = list.iter().find(|resource| !self.services.cluster.serves(resource)) {
                 return Err(LoadError::UnknownResource { field, resource: resource.to_string() });
@@ -96,7 +105,7 @@ impl Loader {
         let allowed = if origin == Origin::Embedded { &everything } else { &self.allowed };
         let linked = component::link(&self.engine, artifact, &manifest, allowed, self.cache.as_ref())?;
         let metrics = self.metrics.of(&manifest.name);
-        let shared = Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone() };
+        let shared = Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone(), in_force };
         let mould = Mould {
             linked,
             shared: Arc::new(shared),
@@ -138,10 +147,6 @@ impl Plugin {
     /// sha256 of the component, in hex.
     pub fn digest(&self) -> &str {
         &self.digest
-    }
-
-    pub(crate) fn has(&self, role: Role) -> bool {
-        self.manifest.roles.contains(&role)
     }
 
     /// The rim of every call: time, and the fault's count and log line.
@@ -196,7 +201,7 @@ impl Plugin {
         let fields = Requirements::of(&attributes.field_selector);
         let labels = Requirements::of(&attributes.label_selector);
         let (fields, labels) = (fields.list(), labels.list());
-        let shown = authorization_types::Attributes {
+        let shown = authorization_types::AttributesParam {
             user: user.param(&extra),
             verb: &attributes.verb,
             namespace: &attributes.namespace,
@@ -332,11 +337,8 @@ impl auth::Authorizer for Plugin {
     async fn authorize(&self, attributes: &auth::Attributes) -> Authorization {
         let started = Instant::now();
         let result = self.call_authorize(attributes).await;
-        self.record(started, &self.durations.authorize, result).unwrap_or_else(|fault| Authorization {
-            decision: Decision::NoOpinion,
-            reason: String::new(),
-            evaluation_error: Some(fault.to_string()),
-        })
+        self.record(started, &self.durations.authorize, result)
+            .unwrap_or_else(|fault| Authorization::of_fault(&fault, self.manifest.authorizer_failure_policy))
     }
 
     async fn rules_for(&self, user: &UserInfo, namespace: &str) -> Rules {
@@ -440,10 +442,10 @@ impl<'a> Requirements<'a> {
         Self(list.iter().map(|item| (item, texts(&item.values))).collect())
     }
 
-    fn list(&self) -> Vec<authorization_types::SelectorRequirement<'_>> {
+    fn list(&self) -> Vec<authorization_types::SelectorRequirementParam<'_>> {
         let item = |(item, values)| {
             let item: &auth::SelectorRequirement = item;
-            authorization_types::SelectorRequirement { key: &item.key, operator: &item.operator, values }
+            authorization_types::SelectorRequirementParam { key: &item.key, operator: &item.operator, values }
         };
         self.0.iter().map(|(requirement, values)| item((requirement, values.as_slice()))).collect()
     }

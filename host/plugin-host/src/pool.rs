@@ -3,6 +3,7 @@
 //! The lock guards the stack and is held for a push or a pop. An instance comes back only where its call went well;
 //! in every other case (a fault, a caller who went away) it is dropped with whatever state it was in.
 
+use std::future::Future;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,11 +14,23 @@ use crate::fault::Fault;
 use crate::instance::{Instance, Mould, StartError};
 use crate::limits;
 
+tokio::task_local! {
+    /// Set while a plugin's call waits for other plugins' answers.
+    static NESTED: ();
+}
+
+/// Runs calls that a plugin's own call waits for.
+pub(crate) async fn nested<F: Future>(calls: F) -> F::Output {
+    NESTED.scope((), calls).await
+}
+
 /// The instances of one plugin.
 pub(crate) struct Pool {
     mould: Mould,
     idle: Mutex<Vec<Instance>>,
     permits: Semaphore,
+    /// For calls from within another call. Of their own, so that callers who hold all of `permits` never wait for each other.
+    nested_permits: Semaphore,
     instances_max: u32,
     /// More than that are not kept: an idle server should be a small one.
     idle_max: usize,
@@ -36,8 +49,9 @@ impl Pool {
     /// `wait`: how long a call waits for an instance.
     pub(crate) fn new(mould: Mould, instances_max: u32, reused: bool, wait: Duration) -> Self {
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let permits = Semaphore::new(instances_max as usize);
-        Self { mould, idle: Mutex::default(), permits, instances_max, idle_max: workers, reused, wait }
+        let permits = || Semaphore::new(instances_max as usize);
+        let (permits, nested_permits) = (permits(), permits());
+        Self { mould, idle: Mutex::default(), permits, nested_permits, instances_max, idle_max: workers, reused, wait }
     }
 
     /// Makes the first instance, and so finds out whether there can be any.
@@ -51,9 +65,10 @@ impl Pool {
 
     /// An instance that knows the cluster's state as of now.
     pub(crate) async fn lease(&self) -> Result<Lease<'_>, Fault> {
-        let permit = match self.permits.try_acquire() {
+        let permits = if NESTED.try_with(|()| ()).is_ok() { &self.nested_permits } else { &self.permits };
+        let permit = match permits.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match timeout(self.wait, self.permits.acquire()).await {
+            Err(_) => match timeout(self.wait, permits.acquire()).await {
                 Ok(Ok(permit)) => permit,
                 _ => return Err(Fault::Busy(self.instances_max)),
             },

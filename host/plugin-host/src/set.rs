@@ -1,26 +1,29 @@
 //! All plugins in force, and how one set is replaced by the next.
 //!
-//! A candidate is loaded off the request path; then the chain is replaced in one step. A request that runs keeps the
-//! chain that it began with ([`PluginSet::pinned`]), so that no request is decided by half a plugin. A candidate that
-//! does not load changes nothing but its state.
+//! Each candidate is loaded on its own, off the request path; then the chain is replaced in one step. A request that runs
+//! keeps the chain that it began with ([`PluginSet::pinned`]), so that no request is decided by half a plugin. A candidate
+//! that does not load leaves the last good version in force; where there never was one, a [`Missing`] answers for it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use admission::chain::AdmissionChain;
+use admission::chain::{AdmissionChain, AdmissionPlugin};
 use admission::{Admission, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use auth::chain::{AuthenticatorChain, AuthorizerChain};
 use auth::{Authentication, Authenticator, Authorization, Authorizer, Credentials, Rules, UserInfo};
+use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Semaphore, watch};
 
 use crate::component::{self, Artifact, LoadError};
+use crate::limits;
 use crate::manifest::{Manifest, Role};
+use crate::missing::Missing;
 use crate::plugin::{Loader, Origin, Plugin};
 
 /// A plugin of the standard set, as it is built into the binary and switched by flags.
@@ -40,6 +43,11 @@ pub struct Standard {
 pub enum PluginStatus {
     /// It does.
     Ready,
+    /// It is being loaded.
+    Loading {
+        /// The version before it serves meanwhile.
+        still_serving: bool,
+    },
     /// It does not load.
     Failed {
         /// Why.
@@ -54,9 +62,15 @@ impl PluginStatus {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::Loading { .. } => "loading",
             Self::Failed { still_serving: true, .. } => "failed-still-serving",
             Self::Failed { still_serving: false, .. } => "failed",
         }
+    }
+
+    /// Whether a version of the plugin decides.
+    pub fn is_in_force(&self) -> bool {
+        matches!(self, Self::Ready | Self::Loading { still_serving: true } | Self::Failed { still_serving: true, .. })
     }
 }
 
@@ -71,6 +85,8 @@ pub struct PluginState {
     pub digest: String,
     /// Whether the newest version serves.
     pub status: PluginStatus,
+    /// Whether something would go undecided without it.
+    pub required: bool,
 }
 
 /// The standard set does not load: a bug of the build, or a config that a plugin refuses.
@@ -91,62 +107,184 @@ pub struct Candidate {
     pub file: String,
     /// Changes when the manifest or the component does.
     pub fingerprint: String,
-    /// The manifest's text and the component, or why they cannot be read.
-    pub content: Result<(Arc<str>, Arc<[u8]>), String>,
+    /// The manifest's text, or why it cannot be read.
+    pub manifest: Result<Arc<str>, String>,
+    /// The component, or why it cannot be read.
+    pub component: Result<Arc<[u8]>, String>,
+}
+
+/// What answers in the chain under a plugin's name: the plugin, or what stands in for one that never loaded.
+trait Link: Authenticator + Authorizer + AdmissionPlugin {
+    fn manifest(&self) -> &Manifest;
+}
+
+impl Link for Plugin {
+    fn manifest(&self) -> &Manifest {
+        Plugin::manifest(self)
+    }
+}
+
+impl Link for Missing {
+    fn manifest(&self) -> &Manifest {
+        Missing::manifest(self)
+    }
 }
 
 /// The plugins in force, in order.
 pub struct Chain {
-    authenticators: AuthenticatorChain<Plugin>,
-    authorizers: AuthorizerChain<Plugin>,
-    admission: AdmissionChain<Plugin>,
-    plugins: Vec<Arc<Plugin>>,
+    authenticators: AuthenticatorChain<dyn Link>,
+    authorizers: AuthorizerChain<dyn Link>,
+    admission: AdmissionChain<dyn Link>,
+    links: Vec<Arc<dyn Link>>,
 }
 
 impl Chain {
-    fn new(mut plugins: Vec<Arc<Plugin>>) -> Self {
-        plugins.sort_by(|a, b| (a.manifest().order, &a.manifest().name).cmp(&(b.manifest().order, &b.manifest().name)));
-        let with = |role| plugins.iter().filter(move |plugin| plugin.has(role)).cloned();
-        let (fallback, named) = with(Role::Authenticator).partition(|plugin| plugin.manifest().fallback);
+    fn new(links: Vec<Arc<dyn Link>>) -> Self {
+        let of_role = |role: Role| {
+            let mut of_role: Vec<Arc<dyn Link>> = links.iter().filter(|link| link.manifest().roles.contains(&role)).cloned().collect();
+            of_role.sort_by_cached_key(|link| (link.manifest().order_as(role), link.manifest().name.clone()));
+            of_role
+        };
+        let (fallback, named) = of_role(Role::Authenticator).into_iter().partition(|link| link.manifest().fallback);
         Self {
             authenticators: AuthenticatorChain::new(named, fallback),
-            authorizers: AuthorizerChain::new(with(Role::Authorizer).collect()),
-            admission: AdmissionChain::new(with(Role::MutatingAdmission).collect(), with(Role::ValidatingAdmission).collect()),
-            plugins,
+            authorizers: AuthorizerChain::new(of_role(Role::Authorizer)),
+            admission: AdmissionChain::new(of_role(Role::MutatingAdmission), of_role(Role::ValidatingAdmission)),
+            links,
         }
     }
 
-    /// In order.
-    pub fn plugins(&self) -> &[Arc<Plugin>] {
-        &self.plugins
+    /// Whether the same plugins are in force in it, in the same versions.
+    fn is_of(&self, links: &[Arc<dyn Link>]) -> bool {
+        self.links.len() == links.len() && self.links.iter().zip(links).all(|(a, b)| Arc::ptr_eq(a, b))
     }
-}
-
-/// A plugin of the directory: the version that serves, and what became of the newest.
-struct Member {
-    fingerprint: String,
-    name: String,
-    serving: Option<Arc<Plugin>>,
-    failure: Option<String>,
-}
-
-/// All plugins in force.
-pub struct PluginSet {
-    loader: Loader,
-    standard: Vec<Arc<Plugin>>,
-    chain: ArcSwap<Chain>,
-    states: ArcSwap<Vec<PluginState>>,
-    /// Held while candidates load: one change at a time, and no request ever waits for it.
-    directory: Mutex<BTreeMap<String, Member>>,
 }
 
 tokio::task_local! {
     static PINNED: Arc<Chain>;
 }
 
+/// Where the chain in force is found, for the server and for plugins that ask the authorizers.
+pub(crate) struct InForce(ArcSwap<Chain>);
+
+impl InForce {
+    /// The request's own inside [`PluginSet::pinned`], else the newest.
+    pub(crate) fn chain(&self) -> Arc<Chain> {
+        PINNED.try_with(Arc::clone).unwrap_or_else(|_| self.0.load_full())
+    }
+}
+
+/// A plugin of the directory: the version that serves, and what became of the newest files.
+struct Member {
+    /// Of the newest files.
+    fingerprint: String,
+    /// As it is shown: what the newest manifest that could be read says; the file's name where none could.
+    name: String,
+    /// The name that is this file's and no other's.
+    claim: Option<String>,
+    /// The version in force.
+    serving: Option<Arc<Plugin>>,
+    /// What stands in for it where no version ever loaded and the manifest says what it would have decided.
+    missing: Option<Arc<Missing>>,
+    progress: Progress,
+}
+
+/// What became of a member's newest files.
+enum Progress {
+    Loading,
+    Ready,
+    Failed {
+        reason: String,
+        /// They may load at another time.
+        again: bool,
+    },
+}
+
+/// Files on their way into force.
+struct Load {
+    file: String,
+    fingerprint: String,
+    manifest: Manifest,
+    component: Arc<[u8]>,
+}
+
+impl Member {
+    fn new(file: &str) -> Self {
+        Self { fingerprint: String::new(), name: file.to_owned(), claim: None, serving: None, missing: None, progress: Progress::Loading }
+    }
+
+    /// Names that no other file can have: the newest manifest's, and the serving version's.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.claim.as_deref().into_iter().chain(self.serving.as_deref().map(|plugin| plugin.manifest().name.as_str()))
+    }
+
+    /// Whether the files of a look are those of the last one, and trying once more is of no use.
+    fn is_settled(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint && !matches!(self.progress, Progress::Failed { again: true, .. })
+    }
+
+    fn fail(&mut self, file: &str, error: &LoadError) {
+        let reason = error.to_string();
+        // Said once, however often it is tried.
+        if !matches!(&self.progress, Progress::Failed { reason: before, .. } if *before == reason) {
+            tracing::error!(plugin = self.name, file, still_serving = self.serving.is_some(), "a plugin does not load: {reason}");
+        }
+        let again = error.is_transient() || matches!(error, LoadError::NameTaken { .. });
+        self.progress = Progress::Failed { reason, again };
+    }
+
+    /// What answers for it.
+    fn link(&self) -> Option<Arc<dyn Link>> {
+        match (&self.serving, &self.missing) {
+            (Some(plugin), _) => Some(plugin.clone()),
+            (None, Some(missing)) => Some(missing.clone()),
+            (None, None) => None,
+        }
+    }
+
+    fn state(&self) -> PluginState {
+        let still_serving = self.serving.is_some();
+        let status = match &self.progress {
+            Progress::Ready => PluginStatus::Ready,
+            Progress::Failed { reason, .. } => PluginStatus::Failed { reason: reason.clone(), still_serving },
+            // Until it is over, nothing is better than it was.
+            Progress::Loading if self.missing.is_some() => {
+                PluginStatus::Failed { reason: "its newest files are being loaded".to_owned(), still_serving }
+            }
+            Progress::Loading => PluginStatus::Loading { still_serving },
+        };
+        PluginState {
+            name: self.name.clone(),
+            origin: Origin::Directory,
+            digest: self.serving.as_ref().map(|plugin| plugin.digest().to_owned()).unwrap_or_default(),
+            status,
+            // What nobody can read may be anything.
+            required: self.link().is_none_or(|link| link.manifest().is_required()),
+        }
+    }
+}
+
+/// The directory's plugins by the manifest's file name.
+type Members = BTreeMap<String, Member>;
+
+/// All plugins in force.
+pub struct PluginSet {
+    loader: Loader,
+    standard: Vec<Arc<Plugin>>,
+    in_force: Arc<InForce>,
+    states: watch::Sender<Arc<Vec<PluginState>>>,
+    /// Held for a look and a change, never while a candidate loads.
+    members: Mutex<Members>,
+    /// Loads at once.
+    loads: Semaphore,
+    /// Components without a manifest.
+    strays: ArcSwap<Vec<String>>,
+}
+
 impl PluginSet {
     /// Loads the standard set. All of it must load.
     pub async fn new(loader: Loader, standard: Vec<Standard>) -> Result<Arc<Self>, StandardError> {
+        let in_force = Arc::new(InForce(ArcSwap::from_pointee(Chain::new(Vec::new()))));
         let mut plugins: Vec<Arc<Plugin>> = Vec::with_capacity(standard.len());
         for Standard { manifest, code, order, config } in standard {
             let failed = |plugin: &str| {
@@ -154,13 +292,15 @@ impl PluginSet {
                 move |source| StandardError { plugin, source }
             };
             let mut manifest = Manifest::parse(&manifest).map_err(LoadError::Manifest).map_err(failed("?"))?;
-            manifest.order = order.unwrap_or(manifest.order);
+            manifest.order = order.or(manifest.order);
             manifest.config = config.unwrap_or(manifest.config);
             let name = manifest.name.clone();
-            if plugins.iter().any(|other| other.manifest().name == name) {
+            if plugins.iter().any(|other| other.manifest().name.eq_ignore_ascii_case(&name)) {
                 return Err(failed(&name)(LoadError::NameTaken { name: name.clone(), owner: "another standard plugin".into() }));
             }
-            let plugin = loader.load(manifest, Artifact::Precompiled(&code), Origin::Embedded).await.map_err(failed(&name))?;
+            let artifact = Artifact::Precompiled(&code);
+            let loaded = loader.load(manifest, artifact, Origin::Embedded, Arc::downgrade(&in_force)).await;
+            let plugin = loaded.map_err(failed(&name))?;
             if let Cow::Borrowed(code) = code {
                 component::give_back_pages(code);
             }
@@ -168,130 +308,223 @@ impl PluginSet {
         }
         let set = Self {
             loader,
-            chain: ArcSwap::from_pointee(Chain::new(plugins.clone())),
             standard: plugins,
-            states: ArcSwap::default(),
-            directory: Mutex::default(),
+            in_force,
+            states: watch::Sender::default(),
+            members: Mutex::default(),
+            loads: Semaphore::new(limits::LOADS_COUNT_MAX),
+            strays: ArcSwap::default(),
         };
-        set.publish(&BTreeMap::new());
+        set.publish(&Members::new());
         Ok(Arc::new(set))
     }
 
     /// The chain in force: the request's own inside [`Self::pinned`], else the newest.
     pub fn chain(&self) -> Arc<Chain> {
-        PINNED.try_with(Arc::clone).unwrap_or_else(|_| self.chain.load_full())
+        self.in_force.chain()
     }
 
     /// Runs a request: whatever it asks of the plugins, it asks the chain in force now. Holds for the request's own task,
     /// not for tasks that it spawns.
     pub fn pinned<F: Future>(&self, request: F) -> impl Future<Output = F::Output> + use<F> {
-        PINNED.scope(self.chain.load_full(), request)
+        PINNED.scope(self.in_force.0.load_full(), request)
     }
 
     /// Every plugin and how it is.
     pub fn states(&self) -> Arc<Vec<PluginState>> {
-        self.states.load_full()
+        self.states.borrow().clone()
     }
 
-    /// Makes the directory's plugins be those of `candidates`. What did not change is left alone; what is new or
-    /// different is loaded first; then the chain is replaced once.
-    pub async fn replace_directory(&self, candidates: Vec<Candidate>) {
-        let mut members = self.directory.lock().await;
-        let before = members.len();
-        let mut next: BTreeMap<String, Member> = BTreeMap::new();
-        let mut changed = false;
-        for candidate in candidates {
-            let member = members.remove(&candidate.file);
-            match member {
-                Some(member) if member.fingerprint == candidate.fingerprint => {
-                    next.insert(candidate.file, member);
+    /// Waits until nothing goes undecided: every plugin of the directory is in force, or its manifest says that its faults are passed
+    /// over. Says in the log what it waits for.
+    pub async fn until_required_are_in_force(&self) {
+        let mut states = self.states.subscribe();
+        let mut said = String::new();
+        loop {
+            let waited_for = waited_for(&states.borrow_and_update());
+            if waited_for.is_empty() {
+                return;
+            }
+            if waited_for != said {
+                tracing::error!("the port stays closed until these plugins are in force, or taken out of --plugin-dir: {waited_for}");
+                said = waited_for;
+            }
+            if states.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Makes the directory's plugins be those of `candidates`. What did not change is left alone. What is gone is out of force when this
+    /// returns; what is new or different is loaded meanwhile, each on its own, and whoever wants to wait for that awaits the future.
+    pub fn replace_directory(self: &Arc<Self>, candidates: Vec<Candidate>) -> impl Future<Output = ()> + use<> {
+        let loads: Vec<Load> = {
+            let mut members = self.members.lock();
+            let there: BTreeSet<&str> = candidates.iter().map(|candidate| candidate.file.as_str()).collect();
+            members.retain(|file, member| {
+                let stays = there.contains(file.as_str());
+                if !stays {
+                    tracing::info!(plugin = member.name, file, "a plugin is removed");
                 }
-                old => {
-                    let taken: Vec<(String, String)> = next.iter().map(|(file, member)| (member.name.clone(), file.clone())).collect();
-                    let (file, member) = self.replace_member(candidate, old, &taken).await;
-                    next.insert(file, member);
-                    changed = true;
+                stays
+            });
+            let loads = candidates.into_iter().filter_map(|candidate| self.take(&mut members, candidate)).collect();
+            self.publish(&members);
+            loads
+        };
+        let tasks: Vec<_> = loads.into_iter().map(|load| tokio::spawn(self.clone().load(load))).collect();
+        async move {
+            for task in tasks {
+                if let Err(error) = task.await {
+                    tracing::error!("loading a plugin failed: {error}");
                 }
             }
         }
-        for (file, member) in &*members {
-            tracing::info!(plugin = member.name, file, "a plugin is removed");
-        }
-        changed |= !members.is_empty() || before != next.len();
-        *members = next;
-        if changed {
-            self.publish(&members);
+    }
+
+    /// Remembers components that lie in the directory without a manifest.
+    pub fn note_strays(&self, files: Vec<String>) {
+        let before = self.strays.swap(Arc::new(files.clone()));
+        for file in files.iter().filter(|file| !before.contains(file)) {
+            tracing::warn!(file, "a component is no plugin without a manifest that names it");
         }
     }
 
-    async fn replace_member(&self, candidate: Candidate, old: Option<Member>, taken: &[(String, String)]) -> (String, Member) {
-        let Candidate { file, fingerprint, content } = candidate;
-        let mut name = old.as_ref().map_or_else(|| file.clone(), |old| old.name.clone());
-        let loaded = match content {
-            Ok((manifest, component)) => self.load_candidate(&manifest, &component, taken, &mut name).await,
-            Err(why) => Err(LoadError::File(why)),
+    /// Components that lie in the directory without a manifest.
+    pub fn strays(&self) -> Arc<Vec<String>> {
+        self.strays.load_full()
+    }
+
+    /// Whether another look at the same files may find more.
+    pub(crate) fn may_mend_itself(&self) -> bool {
+        self.members.lock().values().any(|member| matches!(member.progress, Progress::Failed { .. }))
+    }
+
+    /// What is to be loaded of a candidate: nothing where it is as it was, or cannot be read.
+    fn take(&self, members: &mut Members, candidate: Candidate) -> Option<Load> {
+        let Candidate { file, fingerprint, manifest, component } = candidate;
+        if members.get(&file).is_some_and(|member| member.is_settled(&fingerprint)) {
+            return None;
+        }
+        let manifest = manifest.map_err(LoadError::File).and_then(|text| Ok(Manifest::parse(&text)?));
+        let owner = manifest.as_ref().ok().and_then(|manifest| self.owner(&manifest.name, &file, members));
+        let member = members.entry(file.clone()).or_insert_with(|| Member::new(&file));
+        member.fingerprint.clone_from(&fingerprint);
+        let manifest = match (manifest, owner) {
+            (Ok(manifest), None) => manifest,
+            (Ok(manifest), Some(owner)) => {
+                if member.claim.is_none() {
+                    member.name.clone_from(&manifest.name);
+                }
+                member.fail(&file, &LoadError::NameTaken { name: manifest.name, owner });
+                return None;
+            }
+            (Err(error), _) => {
+                member.fail(&file, &error);
+                return None;
+            }
         };
+        member.name.clone_from(&manifest.name);
+        member.claim = Some(manifest.name.clone());
+        match component {
+            Ok(component) => {
+                member.progress = Progress::Loading;
+                Some(Load { file, fingerprint, manifest, component })
+            }
+            Err(why) => {
+                self.fail(member, &file, manifest, &LoadError::File(why));
+                None
+            }
+        }
+    }
+
+    /// Whose a name is, if it is not this file's. Case does not tell names apart.
+    fn owner(&self, name: &str, file: &str, members: &Members) -> Option<String> {
+        let is_it = |other: &str| other.eq_ignore_ascii_case(name);
+        let standard = self.standard.iter().map(|plugin| plugin.manifest().name.as_str());
+        if standard.chain(self.loader.reserved_names.iter().map(String::as_str)).any(is_it) {
+            return Some("a standard plugin".to_owned());
+        }
+        members.iter().find(|(other, member)| *other != file && member.names().any(is_it)).map(|(other, _)| other.clone())
+    }
+
+    /// A member's newest files do not load. Where no version ever did, its questions are answered by faults from here on.
+    fn fail(&self, member: &mut Member, file: &str, manifest: Manifest, error: &LoadError) {
+        member.fail(file, error);
+        if member.serving.is_none() {
+            let metrics = self.loader.metrics.of(&manifest.name);
+            member.missing = Some(Arc::new(Missing::new(manifest, metrics)));
+        }
+    }
+
+    async fn load(self: Arc<Self>, load: Load) {
+        let Ok(_permit) = self.loads.acquire().await else { return };
+        let is_wanted = |members: &Members| {
+            let member = members.get(&load.file);
+            member.is_some_and(|member| member.fingerprint == load.fingerprint && matches!(member.progress, Progress::Loading))
+        };
+        if !is_wanted(&self.members.lock()) {
+            return;
+        }
+        let loaded = self.load_apart(load.manifest.clone(), load.component.clone()).await;
+        let mut members = self.members.lock();
+        // It took a while: the files may be others by now.
+        if !is_wanted(&members) {
+            return;
+        }
+        let Some(member) = members.get_mut(&load.file) else { return };
         match loaded {
             Ok(plugin) => {
-                tracing::info!(plugin = name, file, digest = plugin.digest(), "a plugin is in force");
-                (file, Member { fingerprint, name, serving: Some(Arc::new(plugin)), failure: None })
+                member.serving = Some(Arc::new(plugin));
+                member.missing = None;
+                member.progress = Progress::Ready;
             }
-            Err(error) => {
-                let serving = old.and_then(|old| old.serving);
-                tracing::error!(plugin = name, file, still_serving = serving.is_some(), "a plugin does not load: {error}");
-                (file, Member { fingerprint, name, serving, failure: Some(error.to_string()) })
-            }
+            Err(error) => self.fail(member, &load.file, load.manifest, &error),
+        }
+        self.publish(&members);
+        if let Some(Member { serving: Some(plugin), progress: Progress::Ready, .. }) = members.get(&load.file) {
+            tracing::info!(plugin = plugin.manifest().name, file = load.file, digest = plugin.digest(), "a plugin is in force");
         }
     }
 
-    async fn load_candidate(
-        &self,
-        manifest: &str,
-        component: &Arc<[u8]>,
-        taken: &[(String, String)],
-        name: &mut String,
-    ) -> Result<Plugin, LoadError> {
-        let manifest = Manifest::parse(manifest)?;
-        name.clone_from(&manifest.name);
-        let owner = if self.standard.iter().any(|plugin| plugin.manifest().name == *name) {
-            Some("a standard plugin".to_owned())
-        } else {
-            taken.iter().find(|(other, _)| other == name).map(|(_, file)| file.clone())
-        };
-        if let Some(owner) = owner {
-            return Err(LoadError::NameTaken { name: name.clone(), owner });
-        }
-        // Compiling takes seconds of processor time; the workers have requests to serve meanwhile.
-        let (loader, component) = (self.loader.clone(), component.clone());
+    /// Compiling takes seconds of processor time; the workers have requests to serve meanwhile.
+    async fn load_apart(&self, manifest: Manifest, component: Arc<[u8]>) -> Result<Plugin, LoadError> {
+        let (loader, in_force): (_, Weak<InForce>) = (self.loader.clone(), Arc::downgrade(&self.in_force));
         let runtime = tokio::runtime::Handle::current();
-        let task =
-            tokio::task::spawn_blocking(move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), Origin::Directory)));
+        let load = move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), Origin::Directory, in_force));
+        let task = tokio::task::spawn_blocking(load);
         task.await.unwrap_or_else(|error| Err(LoadError::Compile(format!("the compiler failed: {error}"))))
     }
 
     /// Puts the members into force, in one step, and shows their states.
-    fn publish(&self, members: &BTreeMap<String, Member>) {
-        let serving = members.values().filter_map(|member| member.serving.clone());
-        self.chain.store(Arc::new(Chain::new(self.standard.iter().cloned().chain(serving).collect())));
+    fn publish(&self, members: &Members) {
+        let standard = self.standard.iter().map(|plugin| plugin.clone() as Arc<dyn Link>);
+        let links: Vec<Arc<dyn Link>> = standard.chain(members.values().filter_map(Member::link)).collect();
+        if !self.in_force.0.load().is_of(&links) {
+            self.in_force.0.store(Arc::new(Chain::new(links)));
+            self.loader.metrics.swapped();
+        }
         let standard = self.standard.iter().map(|plugin| PluginState {
             name: plugin.manifest().name.clone(),
             origin: Origin::Embedded,
             digest: plugin.digest().to_owned(),
             status: PluginStatus::Ready,
+            required: plugin.manifest().is_required(),
         });
-        let directory = members.values().map(|member| PluginState {
-            name: member.name.clone(),
-            origin: Origin::Directory,
-            digest: member.serving.as_ref().map(|plugin| plugin.digest().to_owned()).unwrap_or_default(),
-            status: match &member.failure {
-                None => PluginStatus::Ready,
-                Some(reason) => PluginStatus::Failed { reason: reason.clone(), still_serving: member.serving.is_some() },
-            },
-        });
-        let states: Vec<PluginState> = standard.chain(directory).collect();
-        self.loader.metrics.swapped(&states);
-        self.states.store(Arc::new(states));
+        let states: Vec<PluginState> = standard.chain(members.values().map(Member::state)).collect();
+        self.loader.metrics.show(&states);
+        self.states.send_replace(Arc::new(states));
     }
+}
+
+/// The plugins that the port waits for, and why they are not in force.
+fn waited_for(states: &[PluginState]) -> String {
+    let line = |state: &PluginState| match &state.status {
+        PluginStatus::Failed { reason, .. } => format!("{} ({reason})", state.name),
+        _ => format!("{} (it is being loaded)", state.name),
+    };
+    let missing = states.iter().filter(|state| state.required && !state.status.is_in_force());
+    missing.map(line).collect::<Vec<_>>().join("; ")
 }
 
 #[async_trait]

@@ -233,10 +233,12 @@ impl Registry {
             ..Attributes::default()
         };
         let answer = self.authorizer.authorize(&attributes).await;
-        if answer.decision == Decision::Allow {
-            return Ok(());
+        match (answer.decision, answer.evaluation_error) {
+            (Decision::Allow, _) => Ok(()),
+            // As on the road: what could not be decided is the server's failure, not the user's.
+            (Decision::Deny | Decision::NoOpinion, Some(error)) => Err(Status::internal(error)),
+            (Decision::Deny | Decision::NoOpinion, None) => Err(auth::forbidden(&attributes, &answer.reason)),
         }
-        Err(auth::forbidden(&attributes, &answer.reason))
     }
 
     async fn remove_after_update(

@@ -1,4 +1,7 @@
 //! `/healthz`, `/livez` and `/readyz`: named checks in a fixed order, with upstream's texts.
+//!
+//! The list is public, so that it says which check failed and not why. The reason stands at the check's own path, which needs a
+//! permission; a check of ours that [`Health::tells`] has it in the list as well, for clients who have that permission.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -43,15 +46,19 @@ type CheckFn = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + S
 struct Check {
     name: String,
     run: CheckFn,
+    /// Lines that fail nothing and are shown to whoever may know why the check fails.
+    remarks: Option<RemarkFn>,
 }
 
 type RemarkFn = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// Whether the client may read a path.
+pub type MayRead<'a> = &'a (dyn Fn(String) -> BoxFuture<'a, bool> + Send + Sync);
 
 /// What an endpoint looks at.
 #[derive(Clone, Default)]
 struct Checks {
     checks: Vec<Check>,
-    remarks: Vec<RemarkFn>,
 }
 
 /// The checks. Clones share them.
@@ -97,7 +104,7 @@ impl Health {
         name: impl Into<String>,
         run: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
     ) {
-        let check = Check { name: name.into(), run: Arc::new(run) };
+        let check = Check { name: name.into(), run: Arc::new(run), remarks: None };
         let mut all = self.0.write();
         for probe in probes {
             let checks = &mut all[*probe as usize].checks;
@@ -108,11 +115,14 @@ impl Health {
         }
     }
 
-    /// Lines that fail nothing and are shown all the same, behind upstream's word `warn:`.
-    pub fn remark(&self, probes: &[Probe], lines: impl Fn() -> Vec<String> + Send + Sync + 'static) {
-        let lines: RemarkFn = Arc::new(lines);
+    /// From here on the list says why this check fails, and `remarks` that fail nothing behind upstream's word `warn:`, to clients who
+    /// may read the check's own path.
+    pub fn tells(&self, name: &str, remarks: impl Fn() -> Vec<String> + Send + Sync + 'static) {
+        let remarks: RemarkFn = Arc::new(remarks);
         let mut all = self.0.write();
-        probes.iter().for_each(|probe| all[*probe as usize].remarks.push(lines.clone()));
+        for check in all.iter_mut().flat_map(|all| &mut all.checks).filter(|check| check.name == name) {
+            check.remarks = Some(remarks.clone());
+        }
     }
 
     /// A check that fails with `not finished` until its flag is done: upstream's post-start hooks.
@@ -145,13 +155,13 @@ impl Health {
     }
 
     /// Answers a path such as `/readyz` or `/livez/etcd`; `None` where it is none of these endpoints. Any method is served alike.
-    pub async fn answer(&self, path: &str, raw_query: &str) -> Option<Response> {
+    pub async fn answer(&self, path: &str, raw_query: &str, may_read: MayRead<'_>) -> Option<Response> {
         let (first, rest) = path.strip_prefix('/')?.split_once('/').map_or((&path[1..], None), |(first, rest)| (first, Some(rest)));
         let probe = Probe::ALL.into_iter().find(|probe| probe.name() == first)?;
         // Checks may wait: the list is copied, so that no lock is held meanwhile.
         let checks = self.0.read()[probe as usize].clone();
         Some(match rest {
-            None => all(probe, &checks, raw_query).await,
+            None => all(probe, &checks, raw_query, may_read).await,
             Some(name) => match checks.checks.iter().find(|check| check.name == name) {
                 Some(check) => one(check).await,
                 None => response::page_not_found(),
@@ -167,10 +177,12 @@ async fn one(check: &Check) -> Response {
     }
 }
 
-async fn all(probe: Probe, all: &Checks, raw_query: &str) -> Response {
+async fn all(probe: Probe, all: &Checks, raw_query: &str, may_read: MayRead<'_>) -> Response {
     let name = probe.name();
+    let may_know_of = |check: &Check| may_read(format!("/{name}/{}", check.name));
     let query = Query::parse(raw_query);
     let mut excluded: BTreeSet<&str> = query.all("exclude").collect();
+    let verbose = query.get("verbose").is_some();
     let (mut lines, mut failed) = (String::new(), false);
     let excluding = excluded.clone();
     for check in &all.checks {
@@ -180,9 +192,9 @@ async fn all(probe: Probe, all: &Checks, raw_query: &str) -> Response {
             writeln!(lines, "[+]{check_name} excluded: ok")
         } else if let Err(why) = (check.run)().await {
             failed = true;
-            // The endpoint is public; who may see details has the check's own path.
             tracing::info!(probe = name, check = check_name, why, "health check failed");
-            writeln!(lines, "[-]{check_name} failed: reason withheld")
+            let told = check.remarks.is_some() && may_know_of(check).await;
+            writeln!(lines, "[-]{check_name} failed: {}", if told { &why } else { "reason withheld" })
         } else {
             writeln!(lines, "[+]{check_name} ok")
         };
@@ -191,13 +203,15 @@ async fn all(probe: Probe, all: &Checks, raw_query: &str) -> Response {
         let unknown: Vec<String> = excluded.iter().map(|name| quoted(name)).collect();
         let _ = writeln!(lines, "warn: some health checks cannot be excluded: no matches for {}", unknown.join(","));
     }
-    for remark in all.remarks.iter().flat_map(|remarks| remarks()) {
-        let _ = writeln!(lines, "warn: {remark}");
+    for check in all.checks.iter().filter(|_| verbose || failed) {
+        let remarks = check.remarks.as_ref().map(|remarks| remarks()).unwrap_or_default();
+        if !remarks.is_empty() && may_know_of(check).await {
+            remarks.iter().for_each(|remark| lines.push_str(&format!("warn: {remark}\n")));
+        }
     }
     if failed {
         return response::text_error(500, &format!("{lines}{name} check failed"));
     }
-    let verbose = query.get("verbose").is_some();
     let text = if verbose { Bytes::from(format!("{lines}{name} check passed\n")) } else { Bytes::from_static(b"ok") };
     let mut response = response::text(200, text);
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -209,7 +223,13 @@ mod tests {
     use super::*;
 
     async fn answer(health: &Health, path: &str, query: &str) -> String {
-        let Some(response) = health.answer(path, query).await else { return "none".into() };
+        answer_to(health, path, query, "none").await
+    }
+
+    /// To a client who may read this path.
+    async fn answer_to(health: &Health, path: &str, query: &str, readable: &'static str) -> String {
+        let may_read = |path: String| -> BoxFuture<'_, bool> { Box::pin(async move { path == readable }) };
+        let Some(response) = health.answer(path, query, &may_read).await else { return "none".into() };
         let code = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap();
         format!("{code} {}", String::from_utf8_lossy(&body))
@@ -242,11 +262,40 @@ mod tests {
         }
         started.done();
         assert_eq!(answer(&health, "/readyz", "").await, "200 ok");
-        health.remark(&[Probe::Readyz], || vec!["plugin x is old".into()]);
-        assert_eq!(answer(&health, "/readyz", "").await, "200 ok");
-        let verbose = "200 [+]ping ok\n[+]poststarthook/rbac/bootstrap-roles ok\nwarn: plugin x is old\nreadyz check passed\n";
-        assert_eq!(answer(&health, "/readyz", "verbose").await, verbose);
         health.remove("ping");
         assert_eq!(answer(&health, "/readyz/ping", "").await, "404 404 page not found\n");
+    }
+
+    #[tokio::test]
+    async fn reasons_are_for_those_who_may_read_the_check() {
+        let health = Health::new();
+        let fails = Flag::default();
+        let failing = fails.clone();
+        health.check(&Probe::ALL, "etcd", || Ok(()));
+        health.check(
+            &[Probe::Readyz],
+            "plugins",
+            move || {
+                if failing.0.load(Ordering::Acquire) { Err("x: no component".into()) } else { Ok(()) }
+            },
+        );
+        health.tells("plugins", || vec!["plugin y is old".into()]);
+        let rows = [
+            ("/readyz", "", "none", "200 ok"),
+            ("/readyz", "verbose", "none", "200 [+]etcd ok\n[+]plugins ok\nreadyz check passed\n"),
+            ("/readyz", "verbose", "/readyz/etcd", "200 [+]etcd ok\n[+]plugins ok\nreadyz check passed\n"),
+            ("/readyz", "verbose", "/readyz/plugins", "200 [+]etcd ok\n[+]plugins ok\nwarn: plugin y is old\nreadyz check passed\n"),
+        ];
+        for (path, query, readable, want) in rows {
+            assert_eq!(answer_to(&health, path, query, readable).await, want, "{query} {readable}");
+        }
+        fails.done();
+        for (readable, want) in [
+            ("none", "500 [+]etcd ok\n[-]plugins failed: reason withheld\nreadyz check failed\n"),
+            ("/livez/plugins", "500 [+]etcd ok\n[-]plugins failed: reason withheld\nreadyz check failed\n"),
+            ("/readyz/plugins", "500 [+]etcd ok\n[-]plugins failed: x: no component\nwarn: plugin y is old\nreadyz check failed\n"),
+        ] {
+            assert_eq!(answer_to(&health, "/readyz", "", readable).await, want, "{readable}");
+        }
     }
 }

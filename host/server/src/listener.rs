@@ -68,6 +68,28 @@ pub enum Drained {
     Cut(usize),
 }
 
+/// A port that is taken and still closed: whoever connects is refused.
+#[derive(Debug)]
+pub struct ReservedPort {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl ReservedPort {
+    /// Takes it; port 0 takes a free one.
+    pub fn take(address: SocketAddr) -> Result<Self, BindError> {
+        let failed = |source| BindError { address, source };
+        let socket = bind(address).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 /// A server that listens. Nothing is accepted before [`Server::serve`].
 #[derive(Debug)]
 pub struct Server {
@@ -77,9 +99,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the port; port 0 takes a free one.
+    /// Takes a port and opens it; port 0 takes a free one.
     pub fn bind(address: SocketAddr, tls: Tls, limits: Limits) -> Result<Self, BindError> {
-        let listener = listen(address).map_err(|source| BindError { address, source })?;
+        Self::open(ReservedPort::take(address)?, tls, limits)
+    }
+
+    /// Opens the port.
+    pub fn open(port: ReservedPort, tls: Tls, limits: Limits) -> Result<Self, BindError> {
+        let ReservedPort { socket, address } = port;
+        let listener = socket.listen(BACKLOG_COUNT_MAX).map_err(|source| BindError { address, source })?;
         Ok(Self { listener, tls, limits })
     }
 
@@ -140,11 +168,11 @@ impl Server {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     // Accepted sockets inherit it. A kernel that does not know it holds more.
     let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(limits::SOCKET_UNSENT_BYTES_MAX);
     socket.bind(address)?;
-    socket.listen(BACKLOG_COUNT_MAX)
+    Ok(socket)
 }

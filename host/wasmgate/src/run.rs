@@ -13,7 +13,7 @@ use registry::services::{Masters, ServiceHooks, ServiceRanges};
 use server::endpoints::{Endpoints, Parts, TokenSigner};
 use server::health::{Health, Probe};
 use server::limits::CONNECTIONS_COUNT_MAX;
-use server::listener::{Limits, Server};
+use server::listener::{Limits, ReservedPort, Server};
 use server::metrics::Metrics;
 use server::openid::OpenId;
 use server::response::Response;
@@ -34,16 +34,17 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// How long requests in flight may take once the server ends; upstream's is the request timeout.
 const DRAIN_DURATION_MAX: Duration = Duration::from_secs(60);
 
-/// Runs until a signal. The order matters: signals are listened to first; the listener is bound before the kubeconfig is written,
-/// because it knows the port; nothing is accepted before the kubeconfig is there, the caches are filled and the plugins have loaded.
+/// Runs until a signal. The order matters: signals are listened to first; the port is taken before the kubeconfig is written, which names
+/// it, and stays closed until the kubeconfig is there, the caches are filled and every plugin that something depends on is in force.
 pub async fn run(config: Config) -> Result<(), Failure> {
     let mut signalled = signals::listen()?;
     api::capabilities::set_allow_privileged(config.allow_privileged);
     let code_cache = prepare_data_dir(&config)?;
     let pki = Pki::load(&config, jiff::Timestamp::now())?;
     let limits = Limits { connections_count_max: open_files::connections_count_max(CONNECTIONS_COUNT_MAX), ..Limits::default() };
-    let listener = Server::bind(config.listen, tls(&pki)?, limits)?;
-    let address = listener.local_addr();
+    let tls = tls(&pki)?;
+    let port = ReservedPort::take(config.listen)?;
+    let address = port.address();
 
     let (storage, freshness, root) = open_storage(&config).await?;
     let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
@@ -62,7 +63,13 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let alone = matches!(config.storage, config::Storage::Embedded);
     let masters = Arc::new(Masters::new(registry.clone(), ranges, config.advertise_address, address.port(), alone));
     masters.reconcile().await?;
-    let directory = follow_directory(&config, &plugins).await?;
+    let directory = tokio::select! {
+        directory = follow_directory(&config, &plugins) => directory?,
+        _ = signalled.wait_for(|asked| *asked) => {
+            tracing::info!("ended before the port was opened");
+            return Ok(masters.leave().await?);
+        }
+    };
 
     let shutdown = Shutdown::new();
     let health = health(&caches, &plugins, &shutdown);
@@ -91,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     if let Some(path) = kubeconfig::write(&pki, &config.data_dir, address)? {
         tracing::info!("administrator's kubeconfig: {}", path.display());
     }
-    let serving = tokio::spawn(listener.serve(road, DRAIN_DURATION_MAX));
+    let serving = tokio::spawn(Server::open(port, tls, limits)?.serve(road, DRAIN_DURATION_MAX));
     tracing::info!("serving on https://{address}");
     signals::notify_ready();
 
@@ -184,7 +191,9 @@ async fn load_plugins(
             plugin_host::Capability::Clock,
             plugin_host::Capability::Random,
             plugin_host::Capability::Cluster,
+            plugin_host::Capability::Authorizer,
         ]),
+        reserved_names: standard::names(),
         cache: code_cache,
         metrics: plugin_metrics.unwrap_or_else(plugin_host::Metrics::unregistered),
     };
@@ -210,11 +219,12 @@ impl Pinning for PinnedPlugins {
     }
 }
 
+/// Returns once nothing goes undecided: a policy that does not load keeps the port closed until it is mended or taken away.
 async fn follow_directory(config: &Config, plugins: &Arc<PluginSet>) -> Result<Option<PluginDirectory>, Failure> {
-    match &config.plugin_dir {
-        None => Ok(None),
-        Some(path) => Ok(Some(PluginDirectory::open(plugins.clone(), path.clone()).await?)),
-    }
+    let Some(path) = &config.plugin_dir else { return Ok(None) };
+    let directory = PluginDirectory::open(plugins.clone(), path.clone()).await?;
+    plugins.until_required_are_in_force().await;
+    Ok(Some(directory))
 }
 
 /// Upstream's checks by upstream's names, and one for the plugins.
@@ -235,29 +245,37 @@ fn health(caches: &Arc<Caches>, plugins: &Arc<PluginSet>, shutdown: &Shutdown) -
     for name in POST_START_HOOKS {
         health.check(&Probe::ALL, format!("poststarthook/{name}"), || Ok(()));
     }
-    let states = plugins.clone();
-    health.remark(&[Probe::Readyz], move || {
-        let outdated = |state: &PluginState| matches!(state.status, PluginStatus::Failed { still_serving: true, .. });
-        let line = |state: &PluginState| format!("plugin {}: its newest version does not load, the one before is in force", state.name);
-        states.states().iter().filter(|state| outdated(state)).map(line).collect()
-    });
-    let plugins = plugins.clone();
-    health.check(&[Probe::Readyz], "plugins", move || {
-        let failed: Vec<String> = plugins
-            .states()
-            .iter()
-            .filter_map(|state| match &state.status {
-                PluginStatus::Failed { reason, still_serving: false } => Some(format!("{}: {reason}", state.name)),
-                _ => None,
-            })
-            .collect();
-        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
-    });
+    plugins_check(&health, plugins);
     let shutdown = shutdown.clone();
     health.check(&[Probe::Readyz], "shutdown", move || {
         if shutdown.phase() == Phase::Serving { Ok(()) } else { Err("process is shutting down".into()) }
     });
     health
+}
+
+/// A plugin that is wanted and not in force fails `/readyz`; what else is to be known of plugins is remarked.
+fn plugins_check(health: &Health, plugins: &Arc<PluginSet>) {
+    let states = plugins.clone();
+    health.check(&[Probe::Readyz], "plugins", move || {
+        let failed = |state: &PluginState| match &state.status {
+            PluginStatus::Failed { reason, still_serving: false } => Some(format!("{}: {reason}", state.name)),
+            _ => None,
+        };
+        let failed: Vec<String> = states.states().iter().filter_map(failed).collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    });
+    let plugins = plugins.clone();
+    health.tells("plugins", move || {
+        let remark = |state: &PluginState| match &state.status {
+            PluginStatus::Failed { reason, still_serving: true } => {
+                Some(format!("plugin {}: its newest version does not load, the one before is in force: {reason}", state.name))
+            }
+            PluginStatus::Loading { .. } => Some(format!("plugin {}: its newest version is being loaded", state.name)),
+            _ => None,
+        };
+        let stray = |file: &String| format!("{file} is no plugin without a manifest that names it");
+        plugins.states().iter().filter_map(remark).chain(plugins.strays().iter().map(stray)).collect()
+    });
 }
 
 /// What upstream does after its start and we have done before ours.

@@ -26,6 +26,11 @@ pub struct Selection {
     pub missing: Vec<&'static str>,
 }
 
+/// The names of all of them, whether they run or not.
+pub fn names() -> Vec<String> {
+    EMBEDDED.iter().filter_map(|(manifest, _)| Some(Manifest::parse(manifest).ok()?.name)).collect()
+}
+
 /// Chooses by the flags.
 pub fn select(config: &Config) -> Selection {
     let named = |(manifest, code): &(&'static str, &'static [u8])| Some((Manifest::parse(manifest).ok()?.name, (*manifest, *code)));

@@ -9,12 +9,13 @@ use std::collections::HashSet;
 
 use wasmgate_sdk::admission::Request;
 use wasmgate_sdk::authorization::Attributes;
+use wasmgate_sdk::authorizer;
 use wasmgate_sdk::prelude::*;
+use wasmgate_sdk::quote::{quote, quote_all};
 use wasmgate_sdk::serde::de::DeserializeOwned;
-use wasmgate_sdk::serde_json::Value;
 
 use crate::index::Unresolved;
-use crate::objects::{RoleRef, Rule, quote, quote_all};
+use crate::objects::{RoleRef, Rule};
 use crate::permission::{Permission, describe};
 use crate::rule::ALL;
 use crate::{Rbac, aggregate};
@@ -53,12 +54,14 @@ impl Granting<'_> {
         // Upstream takes the name from the path, and a create has none there: being allowed to escalate one role by its name
         // does not help to make it.
         let name = if self.request.operation == Operation::Create { "" } else { &self.request.name };
-        if self.may("escalate", resource, name) || self.is_only_for_garbage_collection() {
+        if self.may("escalate", resource, name) || self.request.changes_only_owners() {
             return Ok(());
         }
         self.confirm_held(&self.read::<Vec<Rule>>("/rules")?)?;
-        let aggregates =
-            |object: &Object| object.get("/aggregationRule/clusterRoleSelectors").is_some_and(|selectors| !is_empty(&selectors));
+        let aggregates = |object: &Object| {
+            let selectors = object.get("/aggregationRule/clusterRoleSelectors");
+            selectors.and_then(|selectors| Some(!selectors.as_array()?.is_empty())).unwrap_or_default()
+        };
         if resource == "clusterroles" && (aggregates(self.object) || self.request.old().is_some_and(aggregates)) {
             // It gathers whatever there will be, and the old rule keeps its rules from being narrowed.
             self.confirm_held(&everything())
@@ -68,7 +71,7 @@ impl Granting<'_> {
     }
 
     fn check_binding(&self) -> Result<(), Denial> {
-        if self.is_only_for_garbage_collection() {
+        if self.request.changes_only_owners() {
             return Ok(());
         }
         let role_ref: RoleRef = self.read("/roleRef")?;
@@ -87,7 +90,8 @@ impl Granting<'_> {
         self.confirm_held(rules)
     }
 
-    /// Whether the user's own roles allow this verb on a role.
+    /// Whether the user may do this to a role, as all authorizers together say: another one may allow it, or deny it whatever the roles
+    /// are.
     fn may(&self, verb: &str, resource: &str, name: &str) -> bool {
         let attributes = Attributes {
             user: self.request.user.clone(),
@@ -100,7 +104,7 @@ impl Granting<'_> {
             resource_request: true,
             ..Attributes::default()
         };
-        self.rbac.authorize(&attributes).decision == Decision::Allow
+        authorizer::authorize(&attributes).decision == Decision::Allow
     }
 
     /// Refuses rules that the user does not have in this namespace, and says which.
@@ -132,19 +136,6 @@ impl Granting<'_> {
         Err(self.forbidden(&message))
     }
 
-    /// Whether an update touches nothing but what the garbage collector needs, which has no rights to grant.
-    fn is_only_for_garbage_collection(&self) -> bool {
-        self.request.old().is_some_and(|old| {
-            let (mut object, mut old) = (self.object.value().clone(), old.value().clone());
-            for value in [&mut object, &mut old] {
-                if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-                    metadata.retain(|field, _| !["ownerReferences", "finalizers", "managedFields", "selfLink"].contains(&field.as_str()));
-                }
-            }
-            is_same(&object, &old)
-        })
-    }
-
     /// A field of the object; what is not there or null is empty. One that cannot be read is refused, never passed over.
     fn read<T: DeserializeOwned + Default>(&self, pointer: &str) -> Result<T, Denial> {
         let value = self.object.get_as::<Option<T>>(pointer).transpose();
@@ -167,26 +158,6 @@ fn everything() -> [Rule; 2] {
         Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() },
         Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() },
     ]
-}
-
-/// Whether two objects say the same: an empty list or map is none.
-fn is_same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Object(a), Value::Object(b)) => {
-            a.keys().chain(b.keys()).all(|key| is_same(a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null)))
-        }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)),
-        (a, b) => a == b || (is_empty(a) && is_empty(b)),
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

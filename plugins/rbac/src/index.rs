@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use wasmgate_sdk::json::Json;
+use wasmgate_sdk::quote::quote;
 use wasmgate_sdk::user::UserInfo;
 
-use crate::objects::{Binding, BindingObject, Key, Role, RoleRef, Rule, quote};
+use crate::objects::{Binding, BindingObject, Key, Role, RoleRef, Rule};
 
 /// All that decisions are made from. The cluster's roles and bindings are those of the namespace `""`.
 #[derive(Default)]

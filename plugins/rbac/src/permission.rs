@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::objects::{Rule, quote_all};
+use wasmgate_sdk::quote::quote_all;
+
+use crate::objects::Rule;
 use crate::rule::{ALL, has, url_matches};
 
 /// One verb on one resource or path.

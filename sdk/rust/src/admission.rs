@@ -220,6 +220,20 @@ impl<'a> Request<'a> {
         Status::forbidden(&self.resource.group, &self.resource.resource, &self.object_name(), message)
     }
 
+    /// Whether an update touches nothing but what the garbage collector needs: owners and finalizers. Who may do that need not be able to
+    /// do what the object itself stands for.
+    pub fn changes_only_owners(&self) -> bool {
+        let (Some(object), Some(old)) = (self.object(), self.old()) else { return false };
+        let without_owners = |object: &Object| {
+            let mut value = object.value().clone();
+            if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.retain(|field, _| !["ownerReferences", "finalizers", "managedFields", "selfLink"].contains(&field.as_str()));
+            }
+            value
+        };
+        is_same(&without_owners(object), &without_owners(old))
+    }
+
     /// The name that a refusal gives: the object's, its `generateName` before it has one, or `Unknown!`.
     pub fn object_name(&self) -> String {
         let of_object = |pointer| self.object().and_then(|object| object.get_str(pointer)).filter(|name| !name.is_empty());
@@ -227,6 +241,26 @@ impl<'a> Request<'a> {
             return self.name.clone();
         }
         of_object("/metadata/name").or_else(|| of_object("/metadata/generateName")).unwrap_or_else(|| "Unknown!".to_owned())
+    }
+}
+
+/// Whether two objects say the same: an empty list or map is none.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            a.keys().chain(b.keys()).all(|key| is_same(a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)),
+        (a, b) => a == b || (is_empty(a) && is_empty(b)),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
     }
 }
 

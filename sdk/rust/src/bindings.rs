@@ -42,7 +42,7 @@ world!(
     plugin,
     "package wasmgate:sdk-plugin; world sdk-plugin { include wasmgate:plugin/capabilities@0.1.0; export wasmgate:plugin/plugin@0.1.0; }",
     "wasmgate:sdk-plugin/sdk-plugin",
-    { "wasmgate:plugin/types@0.1.0": types, "wasmgate:plugin/log@0.1.0": log, "wasmgate:plugin/clock@0.1.0": clock, "wasmgate:plugin/random@0.1.0": random, "wasmgate:plugin/jwt@0.1.0": jwt, "wasmgate:plugin/cluster@0.1.0": cluster }
+    { "wasmgate:plugin/types@0.1.0": types, "wasmgate:plugin/log@0.1.0": log, "wasmgate:plugin/clock@0.1.0": clock, "wasmgate:plugin/random@0.1.0": random, "wasmgate:plugin/jwt@0.1.0": jwt, "wasmgate:plugin/cluster@0.1.0": cluster, "wasmgate:plugin/authorization@0.1.0": authorization, "wasmgate:plugin/authorization-types@0.1.0": authorization_types }
 );
 
 world!(

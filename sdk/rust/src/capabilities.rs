@@ -115,6 +115,24 @@ pub mod jwt {
     }
 }
 
+/// Capability `authorizer`: what this server's authorizers say of a user, in the order in which they are asked of every request. May be
+/// asked in [`admit`] and [`validate`] and nowhere else: an authorizer that asked the authorizers would ask itself. The time that they take
+/// counts as the plugin's own.
+///
+/// [`admit`]: crate::admission::MutatingAdmission::admit
+/// [`validate`]: crate::admission::ValidatingAdmission::validate
+pub mod authorizer {
+    use crate::authorization::{Attributes, Authorization};
+
+    /// May this user do this? Never [`Conditional`](crate::authorization::Decision::Conditional).
+    pub fn authorize(attributes: &Attributes) -> Authorization {
+        #[cfg(target_arch = "wasm32")]
+        return crate::glue::authorize(attributes);
+        #[cfg(not(target_arch = "wasm32"))]
+        crate::testing::authorize(attributes)
+    }
+}
+
 /// Capability `cluster`: look-ups in the watch cache, limited to the resources in the manifest's `reads`.
 pub mod cluster {
     use crate::json::Json;

@@ -114,6 +114,40 @@ where
     }
 }
 
+/// Capability `authorizer`.
+pub(crate) fn authorize(attributes: &authorization::Attributes) -> authorization::Authorization {
+    use authorization::Decision;
+    let requirements = |list: &[authorization::SelectorRequirement]| {
+        let requirement = |requirement: &authorization::SelectorRequirement| host::authorization_types::SelectorRequirement {
+            key: requirement.key.clone(),
+            operator: requirement.operator.clone(),
+            values: requirement.values.clone(),
+        };
+        list.iter().map(requirement).collect()
+    };
+    let answer = host::authorization::authorize(&host::authorization_types::Attributes {
+        user: user_out(attributes.user.clone()),
+        verb: attributes.verb.clone(),
+        namespace: attributes.namespace.clone(),
+        api_group: attributes.api_group.clone(),
+        api_version: attributes.api_version.clone(),
+        resource: attributes.resource.clone(),
+        subresource: attributes.subresource.clone(),
+        name: attributes.name.clone(),
+        resource_request: attributes.resource_request,
+        path: attributes.path.clone(),
+        field_selector: requirements(&attributes.field_selector),
+        label_selector: requirements(&attributes.label_selector),
+        conditional_accepted: false,
+    });
+    let decision = match answer.decision {
+        host::authorization::Decision::Allow => Decision::Allow,
+        host::authorization::Decision::Deny => Decision::Deny,
+        host::authorization::Decision::NoOpinion => Decision::NoOpinion,
+    };
+    authorization::Authorization { decision, reason: answer.reason, evaluation_error: answer.evaluation_error }
+}
+
 use rules::exports::wasmgate::plugin::rules as rules_export;
 
 impl<T: Hosted> rules_export::Guest for T

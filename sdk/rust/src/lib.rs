@@ -37,6 +37,8 @@ pub mod default_classes;
 pub mod json;
 pub mod patch;
 pub mod quantity;
+pub mod quote;
+pub mod signers;
 pub mod status;
 pub mod user;
 
@@ -53,7 +55,7 @@ pub mod testing;
 pub use serde;
 pub use serde_json;
 
-pub use capabilities::{clock, cluster, jwt, log, random};
+pub use capabilities::{authorizer, clock, cluster, jwt, log, random};
 
 /// What most plugins need.
 pub mod prelude {

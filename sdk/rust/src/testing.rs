@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::authorization::{Attributes, Authorization};
 use crate::capabilities::jwt::Verification;
 use crate::capabilities::log::Level;
 use crate::json::Json;
@@ -21,6 +22,7 @@ struct Host {
     audiences: Vec<String>,
     lines: Vec<(Level, String)>,
     random: u8,
+    authorizer: Option<Box<dyn Fn(&Attributes) -> Authorization>>,
 }
 
 thread_local! {
@@ -54,6 +56,11 @@ pub fn set_token(token: &str, verification: Verification) {
 /// Audiences that the server answers to.
 pub fn set_audiences(audiences: &[&str]) {
     HOST.with_borrow_mut(|host| host.audiences = audiences.iter().map(|&audience| audience.to_owned()).collect());
+}
+
+/// What the server's authorizers say. Before this is called they have no opinion.
+pub fn set_authorizer(authorizer: impl Fn(&Attributes) -> Authorization + 'static) {
+    HOST.with_borrow_mut(|host| host.authorizer = Some(Box::new(authorizer)));
 }
 
 /// What the plugin logged.
@@ -90,6 +97,10 @@ pub(crate) fn verify(token: &str) -> Verification {
 
 pub(crate) fn audiences() -> Vec<String> {
     HOST.with_borrow(|host| host.audiences.clone())
+}
+
+pub(crate) fn authorize(attributes: &Attributes) -> Authorization {
+    HOST.with_borrow(|host| host.authorizer.as_ref().map_or(Authorization::no_opinion(""), |authorizer| authorizer(attributes)))
 }
 
 pub(crate) fn cluster_get(group: &str, resource: &str, namespace: &str, name: &str, live: bool) -> Result<Option<Json>, String> {

@@ -16,12 +16,10 @@ const FAULTS: &[(&str, &str)] = &[
     ("random", "it trapped: 1000000 random bytes are more than 1024"),
 ];
 
-fn bad(roles: serde_json::Value, script: &str, policy: &str) -> String {
+fn bad(roles: serde_json::Value, script: &str, policy: Option<&str>) -> String {
     let limits = json!({"memoryBytes": 16 << 20, "timeoutMilliseconds": 200});
-    manifest(
-        "bad",
-        json!({"roles": roles, "credentials": [], "order": 1, "limits": limits, "failurePolicy": policy, "config": {"do": script}}),
-    )
+    let spec = json!({"roles": roles, "credentials": [], "order": 1, "limits": limits, "failurePolicy": policy, "config": {"do": script}});
+    manifest("bad", spec)
 }
 
 fn good(role: &str, script: &str) -> String {
@@ -29,16 +27,24 @@ fn good(role: &str, script: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_authorizers_fault_is_no_opinion_and_the_next_is_asked() {
-    for (script, expected) in FAULTS.iter().chain(&[("conditional", "its answer is malformed: a conditional decision")]) {
-        let bench = Bench::new().await;
-        bench.load(&[bad(json!(["authorizer"]), script, "Fail")]).await;
-        let answer = bench.authorize().await;
-        assert_eq!(answer.decision, Decision::NoOpinion, "{script}");
-        let error = answer.evaluation_error.unwrap_or_default();
-        assert!(error.starts_with(&format!("plugin bad: {expected}")), "{script}: {error}");
-        bench.load(&[bad(json!(["authorizer"]), script, "Fail"), good("authorizer", "allow")]).await;
-        assert_eq!(bench.authorize().await.decision, Decision::Allow, "{script}");
+async fn an_authorizers_fault_denies_or_is_no_opinion_as_the_policy_says() {
+    let asks = "it trapped: the authorizers may be asked while a request is admitted, and at no other time";
+    for (script, expected) in FAULTS.iter().chain(&[("conditional", "its answer is malformed: a conditional decision"), ("ask", asks)]) {
+        // What is not said is strict.
+        for (policy, alone, with_another) in [
+            (None, Decision::Deny, Decision::Deny),
+            (Some("Deny"), Decision::Deny, Decision::Deny),
+            (Some("NoOpinion"), Decision::NoOpinion, Decision::Allow),
+        ] {
+            let bench = Bench::new().await;
+            bench.load(&[bad(json!(["authorizer"]), script, policy)]).await;
+            let answer = bench.authorize().await;
+            assert_eq!(answer.decision, alone, "{script} {policy:?}");
+            let error = answer.evaluation_error.unwrap_or_default();
+            assert!(error.starts_with(&format!("plugin bad: {expected}")), "{script}: {error}");
+            bench.load(&[bad(json!(["authorizer"]), script, policy), good("authorizer", "allow")]).await;
+            assert_eq!(bench.authorize().await.decision, with_another, "{script} {policy:?}");
+        }
     }
 }
 
@@ -46,18 +52,18 @@ async fn an_authorizers_fault_is_no_opinion_and_the_next_is_asked() {
 async fn an_authenticators_fault_authenticates_nobody() {
     for (script, expected) in FAULTS.iter().chain(&[("nobody", "its answer is malformed: a user without a name")]) {
         let bench = Bench::new().await;
-        bench.load(&[bad(json!(["authenticator"]), script, "Fail")]).await;
+        bench.load(&[bad(json!(["authenticator"]), script, None)]).await;
         match bench.set.authenticate(&Credentials::default()).await {
             Err(fault) => assert!(fault.to_string().starts_with(&format!("plugin bad: {expected}")), "{script}: {fault}"),
             other => panic!("{script}: {other:?}"),
         }
         // And anonymous is not asked after a fault.
         let anonymous = manifest("good", json!({"roles": ["authenticator"], "fallback": true, "config": {"do": "show"}}));
-        bench.load(&[bad(json!(["authenticator"]), script, "Fail"), anonymous]).await;
+        bench.load(&[bad(json!(["authenticator"]), script, None), anonymous]).await;
         assert!(bench.set.authenticate(&Credentials::default()).await.is_err(), "{script}");
     }
     let bench = Bench::new().await;
-    bench.load(&[bad(json!(["authenticator"]), "reject", "Fail")]).await;
+    bench.load(&[bad(json!(["authenticator"]), "reject", None)]).await;
     let answer = bench.set.authenticate(&Credentials::default()).await;
     assert!(matches!(answer, Ok(Authentication::Rejected(ref why)) if why == "as told"), "{answer:?}");
 }
@@ -72,18 +78,18 @@ async fn an_admission_fault_fails_or_is_ignored_as_the_policy_says() {
     ];
     for (script, expected) in FAULTS.iter().chain(&malformed) {
         let bench = Bench::new().await;
-        bench.load(&[bad(json!(["mutating-admission"]), script, "Fail"), good("mutating-admission", "label")]).await;
+        bench.load(&[bad(json!(["mutating-admission"]), script, None), good("mutating-admission", "label")]).await;
         let status = bench.create().await.0.expect_err("a fault");
         assert_eq!(status.code, 500, "{script}");
         let expected = format!("Internal error occurred: failed calling admission plugin \"bad\": {expected}");
         assert!(status.message.starts_with(&expected), "{script}: {}", status.message);
-        bench.load(&[bad(json!(["mutating-admission"]), script, "Ignore"), good("mutating-admission", "label")]).await;
+        bench.load(&[bad(json!(["mutating-admission"]), script, Some("Ignore")), good("mutating-admission", "label")]).await;
         let object = bench.create().await.0.unwrap_or_else(|status| panic!("{script}: {status}"));
         assert_eq!(object["metadata"]["labels"]["version"], "good", "{script}");
     }
     for (script, expected) in FAULTS {
         let bench = Bench::new().await;
-        bench.load(&[bad(json!(["validating-admission"]), script, "Fail")]).await;
+        bench.load(&[bad(json!(["validating-admission"]), script, None)]).await;
         let status = bench.create().await.0.expect_err("a fault");
         assert!(status.code == 500 && status.message.contains(expected), "{script}: {}", status.message);
     }
@@ -92,7 +98,7 @@ async fn an_admission_fault_fails_or_is_ignored_as_the_policy_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_guest_that_loops_gives_its_worker_back() {
     let bench = std::sync::Arc::new(Bench::new().await);
-    bench.load(&[bad(json!(["authorizer"]), "loop", "Fail"), good("mutating-admission", "label")]).await;
+    bench.load(&[bad(json!(["authorizer"]), "loop", None), good("mutating-admission", "label")]).await;
     let looping = tokio::spawn({
         let bench = bench.clone();
         async move { bench.authorize().await }
@@ -125,7 +131,7 @@ async fn a_faulted_instance_never_serves_again() {
 #[tokio::test]
 async fn a_guest_that_shouts_is_cut_short() {
     let bench = Bench::new().await;
-    bench.load(&[bad(json!(["authorizer"]), "shout", "Fail")]).await;
+    bench.load(&[bad(json!(["authorizer"]), "shout", None)]).await;
     assert_eq!(bench.authorize().await.evaluation_error, None);
 }
 
@@ -158,7 +164,7 @@ async fn a_component_that_does_not_load_says_why() {
         (
             "capability",
             scripted(),
-            json!({"capabilities": ["log", "clock", "random", "cluster"]}),
+            json!({"capabilities": ["log", "clock", "random", "cluster", "authorizer"]}),
             "it imports wasmgate:plugin/jwt@0.1.0, which needs the capability jwt in the manifest's spec.capabilities",
         ),
         (

@@ -9,7 +9,7 @@ use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource, Status
 use async_trait::async_trait;
 use auth::{Authorization, Authorizer, UserInfo};
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use serde_json::{Value, json};
 use wasmgate_plugin_host::*;
 
@@ -32,7 +32,7 @@ pub fn manifest(name: &str, change: Value) -> String {
         "spec": {
             "component": "scripted.wasm",
             "roles": ["authenticator", "authorizer", "mutating-admission", "validating-admission"],
-            "capabilities": ["log", "clock", "random", "jwt", "cluster"],
+            "capabilities": ["log", "clock", "random", "jwt", "cluster", "authorizer"],
             "credentials": ["client-certificate", "bearer-token"],
             "instances": "Reused",
         },
@@ -51,6 +51,8 @@ fn merge(target: &mut Value, change: Value) {
 #[derive(Default)]
 pub struct Memory {
     state: Mutex<Pods>,
+    gate: Mutex<bool>,
+    opened: Condvar,
 }
 
 #[derive(Default)]
@@ -77,6 +79,19 @@ impl Memory {
         let mut pods = self.state.lock();
         pods.now.retain(|pod| pod != name);
         pods.log.push((name.to_owned(), false));
+    }
+
+    /// Lets plugins that read the resource `gated` load.
+    pub fn open_gate(&self) {
+        *self.gate.lock() = true;
+        self.opened.notify_all();
+    }
+
+    fn wait_at_gate(&self) {
+        let mut open = self.gate.lock();
+        while !*open {
+            self.opened.wait(&mut open);
+        }
     }
 
     /// Forgets the changes so far.
@@ -136,11 +151,25 @@ impl ClusterView for MemoryView {
     }
 
     fn serves(&self, resource: &GroupResource) -> bool {
+        // A plugin that reads this loads for as long as the test wants.
+        if resource.resource == "gated" {
+            self.0.wait_at_gate();
+        }
         resource.resource != "unicorns"
     }
 
     fn subscribe(&self, _: &[GroupResource]) -> Arc<dyn Feed> {
         Arc::new(MemoryFeed(self.0.clone()))
+    }
+}
+
+/// A manifest's file and its component.
+pub fn candidate(file: &str, manifest: String, component: Arc<[u8]>) -> Candidate {
+    Candidate {
+        file: file.to_owned(),
+        fingerprint: format!("{manifest} {}", component.len()),
+        manifest: Ok(manifest.into()),
+        component: Ok(component),
     }
 }
 
@@ -163,6 +192,7 @@ pub fn loader(cluster: &Arc<Memory>) -> Loader {
         engine: PluginEngine::new().expect("an engine"),
         services: services(cluster),
         allowed: BTreeSet::from(Capability::ALL),
+        reserved_names: vec!["LimitRanger".to_owned()],
         cache: None,
         metrics: Metrics::unregistered(),
     }
@@ -188,12 +218,8 @@ impl Bench {
     }
 
     pub async fn load_components(&self, plugins: Vec<(String, Arc<[u8]>)>) {
-        let candidate = |(index, (manifest, component)): (usize, (String, Arc<[u8]>))| Candidate {
-            file: format!("{index}.yaml"),
-            fingerprint: format!("{manifest} {}", component.len()),
-            content: Ok((manifest.into(), component)),
-        };
-        self.set.replace_directory(plugins.into_iter().enumerate().map(candidate).collect()).await;
+        let named = |(index, (manifest, component)): (usize, (String, Arc<[u8]>))| candidate(&format!("{index}.yaml"), manifest, component);
+        self.set.replace_directory(plugins.into_iter().enumerate().map(named).collect()).await;
     }
 
     /// The reason of the only plugin's failure.

@@ -15,6 +15,64 @@ async fn the_cluster_can_be_read_where_the_manifest_says_so_and_nowhere_else() {
     assert_eq!(bench.authorize().await.reason, format!("{pod} / {refused} {refused} {refused}"));
 }
 
+/// A validating plugin that asks, and refuses with the answer.
+fn asking(name: &str, change: serde_json::Value) -> String {
+    let mut spec = json!({"roles": ["validating-admission"], "credentials": [], "config": {"do": "ask"}});
+    change.as_object().into_iter().flatten().for_each(|(key, value)| spec[key] = value.clone());
+    manifest(name, spec)
+}
+
+#[tokio::test]
+async fn admission_may_ask_the_authorizers() {
+    let bench = Bench::new().await;
+    let authorizer = |script: &str| manifest("judge", json!({"roles": ["authorizer"], "credentials": [], "config": {"do": script}}));
+    for (script, want) in [
+        ("allow", r#"Decision::Allow "as told" None"#),
+        ("deny", r#"Decision::Deny "as told" None"#),
+        ("nothing", r#"Decision::NoOpinion "" None"#),
+        // A fault never allows.
+        ("trap", r#"Decision::Deny "" Some("plugin judge: it trapped: wasm trap: wasm `unreachable` instruction executed")"#),
+    ] {
+        bench.load(&[authorizer(script), asking("asks", json!({}))]).await;
+        let status = bench.create().await.0.expect_err("refused with the answer");
+        assert_eq!(status.message, format!("pods \"web\" is forbidden: {want}"), "{script}");
+    }
+    bench.load(&[authorizer("show"), asking("asks", json!({}))]).await;
+    let shown = bench.create().await.0.expect_err("refused with the answer").message.replace("\\\"", "\"");
+    for expected in [
+        r#"name: "bob", uid: "u", groups: ["g"], extra: [Extra { key: "k", values: ["v"] }]"#,
+        r#"verb: "approve""#,
+        r#"namespace: "ns1""#,
+        r#"api-group: "certificates.k8s.io""#,
+        r#"name: "example.com/*""#,
+        r#"subresource: "sub""#,
+        r#"path: "/p""#,
+        r#"key: "f", operator: "In", values: ["a"]"#,
+        r#"key: "l", operator: "In", values: ["a"]"#,
+        // Nobody is asked for conditions here.
+        "conditional-accepted: false",
+    ] {
+        assert!(shown.contains(expected), "{expected} is not in {shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_an_authorizer_itself_may_ask_while_it_admits() {
+    let bench = Bench::new().await;
+    let config = json!({"do": "ask", "authorize": "allow"});
+    let both = json!({"roles": ["authorizer", "validating-admission"], "config": config, "limits": {"instances": 1}});
+    bench.load(&[asking("both", both)]).await;
+    // Its one instance is busy: the answer comes from another, and nobody waits for themselves.
+    let status = bench.create().await.0.expect_err("refused with the answer");
+    assert_eq!(status.message, r#"pods "web" is forbidden: Decision::Allow "as told" None"#);
+    // Nor does an authorizer ask itself when it is asked from there.
+    let both = json!({"roles": ["authorizer", "validating-admission"], "config": {"do": "ask"}});
+    bench.load(&[asking("both", both)]).await;
+    let status = bench.create().await.0.expect_err("refused with the answer");
+    let why = "plugin both: it trapped: the authorizers may be asked while a request is admitted, and at no other time";
+    assert_eq!(status.message, format!("pods \"web\" is forbidden: Decision::Deny \"\" Some(\"{why}\")"));
+}
+
 #[tokio::test]
 async fn the_clock_is_the_servers() {
     let bench = Bench::new().await;

@@ -86,11 +86,14 @@ async fn a_directory_cannot_take_the_name_of_a_standard_plugin() {
     let standard = Standard { manifest: text.clone().into(), code: code.into(), order: None, config: None };
     let set = PluginSet::new(loader, vec![standard]).await.expect("a set");
     let bench = Bench { set, cluster };
-    bench.load(&[text.replace("\"capabilities\":[]", "\"capabilities\":[\"log\",\"clock\",\"random\",\"jwt\",\"cluster\"]")]).await;
-    let states = bench.set.states();
-    assert_eq!((states[0].origin, &states[0].status), (Origin::Embedded, &PluginStatus::Ready));
-    let reason = "the name AlwaysAllow belongs to a standard plugin".to_owned();
-    assert_eq!(states[1].status, PluginStatus::Failed { reason, still_serving: false });
+    // Nor does case tell names apart, nor is the name of one that does not run free.
+    for name in ["AlwaysAllow", "alwaysallow", "LimitRanger", "limitranger"] {
+        bench.load(&[manifest(name, json!({"roles": ["authorizer"], "credentials": []}))]).await;
+        let states = bench.set.states();
+        assert_eq!((states[0].origin, &states[0].status), (Origin::Embedded, &PluginStatus::Ready));
+        let reason = format!("the name {name} belongs to a standard plugin");
+        assert_eq!(states[1].status, PluginStatus::Failed { reason, still_serving: false });
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use serde_json::json;
-use wasmgate_plugin_host::PluginStatus;
+use wasmgate_plugin_host::{Candidate, PluginStatus};
 
 use crate::bench::*;
 
@@ -64,6 +64,66 @@ async fn a_broken_candidate_leaves_the_last_good_one_in_force() {
     bench.load(&[]).await;
     assert!(bench.set.states().is_empty());
     assert_eq!(bench.create().await.0.expect("admitted")["metadata"].get("labels"), None);
+}
+
+/// What reads the resource `gated` loads for as long as the test wants.
+fn gated(change: &str) -> Candidate {
+    let spec =
+        json!({"roles": ["validating-admission"], "credentials": [], "reads": [{"resource": "gated"}], "config": {"version": change}});
+    candidate("gated.yaml", manifest("gated", spec), scripted().into())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_does_not_wait_for_what_another_plugin_takes_to_load() {
+    let bench = Bench::new().await;
+    let a = |number| candidate("a.yaml", version(number), scripted().into());
+    let label = async || bench.create().await.0.expect("admitted")["metadata"].get("labels").cloned();
+    bench.set.replace_directory(vec![a(1)]).await;
+    assert_eq!(label().await, Some(json!({"version": "1"})));
+
+    // Gone at once, however long the other one takes.
+    let loading = bench.set.replace_directory(vec![gated("1")]);
+    assert_eq!(label().await, None);
+    let states = bench.set.states();
+    assert_eq!((states.len(), &states[0].status), (1, &PluginStatus::Loading { still_serving: false }));
+
+    // And there again.
+    bench.set.replace_directory(vec![a(2), gated("1")]).await;
+    assert_eq!(label().await, Some(json!({"version": "2"})));
+    assert_eq!(bench.set.states()[1].status, PluginStatus::Loading { still_serving: false });
+
+    // What took so long is not wanted any more when it is done.
+    let spec = json!({"roles": ["validating-admission"], "credentials": [], "config": {"do": "deny"}});
+    bench.set.replace_directory(vec![a(2), candidate("gated.yaml", manifest("gated", spec), scripted().into())]).await;
+    assert_eq!(bench.create().await.0.expect_err("refused").code, 403);
+    bench.cluster.open_gate();
+    loading.await;
+    assert_eq!(bench.create().await.0.expect_err("refused").code, 403);
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_whoever_has_it_first() {
+    let bench = Bench::new().await;
+    let file = |file: &str, name: &str, label: &str| {
+        let config = json!({"do": "label", "version": label});
+        let spec = json!({"roles": ["mutating-admission"], "credentials": [], "config": config});
+        candidate(file, manifest(name, spec), scripted().into())
+    };
+    let label = async || bench.create().await.0.expect("admitted")["metadata"]["labels"]["version"].clone();
+    bench.set.replace_directory(vec![file("b.yaml", "policy", "b")]).await;
+    // A file that comes first in the directory, and was not there first.
+    bench.set.replace_directory(vec![file("a.yaml", "Policy", "a"), file("b.yaml", "policy", "b")]).await;
+    let states = bench.set.states();
+    let reason = "the name Policy belongs to b.yaml".to_owned();
+    assert_eq!(states[0].status, PluginStatus::Failed { reason, still_serving: false }, "{states:?}");
+    assert_eq!(states[1].status, PluginStatus::Ready);
+    assert_eq!(label().await, "b");
+    // A version that does not load keeps the name that it serves under.
+    bench.set.replace_directory(vec![file("a.yaml", "Policy", "a"), candidate("b.yaml", "spec: [".into(), scripted().into())]).await;
+    assert_eq!((label().await, bench.set.states()[0].status.as_str()), ("b".into(), "failed"));
+    // Free again.
+    bench.set.replace_directory(vec![file("a.yaml", "Policy", "a")]).await;
+    assert_eq!((label().await, bench.set.states()[0].status.as_str()), ("a".into(), "ready"));
 }
 
 #[tokio::test]

@@ -9,4 +9,5 @@ mod directory;
 mod examples;
 mod hot_swap;
 mod manifests;
+mod missing;
 mod tokens;

@@ -61,6 +61,9 @@ fn every_mistake_is_named() {
         ("spec: {roles: [authorizer], failurePolicy: Perhaps}", "Perhaps"),
         ("spec: {roles: [authorizer], matchPolicy: Exact}", "spec.matchPolicy: is for the admission roles only"),
         ("spec: {roles: [validating-admission], matchPolicy: Similar}", "Similar"),
+        ("spec: {roles: [authorizer], failurePolicy: Ignore}", "spec.failurePolicy: must be Fail or Ignore for an admission role"),
+        ("spec: {roles: [validating-admission], failurePolicy: NoOpinion}", "spec.failurePolicy: must be Fail or Ignore"),
+        ("spec: {roles: [authenticator], failurePolicy: Fail}", "a fault never authenticates"),
         (
             "spec: {roles: [validating-admission], match: [{operations: [create]}]}",
             "spec.match[0].operations[0]: \"create\" is none of CREATE",
@@ -133,6 +136,39 @@ fn a_rule_that_names_another_version_selects_it() {
         let manifest = Manifest::parse(&text).expect(&text);
         assert_eq!(selects(&manifest, Round::Validating, &attributes, &equivalents, [None, None]), expected, "{text}");
     }
+}
+
+#[test]
+fn a_failure_policy_is_of_the_role_that_knows_the_word_and_the_others_are_strict() {
+    use admission::chain::FailurePolicy::{Fail, Ignore};
+    use auth::FailurePolicy::{Deny, NoOpinion};
+    let both = "authorizer, validating-admission";
+    for (roles, policy, admission, authorization, required) in [
+        ("authorizer", "", Fail, Deny, true),
+        ("authorizer", "Deny", Fail, Deny, true),
+        ("authorizer", "NoOpinion", Fail, NoOpinion, false),
+        ("mutating-admission", "", Fail, Deny, true),
+        ("mutating-admission", "Fail", Fail, Deny, true),
+        ("mutating-admission", "Ignore", Ignore, Deny, false),
+        ("authenticator", "", Fail, Deny, true),
+        (both, "", Fail, Deny, true),
+        (both, "Ignore", Ignore, Deny, true),
+        (both, "NoOpinion", Fail, NoOpinion, true),
+    ] {
+        let policy = if policy.is_empty() { String::new() } else { format!(", failurePolicy: {policy}") };
+        let manifest = Manifest::parse(&format!("{HEAD}spec: {{roles: [{roles}]{policy}}}")).expect(roles);
+        let found = (manifest.failure_policy, manifest.authorizer_failure_policy, manifest.is_required());
+        assert_eq!(found, (admission, authorization, required), "{roles}{policy}");
+    }
+}
+
+#[test]
+fn an_authorizer_stands_behind_the_privileged_group_and_before_the_modes() {
+    use wasmgate_plugin_host::Role;
+    let manifest = |order: &str| Manifest::parse(&format!("{HEAD}spec: {{roles: [authorizer, mutating-admission]{order}}}")).expect(order);
+    let orders = |order| [Role::Authorizer, Role::MutatingAdmission].map(|role| manifest(order).order_as(role));
+    assert_eq!(orders(""), [15, 0]);
+    assert_eq!(orders(", order: 3"), [3, 3]);
 }
 
 #[test]

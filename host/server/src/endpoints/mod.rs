@@ -22,7 +22,8 @@ use api::tables;
 use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
-use auth::Authenticator;
+use auth::{Attributes, Authenticator, Decision};
+use futures::future::BoxFuture;
 use http::Method;
 use registry::Registry;
 
@@ -140,7 +141,12 @@ impl Endpoints {
         }
         // As it was authorized: what is served at a path is not served at another that looks like it (`//metrics`, `/metrics/`).
         let path = request.info.path.as_str();
-        if let Some(answer) = self.parts.health.answer(path, request.query()).await {
+        let (authorizer, user) = (request.authorizer(), &request.user);
+        let may_read = |path: String| -> BoxFuture<'_, bool> {
+            let asked = Attributes { user: user.clone(), verb: "get".into(), path, ..Attributes::default() };
+            Box::pin(async move { authorizer.authorize(&asked).await.decision == Decision::Allow })
+        };
+        if let Some(answer) = self.parts.health.answer(path, request.query(), &may_read).await {
             return Ok(answer);
         }
         match path {

@@ -1,7 +1,8 @@
 //! Cases as data: who holds what, what they write, and upstream's answer.
 
 use wasmgate_sdk::admission::{Attributes, GroupVersionResource};
-use wasmgate_sdk::serde_json::json;
+use wasmgate_sdk::serde_json::{Value, json};
+use wasmgate_sdk::testing;
 
 use super::*;
 
@@ -80,6 +81,9 @@ fn answer(user: &str, (operation, resource): (Operation, &str), namespace: &str,
         user: UserInfo { groups: groups.split_terminator('+').map(str::to_owned).collect(), ..UserInfo::new(user) },
         ..Attributes::default()
     };
+    // This server has no authorizer besides.
+    let rbac = cluster();
+    testing::set_authorizer(move |attributes| rbac.authorize(attributes));
     match cluster().validate(&Request::new(attributes, Some(Object::of(object)), old.map(Object::of))) {
         Ok(()) => String::new(),
         Err(Denial::Status(status)) => format!("{} {}", status.as_value()["code"], status.message()),

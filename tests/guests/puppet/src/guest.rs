@@ -111,11 +111,12 @@ impl e::plugin::Guest for Puppet {
 }
 
 impl e::authorizer::Guest for Puppet {
-    fn authorize(_: e::authorizer::Attributes) -> e::authorizer::Authorization {
+    fn authorize(attributes: e::authorizer::Attributes) -> e::authorizer::Authorization {
         use e::authorizer::{Condition, Decision};
         let decision = match act().as_str() {
             "allow" => Decision::Allow,
             "deny" => Decision::Deny,
+            "deny-escalate" if attributes.verb == "escalate" => Decision::Deny,
             "conditional" => Decision::Conditional(vec![Condition { id: "a".into(), expression: "true".into(), effect: "allow".into() }]),
             _ => Decision::NoOpinion,
         };

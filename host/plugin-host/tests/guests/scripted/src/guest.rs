@@ -98,6 +98,35 @@ fn act() -> String {
     script
 }
 
+/// What the server's authorizers say of bob.
+fn ask() -> String {
+    let bob = UserInfo {
+        name: "bob".into(),
+        uid: "u".into(),
+        groups: vec!["g".into()],
+        extra: vec![host::types::Extra { key: "k".into(), values: vec!["v".into()] }],
+    };
+    let selector = |key: &str| {
+        vec![host::authorization_types::SelectorRequirement { key: key.into(), operator: "In".into(), values: vec!["a".into()] }]
+    };
+    let answer = host::authorization::authorize(&host::authorization_types::Attributes {
+        user: bob,
+        verb: "approve".into(),
+        namespace: "ns1".into(),
+        api_group: "certificates.k8s.io".into(),
+        api_version: "*".into(),
+        resource: "signers".into(),
+        subresource: "sub".into(),
+        name: "example.com/*".into(),
+        resource_request: true,
+        path: "/p".into(),
+        field_selector: selector("f"),
+        label_selector: selector("l"),
+        conditional_accepted: true,
+    });
+    format!("{:?} {:?} {:?}", answer.decision, answer.reason, answer.evaluation_error)
+}
+
 impl e::plugin::Guest for Scripted {
     fn configure(config: Vec<u8>) -> Result<(), String> {
         let config: Value = serde_json::from_slice(&config).map_err(|error| error.to_string())?;
@@ -138,7 +167,7 @@ impl e::authenticator::Guest for Scripted {
 impl e::authorizer::Guest for Scripted {
     fn authorize(attributes: e::authorizer::Attributes) -> e::authorizer::Authorization {
         use e::authorizer::Decision;
-        let action = act();
+        let action = Some(script("authorize")).filter(|own| !own.is_empty()).unwrap_or_else(act);
         let condition = e::authorizer::Condition { id: "a".into(), expression: "true".into(), effect: "allow".into() };
         let (decision, reason) = match action.as_str() {
             "allow" => (Decision::Allow, "as told".to_owned()),
@@ -147,6 +176,7 @@ impl e::authorizer::Guest for Scripted {
             "known" => (Decision::NoOpinion, STATE.with_borrow(|state| state.known.join(" "))),
             "count" => (Decision::NoOpinion, STATE.with_borrow(|state| state.calls.to_string())),
             "show" => (Decision::NoOpinion, format!("{attributes:?}")),
+            "ask" => (Decision::Allow, ask()),
             "clock" => (Decision::NoOpinion, host::clock::now_milliseconds().to_string()),
             "read" => {
                 let read = |resource: &str| {
@@ -219,6 +249,7 @@ impl e::validating_admission::Guest for Scripted {
                 (label.as_deref() != Some(script("version").as_str()))
                     .then(|| Denial::Forbidden(format!("{label:?} is not {}", script("version"))))
             }
+            "ask" => Some(Denial::Forbidden(ask())),
             other => denial(other),
         };
         e::validating_admission::Answer { denial, notes: notes(&action) }
