@@ -134,6 +134,16 @@ enum Verdict {
     Skipped,
 }
 
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "FAILED",
+            Self::Skipped => "SKIPPED",
+        }
+    }
+}
+
 impl Outcome {
     fn verdict(&self) -> Verdict {
         match &self.result {
@@ -208,12 +218,8 @@ fn summary(outcomes: &[Outcome], took: Duration) {
     println!("\n{:<18} {:>8} {:>7} {:>7}", "suite", "seconds", "passed", "failed");
     for outcome in outcomes {
         let Outcome { name, result, cases, took } = outcome;
-        let verdict = match (outcome.verdict(), result) {
-            (Verdict::Skipped, _) => "SKIPPED".to_owned(),
-            (_, Ok(())) => "ok".to_owned(),
-            (_, Err(error)) => format!("FAILED  {error}"),
-        };
-        println!("{name:<18} {:>8.1} {:>7} {:>7}  {verdict}", took.as_secs_f32(), cases.passed, cases.failed);
+        let (word, why) = (outcome.verdict().word(), result.as_ref().err().map(|error| format!("  {error}")).unwrap_or_default());
+        println!("{name:<18} {:>8.1} {:>7} {:>7}  {word}{why}", took.as_secs_f32(), cases.passed, cases.failed);
     }
     let (passed, failed) = outcomes.iter().fold((0, 0), |(passed, failed), o| (passed + o.cases.passed, failed + o.cases.failed));
     println!("\n{passed} cases passed and {failed} failed in {} s", took.as_secs());
@@ -274,7 +280,7 @@ fn one(suite: &Suite, number: &str, mut print: Print) -> Outcome {
     print.done();
     let took = start.elapsed();
     let outcome = Outcome { name: suite.name, result, cases, took };
-    say(format!("{number}, {}: {:?} after {} s", outcome.name, outcome.verdict(), took.as_secs()));
+    say(format!("{number}, {}: {} after {} s", outcome.name, outcome.verdict().word(), took.as_secs()));
     outcome
 }
 

@@ -243,7 +243,13 @@ fn is_open_to_everybody(file: &std::fs::File) -> std::io::Result<bool> {
 
 fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let file = std::fs::File::open(path).map_err(|error| format!("{name}: {error}"))?;
+    // Opening a pipe would wait for whoever writes to it.
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true), rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let file = options.open(path).map_err(|error| format!("{name}: {error}"))?;
+    if !file.metadata().map_err(|error| format!("{name}: {error}"))?.is_file() {
+        return Err(format!("{name}: it is no regular file"));
+    }
     if is_open_to_everybody(&file).map_err(|error| format!("{name}: {error}"))? {
         return Err(format!("{name}: everybody may write to it, and so decide who may do what here (chmod o-w)"));
     }

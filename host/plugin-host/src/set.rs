@@ -360,6 +360,7 @@ impl PluginSet {
     pub fn replace_directory(self: &Arc<Self>, candidates: Vec<Candidate>) -> impl Future<Output = ()> + use<> {
         let loads: Vec<Load> = {
             let mut members = self.members.lock();
+            follow_renames(&mut members, &candidates);
             let there: BTreeSet<&str> = candidates.iter().map(|candidate| candidate.file.as_str()).collect();
             members.retain(|file, member| {
                 let stays = there.contains(file.as_str());
@@ -514,6 +515,36 @@ impl PluginSet {
         let states: Vec<PluginState> = standard.chain(members.values().map(Member::state)).collect();
         self.loader.metrics.show(&states);
         self.states.send_replace(Arc::new(states));
+    }
+}
+
+/// A plugin whose manifest has another file name now is the same plugin: the version in force serves on until the new file's is loaded.
+fn follow_renames(members: &mut Members, candidates: &[Candidate]) {
+    let there: BTreeSet<&str> = candidates.iter().map(|candidate| candidate.file.as_str()).collect();
+    let gone: Vec<String> = members.keys().filter(|file| !there.contains(file.as_str())).cloned().collect();
+    if gone.is_empty() {
+        return;
+    }
+    let has_none_in_force = |file: &str| members.get(file).is_none_or(|member| member.serving.is_none());
+    let named = |candidate: &Candidate| {
+        let manifest = Manifest::parse(candidate.manifest.as_deref().ok()?).ok()?;
+        Some((manifest.name.to_ascii_lowercase(), candidate.file.clone()))
+    };
+    // Of two files with one name the first, as everywhere.
+    let mut successors: BTreeMap<String, String> =
+        candidates.iter().rev().filter(|candidate| has_none_in_force(&candidate.file)).filter_map(named).collect();
+    for file in gone {
+        let successor = members[&file].names().find_map(|name| successors.remove(&name.to_ascii_lowercase()));
+        if let Some(successor) = successor
+            && let Some(mut member) = members.remove(&file)
+        {
+            tracing::info!(plugin = member.name, file, successor, "a plugin's manifest has another file name");
+            // What was on its way by the old name does not arrive any more.
+            if matches!(member.progress, Progress::Loading) {
+                member.fingerprint.clear();
+            }
+            members.insert(successor, member);
+        }
     }
 }
 

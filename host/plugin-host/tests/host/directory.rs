@@ -97,6 +97,27 @@ async fn a_directory_cannot_take_the_name_of_a_standard_plugin() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_place_of_a_file_holds_nothing_up() {
+    for pipe in ["scripted.wasm", "a.yaml"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bench = Bench::new().await;
+        write(directory.path(), "scripted.wasm", &scripted());
+        write(directory.path(), "a.yaml", version("1").as_bytes());
+        std::fs::remove_file(directory.path().join(pipe)).expect("removed");
+        let made = std::process::Command::new("mkfifo").arg(directory.path().join(pipe)).status().expect("mkfifo runs");
+        assert!(made.success());
+        let _watched = PluginDirectory::open(bench.set.clone(), directory.path().to_owned()).await.expect("opens");
+        let states = bench.set.states();
+        let told = states.iter().any(|state| {
+            matches!(&state.status, PluginStatus::Failed { reason, still_serving: false } if reason.ends_with("it is no regular file"))
+        });
+        // A pipe that is named like a manifest is none.
+        assert_eq!(told, pipe == "scripted.wasm", "{states:?}");
+        assert_eq!(states.is_empty(), pipe == "a.yaml", "{states:?}");
+    }
+}
+
+#[tokio::test]
 async fn compiled_code_is_kept_by_digest_and_found_again() {
     let cache = tempfile::tempdir().expect("a directory");
     let path = cache.path().join("cache");

@@ -101,6 +101,32 @@ async fn a_change_does_not_wait_for_what_another_plugin_takes_to_load() {
     assert_eq!(bench.create().await.0.expect_err("refused").code, 403);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_gets_another_file_name_leaves_no_time_without_its_plugin() {
+    let bench = Bench::new().await;
+    let file = |file: &str, reads: serde_json::Value| {
+        let spec = json!({"roles": ["validating-admission"], "credentials": [], "reads": reads, "config": {"do": "deny"}});
+        candidate(file, manifest("policy", spec), scripted().into())
+    };
+    let gated = json!([{"resource": "gated"}]);
+    let code = async || bench.create().await.0.expect_err("refused").code;
+    bench.set.replace_directory(vec![file("b.yaml", json!([]))]).await;
+    assert_eq!(code().await, 403);
+    // Nothing but the file's name differs: there is nothing to load.
+    drop(bench.set.replace_directory(vec![file("c.yaml", json!([]))]));
+    assert_eq!((code().await, bench.set.states()[0].status.as_str()), (403, "ready"));
+    // Another version, which takes long to load, and once more another name meanwhile.
+    drop(bench.set.replace_directory(vec![file("d.yaml", gated.clone())]));
+    assert_eq!((code().await, &bench.set.states()[0].status), (403, &PluginStatus::Loading { still_serving: true }));
+    let loading = bench.set.replace_directory(vec![file("a.yaml", gated)]);
+    assert_eq!((code().await, &bench.set.states()[0].status), (403, &PluginStatus::Loading { still_serving: true }));
+    bench.cluster.open_gate();
+    loading.await;
+    assert_eq!((code().await, bench.set.states()[0].status.as_str(), bench.set.states().len()), (403, "ready", 1));
+    bench.set.replace_directory(Vec::new()).await;
+    assert!(bench.create().await.0.is_ok());
+}
+
 #[tokio::test]
 async fn a_name_belongs_to_whoever_has_it_first() {
     let bench = Bench::new().await;

@@ -184,7 +184,11 @@ pub(crate) fn taint_effect(at: &At<'_>, errors: &mut Errors) {
 /// `topologySpreadConstraints`
 pub(crate) fn topology_spread(spec: &At<'_>, errors: &mut Errors) {
     let all: Vec<At<'_>> = spec.items("topologySpreadConstraints").collect();
-    for (i, at) in all.iter().enumerate() {
+    let topology = |at: &At<'_>| (at.text_of("topologyKey").to_owned(), at.text_of("whenUnsatisfiable").to_owned());
+    // How many of each are still to come: all but the last of equal ones are told.
+    let mut to_come: HashMap<(String, String), usize> = HashMap::new();
+    all.iter().for_each(|at| *to_come.entry(topology(at)).or_default() += 1);
+    for at in &all {
         at.child("maxSkew").positive(errors);
         let key = at.child("topologyKey");
         if key.text().is_empty() {
@@ -194,8 +198,9 @@ pub(crate) fn topology_spread(spec: &At<'_>, errors: &mut Errors) {
         if !matches!(when.text(), "DoNotSchedule" | "ScheduleAnyway") {
             errors.push(super::unsupported(&when.path, &Value::from(when.text()), &["DoNotSchedule", "ScheduleAnyway"]));
         }
-        let same = |other: &&At<'_>| other.text_of("topologyKey") == key.text() && other.text_of("whenUnsatisfiable") == when.text();
-        if all[i + 1..].iter().any(|other| same(&other)) {
+        let equal_ones = to_come.entry(topology(at)).or_default();
+        *equal_ones = equal_ones.saturating_sub(1);
+        if *equal_ones > 0 {
             let path = at.path.child("{topologyKey, whenUnsatisfiable}");
             errors.push(apimachinery::field::Error::duplicate(&path, format!("{{{}, {}}}", key.text(), when.text())));
         }
