@@ -9,9 +9,10 @@ use large::Place;
 const ITEMS: usize = 20_000;
 
 /// Lists that were compared item by item with all before them, or with another list.
-const COMPARED: [&str; 10] = [
+const COMPARED: [&str; 11] = [
     ".metadata.ownerReferences",
     ".spec.containers",
+    ".spec.drivers",
     ".spec.containers[].env",
     ".spec.containers[].ports",
     ".spec.containers[].volumeMounts",

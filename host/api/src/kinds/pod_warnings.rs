@@ -6,7 +6,7 @@ use apimachinery::field::{Path, go_quote};
 use serde_json::{Value, json};
 
 use super::validation::At;
-use super::value::{has, text};
+use super::value::{has, list, text};
 use super::volume_overlap;
 use super::warnings::{self, Warnings};
 
@@ -142,10 +142,12 @@ fn spec_and_metadata(at: &At<'_>, warnings: &mut Warnings) {
     let is_template = at.path != Path::default();
     for (_, _, container) in containers(&spec) {
         profile_annotations(&container, &annotations, is_template.then_some(&spec), warnings);
-        for (list, resource) in
-            [("limits", "memory"), ("requests", "memory"), ("limits", "ephemeral-storage"), ("requests", "ephemeral-storage")]
-        {
-            warnings::fractional_bytes(&container.child("resources").child(list), resource, warnings);
+        if let Some(resources) = container.some("resources") {
+            let (limits, requests) = (resources.child("limits"), resources.child("requests"));
+            for resource in ["memory", "ephemeral-storage"] {
+                warnings::fractional_bytes(&limits, resource, warnings);
+                warnings::fractional_bytes(&requests, resource, warnings);
+            }
         }
         hidden_variables(&container, warnings);
     }
@@ -174,7 +176,7 @@ fn node_labels(spec: &At<'_>, warnings: &mut Warnings) {
             warnings.at(&at.path, why);
         }
     }
-    let affinity = spec.child("affinity").child("nodeAffinity");
+    let Some(affinity) = spec.some("affinity").and_then(|affinity| affinity.some("nodeAffinity")) else { return };
     for term in affinity.child("requiredDuringSchedulingIgnoredDuringExecution").items("nodeSelectorTerms") {
         warnings::node_label_expressions(&term, warnings);
     }
@@ -200,8 +202,9 @@ fn selects_nothing(at: &At<'_>, warnings: &mut Warnings) {
 }
 
 fn pod_affinity(spec: &At<'_>, warnings: &mut Warnings) {
+    let Some(affinity) = spec.some("affinity") else { return };
     for which in ["podAffinity", "podAntiAffinity"] {
-        let affinity = spec.child("affinity").child(which);
+        let affinity = affinity.child(which);
         affinity.items("requiredDuringSchedulingIgnoredDuringExecution").for_each(|term| selects_nothing(&term, warnings));
         for term in affinity.items("preferredDuringSchedulingIgnoredDuringExecution") {
             selects_nothing(&term.child("podAffinityTerm"), warnings);
@@ -247,15 +250,16 @@ fn profile_annotations(container: &At<'_>, annotations: &At<'_>, pod: Option<&At
 /// A variable that stands there twice, unless the second is made from the first.
 fn hidden_variables(container: &At<'_>, warnings: &mut Warnings) {
     let mut seen = HashSet::new();
-    for variable in container.items("env") {
-        let (name, value) = (variable.text_of("name"), variable.text_of("value"));
+    for (index, variable) in list(container.value, "env").iter().enumerate() {
+        let (name, value) = (text(variable, "name"), text(variable, "value"));
         if seen.insert(name) {
             continue;
         }
         let reference = format!("$({name})");
-        if has(variable.value, "valueFrom") || value == reference || !value.contains(&reference) {
+        if has(variable, "valueFrom") || value == reference || !value.contains(&reference) {
             let name = go_quote(name);
-            warnings.at(&variable.path, &format!("hides previous definition of {name}, which may be dropped when using apply"));
+            let path = container.path.child("env").index(index);
+            warnings.at(&path, &format!("hides previous definition of {name}, which may be dropped when using apply"));
         }
     }
 }

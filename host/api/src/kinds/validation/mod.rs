@@ -68,8 +68,9 @@ impl<'a> At<'a> {
 
     /// The items of the list at a field.
     pub(crate) fn items(&self, name: &str) -> impl Iterator<Item = At<'a>> + use<'a> {
-        let path = self.path.child(name);
-        super::value::list(self.value, name).iter().enumerate().map(move |(i, value)| At { value, path: path.index(i) })
+        let items = super::value::list(self.value, name);
+        let path = if items.is_empty() { Path::default() } else { self.path.child(name) };
+        items.iter().enumerate().map(move |(i, value)| At { value, path: path.index(i) })
     }
 
     /// The entries of the map at a field, each under its key.

@@ -1,6 +1,6 @@
 //! Persistent volumes and claims, storage classes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use apimachinery::quantity::Quantity;
 use serde_json::Value;
@@ -572,10 +572,15 @@ pub(crate) fn validate_node_update(resource: &Resource, node: &Value, old: &Valu
         value::remove(&mut driver, "allocatable");
         driver
     };
+    let mut by_name: HashMap<&str, Vec<&Value>> = HashMap::new();
+    for new in value::list(spec.value, "drivers") {
+        by_name.entry(value::text(new, "name")).or_default().push(new);
+    }
+    // Names in what is stored are unique, so that each is looked up once.
     for old in value::list(&old["spec"], "drivers") {
-        for new in spec.items("drivers").filter(|new| new.text_of("name") == value::text(old, "name")) {
-            if bare(new.value) != bare(old) {
-                errors.push(spec.child("drivers").invalid_as(bare(new.value), super::IMMUTABLE));
+        for new in by_name.remove(value::text(old, "name")).into_iter().flatten() {
+            if bare(new) != bare(old) {
+                errors.push(spec.child("drivers").invalid_as(bare(new), super::IMMUTABLE));
             }
         }
     }
