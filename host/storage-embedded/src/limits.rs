@@ -11,9 +11,9 @@ pub const GROUP_BYTES_MAX: usize = 4 << 20;
 /// A group that was not smaller than this is given a moment to come back before the next one is taken.
 pub const GATHER_REQUESTS_MIN: usize = 8;
 /// How long that moment is at most, in times of what the last group took.
-pub const GATHER_TIMES_MAX: u32 = 4;
+pub const GATHER_TIMES_MAX: u32 = 8;
 /// And in all.
-pub const GATHER_DURATION_MAX: Duration = Duration::from_millis(5);
+pub const GATHER_DURATION_MAX: Duration = Duration::from_millis(10);
 /// How often it is looked who has come; the kernel makes it about twice as long.
 pub const GATHER_PAUSE_MIN: Duration = Duration::from_micros(60);
 /// Keys and values that wait for the committer; further writers wait their turn.

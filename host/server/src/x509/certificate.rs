@@ -14,6 +14,9 @@ const COMMON_NAME_OID: &str = "2.5.4.3";
 const ORGANIZATION_OID: &str = "2.5.4.10";
 /// `uid` of a client certificate (KEP-5018).
 const UID_OID: &str = "1.3.6.1.4.1.57683.2";
+const ELLIPTIC_CURVE_KEY_OID: &str = "1.2.840.10045.2.1";
+/// P-224, P-256, P-384, P-521.
+const CURVE_OIDS: [&str; 4] = ["1.3.132.0.33", "1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"];
 
 /// The bytes are no certificate that Go would read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,7 +159,7 @@ impl Certificate {
                 algorithm_oid: parsed.signature_algorithm.algorithm.to_id_string(),
                 signature: parsed.signature_value.data.to_vec(),
             },
-            key: public_key(parsed.public_key()).ok_or(Malformed("malformed spki"))?,
+            key: public_key(parsed.public_key())?,
             basic_constraints: None,
             key_usage: None,
             extended_key_usage: ExtendedKeyUsage::default(),
@@ -255,10 +258,19 @@ fn subject(name: &X509Name<'_>) -> Result<Subject, Malformed> {
     Ok(subject)
 }
 
-fn public_key(parsed: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Option<PublicKey> {
-    let (content, _) = element(parsed.raw)?;
-    let (algorithm, _) = element(content)?;
-    Some(PublicKey { spki: parsed.raw.to_vec(), algorithm: algorithm.to_vec(), bits: parsed.subject_public_key.data.to_vec() })
+/// Of an elliptic curve that Go does not know there is no key, and so no certificate: such a `--client-ca-file` is refused at the start.
+fn public_key(parsed: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Result<PublicKey, Malformed> {
+    const MALFORMED: Malformed = Malformed("malformed spki");
+    if parsed.algorithm.algorithm.to_id_string() == ELLIPTIC_CURVE_KEY_OID {
+        let curve = parsed.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+        let curve = curve.ok_or(Malformed("invalid ECDSA parameters"))?.to_id_string();
+        if !CURVE_OIDS.contains(&curve.as_str()) {
+            return Err(Malformed("unsupported elliptic curve"));
+        }
+    }
+    let (content, _) = element(parsed.raw).ok_or(MALFORMED)?;
+    let (algorithm, _) = element(content).ok_or(MALFORMED)?;
+    Ok(PublicKey { spki: parsed.raw.to_vec(), algorithm: algorithm.to_vec(), bits: parsed.subject_public_key.data.to_vec() })
 }
 
 /// The content of the signature's `AlgorithmIdentifier` outside of what is signed, and inside.

@@ -272,6 +272,7 @@ fn old_versions_and_algorithms_are_judged() {
         row("MD5", &[&rsa], &[&read("md5-leaf")], Err("insecure algorithm MD5-RSA")),
         row("RSA", &[&rsa], &[&read("rsa-leaf")], Ok(())),
         row("RSA-PSS", &[&rsa], &[&read("rsa-pss-leaf")], Ok(())),
+        row("a curve that Go does not know", &[&read("secp256k1-authority")], &[&read("v1-leaf")], Err("x509: unsupported elliptic curve")),
     ]);
 }
 
