@@ -1,5 +1,5 @@
-//! A long list of different items is worked on in steps that grow with its length. There is no clock here: were each item compared with all
-//! before it, this would take many minutes where it takes seconds. `benches/scaling.rs` shows the growth for every list of every kind.
+//! Long lists of different items go through all that their kinds do. There is no clock here, so that work that grows with the square of the
+//! length shows as a test that takes minutes in place of seconds, and as a failure only where something panics. How the work grows, for every list of every kind, is measured by `benches/scaling.rs`.
 
 mod large;
 
