@@ -1,5 +1,6 @@
 //! Long lists of different items go through all that their kinds do. There is no clock here, so that work that grows with the square of the
-//! length shows as a test that takes minutes in place of seconds, and as a failure only where something panics. How the work grows, for every list of every kind, is measured by `benches/scaling.rs`.
+//! length shows as a test that takes minutes in place of seconds, and as a failure only where something panics. How the work grows, for
+//! every list of every kind, is measured by `benches/scaling.rs`.
 
 mod large;
 
