@@ -187,6 +187,32 @@ def a_plugin_directory_open_to_everybody_is_refused():
 
 
 @suite.case
+def a_plugin_of_a_stranger_decides_nothing():
+    """The folder's owner decides what lies in it; who else owns a file there, or what a link leads to, does not."""
+    if os.geteuid() != 0:
+        print("       NOT RUN: only root can give a file to somebody else", flush=True)
+        return
+    folder, elsewhere = scratch() / "plugins", scratch() / "elsewhere.yaml"
+    folder.mkdir()
+    elsewhere.write_text("apiVersion: plugins.wasmgate.dev/v1alpha1\nkind: Plugin\nmetadata: {name: open}\nspec: {roles: [authorizer]}\n")
+    os.chown(elsewhere, 4242, -1)
+    (folder / "link.yaml").symlink_to(elsewhere)
+    server = Server(f"--plugin-dir={folder}", wait=False)
+    wait_for("the log to say so", lambda: "link.yaml: it belongs to uid 4242" in server.log())
+    server.kill()
+
+
+@suite.case
+def a_client_ca_that_cannot_be_read_is_named():
+    folder = scratch() / "odd-ca"
+    folder.mkdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-nodes", "-keyout", folder / "ca.key",
+                    "-out", folder / "ca.crt", "-subj", "/CN=odd", "-days", "30"], check=True, capture_output=True)
+    line = refused(f"--client-ca-file={folder / 'ca.crt'}", code=2)
+    contains(line, f"--client-ca-file {folder / 'ca.crt'}: client CA: x509: unsupported elliptic curve")
+
+
+@suite.case
 def compiled_code_that_was_changed_is_not_run():
     component = TARGET / "plugins" / "always-allow.wasm"
     check(component.exists(), f"{component} is missing: run `cargo xtask build`")

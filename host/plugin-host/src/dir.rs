@@ -5,8 +5,10 @@
 //! now and then all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, Metadata, OpenOptions};
 use std::future::Future;
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -147,11 +149,12 @@ fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Found> {
     if before == *seen {
         return Ok(Found::Unchanged);
     }
+    let owner = std::fs::metadata(directory)?.uid();
     let mut candidates = Vec::new();
     let mut components = BTreeSet::new();
     for path in before.keys().filter(|path| is_manifest(path)) {
         let (candidate, component) = if candidates.len() < limits::DIRECTORY_PLUGINS_MAX {
-            candidate(directory, path)
+            candidate(directory, owner, path)
         } else {
             (one_too_many(path), path.with_extension(COMPONENT))
         };
@@ -187,19 +190,15 @@ fn stamp(directory: &Path) -> std::io::Result<Stamp> {
             continue;
         };
         if metadata.is_file() {
-            #[cfg(unix)]
-            let identity = std::os::unix::fs::MetadataExt::ino(&metadata);
-            #[cfg(not(unix))]
-            let identity = 0;
-            stamp.insert(path, (metadata.len(), metadata.modified().ok(), identity));
+            stamp.insert(path, (metadata.len(), metadata.modified().ok(), metadata.ino()));
         }
     }
     Ok(stamp)
 }
 
-/// A manifest and its component, and where the component is.
-fn candidate(directory: &Path, path: &Path) -> (Candidate, PathBuf) {
-    let manifest = read_bounded(path, limits::MANIFEST_BYTES_MAX)
+/// A manifest and its component, and where the component is. `owner`: the user whose the directory is.
+fn candidate(directory: &Path, owner: u32, path: &Path) -> (Candidate, PathBuf) {
+    let manifest = read_bounded(path, owner, limits::MANIFEST_BYTES_MAX)
         .and_then(|text| String::from_utf8(text).map_err(|_| "the manifest is not UTF-8".to_owned()));
     // A manifest that does not hold is reported by whoever loads it, with its words.
     let parsed = manifest.as_deref().ok().and_then(|text| Manifest::parse(text).ok());
@@ -207,7 +206,7 @@ fn candidate(directory: &Path, path: &Path) -> (Candidate, PathBuf) {
         Some(component) => directory.join(component),
         None => path.with_extension(COMPONENT),
     };
-    let component = if parsed.is_some() { read_bounded(&file, limits::COMPONENT_BYTES_MAX) } else { Ok(Vec::new()) };
+    let component = if parsed.is_some() { read_bounded(&file, owner, limits::COMPONENT_BYTES_MAX) } else { Ok(Vec::new()) };
     let candidate = Candidate {
         file: file_name(path),
         fingerprint: fingerprint(&manifest, &component),
@@ -235,28 +234,74 @@ fn fingerprint(manifest: &Result<String, String>, component: &Result<Vec<u8>, St
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether every user of the machine may change the file. Not where it is mounted read-only, as Kubernetes mounts config maps.
-fn is_open_to_everybody(file: &std::fs::File) -> std::io::Result<bool> {
-    let writable = std::os::unix::fs::MetadataExt::mode(&file.metadata()?) & 0o002 != 0;
-    Ok(writable && !rustix::fs::fstatvfs(file)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+/// Who could change the file and has no say in what lies in the directory; nobody, where it is mounted read-only, as Kubernetes mounts
+/// config maps. `owner`: the user whose the directory is.
+fn stranger_who_may_write(file: &File, metadata: &Metadata, owner: u32) -> std::io::Result<Option<String>> {
+    const ROOT: u32 = 0;
+    let stranger = match metadata.uid() {
+        _ if metadata.mode() & 0o002 != 0 => "everybody may write to it, and so decide who may do what here (chmod o-w)".to_owned(),
+        uid if ![ROOT, uzers::get_effective_uid(), owner].contains(&uid) => format!(
+            "it belongs to uid {uid}, who may write to it, and so decide who may do what here (chown it to the directory's owner, uid {owner})"
+        ),
+        _ => return Ok(None),
+    };
+    Ok((!rustix::fs::fstatvfs(file)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY)).then_some(stranger))
 }
 
-fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+/// A file's content, following links: what counts is who may write to what they lead to.
+fn read_bounded(path: &Path, owner: u32, bytes_max: usize) -> Result<Vec<u8>, String> {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let failed = |error: std::io::Error| format!("{name}: {error}");
     // Opening a pipe would wait for whoever writes to it.
-    let mut options = std::fs::OpenOptions::new();
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true), rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    let file = options.open(path).map_err(|error| format!("{name}: {error}"))?;
-    if !file.metadata().map_err(|error| format!("{name}: {error}"))?.is_file() {
+    let file = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
         return Err(format!("{name}: it is no regular file"));
     }
-    if is_open_to_everybody(&file).map_err(|error| format!("{name}: {error}"))? {
-        return Err(format!("{name}: everybody may write to it, and so decide who may do what here (chmod o-w)"));
+    if let Some(stranger) = stranger_who_may_write(&file, &metadata, owner).map_err(failed)? {
+        return Err(format!("{name}: {stranger}"));
     }
     let mut bytes = Vec::new();
-    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > bytes_max {
         return Err(format!("{name}: more than {bytes_max} bytes"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    /// Needs root, which alone can give files away: a test that cannot run says so.
+    #[test]
+    fn a_file_is_the_servers_or_roots_or_the_directorys_owners() {
+        if uzers::get_effective_uid() != 0 {
+            eprintln!("NOT RUN: only root can make a file that belongs to somebody else");
+            return;
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        let (file, target) = (directory.path().join("a.yaml"), elsewhere.path().join("a.yaml"));
+        for place in [&file, &target] {
+            std::fs::write(place, "name: a").expect("written");
+        }
+        let read = |path: &Path, owner| read_bounded(path, owner, 1024);
+        assert!(read(&file, 0).is_ok());
+        for place in [&file, &target] {
+            chown(place, Some(4242), None).expect("given away");
+        }
+        assert!(read(&file, 0).expect_err("refused").starts_with("a.yaml: it belongs to uid 4242"));
+        assert!(read(&file, 4242).is_ok(), "whose the directory is decides anyway");
+        // Of a link it is what it leads to that counts.
+        let link = directory.path().join("b.yaml");
+        symlink(&target, &link).expect("linked");
+        assert!(read(&link, 0).expect_err("refused").starts_with("b.yaml: it belongs to uid 4242"));
+        chown(&target, Some(0), None).expect("taken back");
+        assert!(read(&link, 0).is_ok());
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o666)).expect("opened");
+        assert!(read(&link, 0).expect_err("refused").contains("everybody may write to it"));
+    }
 }

@@ -105,6 +105,12 @@ fn certified_key(provider: &CryptoProvider, chain: &[u8], key: &[u8]) -> Result<
     Ok(Arc::new(certified))
 }
 
+/// Whether each can be read as Go reads a certificate, for whoever knows where they come from.
+pub fn check_client_ca(certificates: &[CertificateDer<'_>]) -> Result<(), TlsError> {
+    Authorities::parse(certificates.iter().map(|der| der.as_ref()))?;
+    Ok(())
+}
+
 /// Upstream takes whatever is a certificate, and then refuses the clients of those that are no authority; so do we, and say why.
 fn authorities(pem: &[u8]) -> Result<Authorities, TlsError> {
     let found = certificates("client CA", pem)?;

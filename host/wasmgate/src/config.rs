@@ -347,7 +347,7 @@ fn check_plugin_dir(path: &Path, warnings: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-fn in_file(flag: &str, path: &Path, error: keys::KeyError) -> UsageError {
+fn in_file(flag: &str, path: &Path, error: impl std::fmt::Display) -> UsageError {
     UsageError(format!("{flag} {}: {error}", path.display()))
 }
 
@@ -509,7 +509,9 @@ fn authentication(flags: &Flags, warnings: &mut Vec<String>) -> Result<Authentic
     let client_ca = match &flags.client_ca_file {
         Some(path) => {
             let text = read_file("--client-ca-file", path, Secrecy::Public, warnings)?;
-            Some(keys::certificates_from_pem(&text).map_err(|error| in_file("--client-ca-file", path, error))?)
+            let certificates = keys::certificates_from_pem(&text).map_err(|error| in_file("--client-ca-file", path, error))?;
+            server::tls::check_client_ca(&certificates).map_err(|error| in_file("--client-ca-file", path, error))?;
+            Some(certificates)
         }
         None => None,
     };
