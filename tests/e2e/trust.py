@@ -192,7 +192,7 @@ def a_plugin_of_a_stranger_decides_nothing():
     if os.geteuid() != 0:
         print("       NOT RUN: only root can give a file to somebody else", flush=True)
         return
-    folder, elsewhere = scratch() / "plugins", scratch() / "elsewhere.yaml"
+    folder, elsewhere = scratch() / "strangers-plugins", scratch() / "elsewhere.yaml"
     folder.mkdir()
     elsewhere.write_text("apiVersion: plugins.wasmgate.dev/v1alpha1\nkind: Plugin\nmetadata: {name: open}\nspec: {roles: [authorizer]}\n")
     os.chown(elsewhere, 4242, -1)
