@@ -18,6 +18,7 @@ EVENTS = "/api/v1/namespaces/default/events"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
+THREE = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 # So short that history goes while the suite runs.
 COMPACTION = "--etcd-compaction-interval=500ms"
 
@@ -66,6 +67,26 @@ def aggregated_discovery_is_kept_by_its_tag(world):
     check(tags[0] != tags[1], "two documents")
     plain = b.get("/apis", headers={"Accept": "application/json"}).ok(200)
     equal((plain.json["kind"], plain.header("ETag"), plain.header("Cache-Control")), ("APIGroupList", None, "no-cache, private"))
+
+
+@suite.case
+def documents_are_routed_as_upstream_routes_them(world):
+    _, b = world.clients()
+    # The router looks at names alone and tells what the route produces; the aggregator negotiates, and answers any method.
+    for path, produces in [("/api", THREE), ("/api/v1", THREE), ("/apis/apps/v1/", THREE), ("/version", "application/json"),
+                           ("/.well-known/openid-configuration", "application/json"), ("/openid/v1/jwks", "application/jwk-set+json")]:
+        for accept in ["text/html", "application/*"]:
+            refused = b.get(path, headers={"Accept": accept}).refused(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: ")
+            check(refused.json["message"].endswith(f": {produces}"), f"{path} tells what it produces", refused.json["message"])
+    for path in ["/apis", "/apis/apps", "/apis/"]:
+        b.get(path, headers={"Accept": "text/html"}).refused(406, "NotAcceptable", "only the following media types are accepted")
+        equal(b.get(path, headers={"Accept": "application/*"}).status, 200)
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"]:
+            equal((method, path, b.request(method, path).status), (method, path, 200))
+    b.request("POST", "/apis/apps/v1").refused(405, "MethodNotAllowed", "")
+    b.get("/apis/", headers={"Accept": AGGREGATED.format("v2")}).refused(406, "NotAcceptable", "only the following")
+    equal(b.get("/index.html").json, b.get("/").json)
+    equal(b.get("/openapi/v3").header("Content-Type"), "text/plain; charset=utf-8")
 
 
 @suite.case
@@ -164,7 +185,10 @@ def tokens_that_are_none(world):
     elsewhere = b.get("/api/v1/namespaces/kube-system/configmaps", query={"continue": good}).ok(200).json
     check(all(item["metadata"]["namespace"] == "kube-system" for item in elsewhere["items"]), "nothing of another namespace")
     future = token(v1, 999999999, "a")
-    b.get(MAPS, query={"continue": future}).refused(504, "Timeout", "Too large resource version: 999999999")
+    ahead = b.get(MAPS, query={"continue": future}).refused(504, "Timeout", "Too large resource version: 999999999")
+    # An exact version comes from the store, and who asks again gets no more of it; the cache may get there.
+    equal((ahead.header("Retry-After"), "retryAfterSeconds" in ahead.json["details"]), (None, False))
+    equal(b.get(MAPS, query={"resourceVersion": "999999999"}).header("Retry-After"), "1")
 
 
 @suite.case

@@ -213,8 +213,10 @@ impl Status {
 
     /// 504: the resource version asked for is in the future.
     pub fn timeout(message: impl Into<String>, retry_after_seconds: u32) -> Self {
-        Self::failure(504, StatusReason::Timeout, message)
-            .with_details(StatusDetails { retry_after_seconds: Some(retry_after_seconds), ..Default::default() })
+        Self::failure(504, StatusReason::Timeout, message).with_details(StatusDetails {
+            retry_after_seconds: Some(retry_after_seconds).filter(|seconds| *seconds > 0),
+            ..Default::default()
+        })
     }
 
     /// 429.

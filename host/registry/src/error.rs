@@ -16,7 +16,7 @@ pub struct StoreFailure {
 pub(crate) fn read(error: Error) -> Status {
     match error {
         Error::Compacted { requested, oldest } => too_old_resource_version(requested, oldest),
-        Error::Future { requested, current } => too_large_resource_version(requested, current),
+        Error::Future { requested, current } => too_large_resource_version(requested, current, 0),
         other => unavailable(other),
     }
 }
@@ -55,9 +55,10 @@ pub(crate) fn too_old_resource_version(requested: u64, oldest: u64) -> Status {
     Status::expired(format!("too old resource version: {requested} ({oldest})"))
 }
 
-/// 504: nothing has that revision yet.
-pub(crate) fn too_large_resource_version(requested: u64, current: u64) -> Status {
-    let mut status = Status::timeout(format!("Timeout: Too large resource version: {requested}, current: {current}"), 1);
+/// 504: nothing has that revision yet. `retry_after_seconds`: 0 where asking again is of no use.
+pub(crate) fn too_large_resource_version(requested: u64, current: u64, retry_after_seconds: u32) -> Status {
+    let message = format!("Timeout: Too large resource version: {requested}, current: {current}");
+    let mut status = Status::timeout(message, retry_after_seconds);
     if let Some(details) = &mut status.details {
         details.causes = vec![apimachinery::status::StatusCause {
             reason: "ResourceVersionTooLarge".into(),

@@ -114,6 +114,6 @@ impl Registry {
         if revision == 0 || self.caches.wait_until(revision).await {
             return Ok(());
         }
-        Err(error::too_large_resource_version(revision, self.caches.applied()))
+        Err(error::too_large_resource_version(revision, self.caches.applied(), 1))
     }
 }

@@ -132,7 +132,10 @@ impl Registry {
             if !self.caches.storage().request_progress().await.map_err(error::read)? {
                 return self.read_snapshot(cacher, request, revision).await;
             }
-            self.wait_for(revision).await?;
+            if !self.caches.wait_until(revision).await {
+                // As upstream's store says it, which such a list is read from: who asks again gets no more.
+                return Err(error::too_large_resource_version(revision, self.caches.applied(), 0));
+            }
         }
         if revision < self.caches.compacted() {
             return Ok(None);

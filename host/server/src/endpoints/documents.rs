@@ -81,9 +81,15 @@ impl Documents {
         shown["paths"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// `/api`, `/apis` and everything below them that is no resource; none where there is no such document.
+    /// Whether there is a document of discovery at a path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        path.strip_prefix('/').is_some_and(|path| self.plain.contains_key(path))
+    }
+
+    /// `/api`, `/apis` and everything below them that is no resource; none where there is no such document. `/apis/` is plain alone.
     pub(crate) fn discovery(&self, path: &str, request: &Authorized) -> Result<Option<Response>, Status> {
-        let Some(document) = path.strip_prefix('/').and_then(|path| self.plain.get(path)) else { return Ok(None) };
+        let document = path.strip_prefix('/').and_then(|path| self.plain.get(path.trim_end_matches('/')));
+        let Some(document) = document else { return Ok(None) };
         if let root @ ("/api" | "/apis") = path
             && let Some(accepted) = negotiate::negotiate(request.header("accept"), Endpoint::AggregatedDiscovery)
         {
@@ -101,7 +107,10 @@ impl Documents {
             "v2" => self.openapi_v2(request),
             "v3" => {
                 let index = openapi::v3_index(std::iter::empty());
-                response::json(&Output { gzip: false, ..Output::JSON }, 200, &index)
+                // Upstream serves it as a file whose type Go guesses.
+                let mut response = response::with_type(200, "text/plain; charset=utf-8", Body::full(index.to_string()));
+                set(&mut response, LAST_MODIFIED, &conditional::date(self.made));
+                response
             }
             _ => match path.strip_prefix("v3/").map(|path| (path, openapi::v3(path))) {
                 Some((path, Some(document))) => self.openapi_v3(path, document, request),
@@ -163,6 +172,12 @@ impl Documents {
         set(&mut response, ETAG, &etag);
         vary(response)
     }
+}
+
+/// Whether upstream's aggregator answers at a path, and not the router of the built-in API: `/apis` and `/apis/<group>`. It looks at no
+/// method.
+pub(crate) fn is_the_aggregators(path: &str) -> bool {
+    path == "/apis" || path.strip_prefix("/apis/").is_some_and(|group| !group.is_empty() && !group.contains('/'))
 }
 
 /// For how long an address with a hash may be kept.

@@ -29,6 +29,7 @@ use registry::Registry;
 
 use crate::health::Health;
 use crate::metrics::{Metrics, Served};
+use crate::negotiate::{self, MediaType};
 use crate::openid::OpenId;
 use crate::request::{Authorized, Handler};
 use crate::response::{self, Response};
@@ -150,25 +151,34 @@ impl Endpoints {
             return Ok(answer);
         }
         match path {
-            "/" => return Ok(crate::index::answer(self.documents.paths(&self.parts.health))),
+            "/" | "/index.html" => return Ok(crate::index::answer(self.documents.paths(&self.parts.health))),
             "/metrics" => return Ok(self.parts.metrics.answer()),
             _ => {}
         }
         if let Some(document) = path.strip_prefix("/openapi/") {
             return Ok(self.documents.openapi(document, &request));
         }
-        // Upstream's router takes these with slashes at their end, and reads only.
+        // Upstream's router takes these with slashes at their end.
         let routed = path.trim_end_matches('/');
-        let document: Option<Response> = match routed {
-            "/version" => Some(response::raw_json(200, &api::version::version_info())),
-            "/.well-known/openid-configuration" => Some(self.parts.openid.configuration()),
-            "/openid/v1/jwks" => Some(self.parts.openid.jwks()),
-            _ => self.documents.discovery(routed, &request)?,
+        if documents::is_the_aggregators(routed) {
+            // By any method, and whatever of it can be written.
+            return self.documents.discovery(path, &request)?.map_or_else(|| not_found(path), Ok);
+        }
+        let produces: &[&str] = match routed {
+            "/version" | "/.well-known/openid-configuration" => &["application/json"],
+            "/openid/v1/jwks" => &["application/jwk-set+json"],
+            _ if self.documents.has(routed) => &MediaType::NAMES,
+            _ => return not_found(path),
         };
-        match document {
-            None => not_found(path),
-            Some(_) if request.method != Method::GET => NoRoute::Method(vec!["GET"]).response(&request.headers, request.query()),
-            Some(document) => Ok(document),
+        if request.method != Method::GET {
+            return NoRoute::Method(vec!["GET"]).response(&request.headers, request.query());
+        }
+        negotiate::route_produces(request.header("accept"), produces)?;
+        match routed {
+            "/version" => Ok(response::raw_json(200, &api::version::version_info())),
+            "/.well-known/openid-configuration" => Ok(self.parts.openid.configuration()),
+            "/openid/v1/jwks" => Ok(self.parts.openid.jwks()),
+            _ => self.documents.discovery(routed, &request)?.map_or_else(|| not_found(path), Ok),
         }
     }
 }
