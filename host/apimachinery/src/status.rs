@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::field;
+use crate::field::{self, go_quote};
 use crate::group_version::{GroupKind, GroupResource};
 
 /// Why a request failed, for a machine.
@@ -121,7 +121,7 @@ impl Status {
 
     /// 404: `pods "x" not found`.
     pub fn not_found(resource: &GroupResource, name: &str) -> Self {
-        Self::failure(404, StatusReason::NotFound, format!("{resource} \"{name}\" not found")).with_details(about(resource, name))
+        Self::failure(404, StatusReason::NotFound, format!("{resource} {} not found", go_quote(name))).with_details(about(resource, name))
     }
 
     /// 404 of a path that nothing serves.
@@ -132,12 +132,13 @@ impl Status {
 
     /// 409: `pods "x" already exists`.
     pub fn already_exists(resource: &GroupResource, name: &str) -> Self {
-        Self::failure(409, StatusReason::AlreadyExists, format!("{resource} \"{name}\" already exists")).with_details(about(resource, name))
+        Self::failure(409, StatusReason::AlreadyExists, format!("{resource} {} already exists", go_quote(name)))
+            .with_details(about(resource, name))
     }
 
     /// 409: `Operation cannot be fulfilled on pods "x": …`.
     pub fn conflict(resource: &GroupResource, name: &str, why: &str) -> Self {
-        Self::failure(409, StatusReason::Conflict, format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}"))
+        Self::failure(409, StatusReason::Conflict, format!("Operation cannot be fulfilled on {resource} {}: {why}", go_quote(name)))
             .with_details(about(resource, name))
     }
 
@@ -146,7 +147,7 @@ impl Status {
         let message = match (resource.resource.is_empty(), name.is_empty()) {
             (true, _) => format!("forbidden: {why}"),
             (false, true) => format!("{resource} is forbidden: {why}"),
-            (false, false) => format!("{resource} \"{name}\" is forbidden: {why}"),
+            (false, false) => format!("{resource} {} is forbidden: {why}", go_quote(name)),
         };
         Self::failure(403, StatusReason::Forbidden, message).with_details(about(resource, name))
     }
@@ -169,9 +170,9 @@ impl Status {
             .map(|e| StatusCause { reason: e.kind.reason().into(), message: e.body.clone(), field: e.field.clone() })
             .collect();
         let message = if errors.is_empty() {
-            format!("{kind} \"{name}\" is invalid")
+            format!("{kind} {} is invalid", go_quote(name))
         } else {
-            format!("{kind} \"{name}\" is invalid: {}", field::aggregate(errors))
+            format!("{kind} {} is invalid: {}", go_quote(name), field::aggregate(errors))
         };
         Self::failure(422, StatusReason::Invalid, message).with_details(StatusDetails {
             name: name.to_owned(),
@@ -201,9 +202,9 @@ impl Status {
         Self::failure(415, StatusReason::UnsupportedMediaType, message)
     }
 
-    /// 413.
+    /// 413: `Request entity too large: <message>`.
     pub fn too_large(message: impl Into<String>) -> Self {
-        Self::failure(413, StatusReason::RequestEntityTooLarge, message)
+        Self::failure(413, StatusReason::RequestEntityTooLarge, format!("Request entity too large: {}", message.into()))
     }
 
     /// 410: the resource version or continue token is too old.

@@ -90,7 +90,7 @@ fn begin_grace(request: &Request, object: &mut Value, options: &DeleteOptions) -
         };
     }
     meta::bump_generation(object);
-    set_deletion(object, request.now_seconds + seconds, seconds);
+    set_deletion(object, request.now_seconds + as_duration(seconds), seconds);
     Grace::Seconds(seconds)
 }
 
@@ -98,12 +98,18 @@ fn begin_grace(request: &Request, object: &mut Value, options: &DeleteOptions) -
 /// see the mark and to say that it has ended.
 fn shorten_grace(request: &Request, object: &mut Value, running: i64, shorter: i64) -> Grace {
     let end = object::meta_str(object, "deletionTimestamp").parse::<jiff::Timestamp>().map_or(request.now_seconds, |at| at.as_second());
-    let (mut end, mut seconds) = (end - running + shorter, shorter);
+    let (mut end, mut seconds) = (end - as_duration(running) + as_duration(shorter), shorter);
     if end <= request.now_seconds {
         (end, seconds) = (request.now_seconds, seconds.min(1));
     }
     set_deletion(object, end, seconds);
     Grace::Seconds(seconds)
+}
+
+/// Seconds that went through Go's duration, which counts nanoseconds in 64 bits: 292 years and more come out as another time.
+fn as_duration(seconds: i64) -> i64 {
+    const NANOSECONDS: i64 = 1_000_000_000;
+    seconds.wrapping_mul(NANOSECONDS).div_euclid(NANOSECONDS)
 }
 
 fn set_deletion(object: &mut Value, at: i64, grace_period_seconds: i64) {

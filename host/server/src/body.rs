@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use apimachinery::{Status, StatusReason};
+use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
 use flowcontrol::{Away, Leave};
 use futures::Stream;
@@ -107,8 +107,7 @@ impl Drop for RequestBody {
 }
 
 fn too_large(bytes_max: usize) -> Status {
-    // `details` is absent here, as upstream has it.
-    Status::failure(413, StatusReason::RequestEntityTooLarge, format!("Request entity too large: limit is {bytes_max}"))
+    Status::too_large(format!("limit is {bytes_max}"))
 }
 
 /// Takes in and throws away what is left of a body, up to a bound: a client that is still sending would otherwise see

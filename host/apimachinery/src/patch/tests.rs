@@ -246,7 +246,10 @@ fn what_comes_out_is_checked() {
     }
     let many: Vec<Value> = vec![json!({"op": "test", "path": "/zz"}); json::JSON_PATCH_OPERATIONS_MAX + 1];
     let status = patched(PatchType::Json, &original, &Value::Array(many).to_string(), FieldValidation::Warn).expect_err("too many");
-    assert_eq!((status.code, status.message.as_str()), (413, "The allowed maximum operations in a JSON patch is 10000, got 10001"));
+    assert_eq!(
+        (status.code, status.message.as_str()),
+        (413, "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001")
+    );
 }
 
 #[test]

@@ -55,6 +55,10 @@ fn a_pod_is_given_time_once() {
         (json!({}), None, "mark in 30 grace 30 []"),
         (json!({ "generation": 2 }), Some(5), "mark in 5 grace 5 generation 3 []"),
         (json!({}), Some(-7), "mark in 1 grace 1 []"),
+        // More than Go's duration holds comes out as Go has it.
+        (json!({}), Some(9_223_372_036), "mark in 9223372036 grace 9223372036 []"),
+        (json!({}), Some(9_223_372_037), "mark in -9223372037 grace 9223372037 []"),
+        (json!({}), Some(1 << 40), "mark in -7293016647 grace 1099511627776 []"),
         (json!({}), Some(0), "remove after in 0 grace 0 []"),
         (json!({ "finalizers": ["e.com/f"] }), Some(0), r#"mark in 0 grace 0 ["e.com/f"]"#),
         // Marked: the period may become shorter, and not longer.
