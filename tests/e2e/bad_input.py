@@ -412,6 +412,10 @@ def requests_that_smuggle(server):
         "a length and chunks": head + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner,
         "a signed length": head + b"Content-Length: +2\r\n\r\n{}" + inner,
         "an unknown coding": head + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + inner,
+        "two codings": head + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + inner,
+        "a coding and none": head + b"Transfer-Encoding: identity, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + inner,
+        "a coding twice": head + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + inner,
+        "an odd expectation": head + b"Expect: 999\r\nContent-Length: 2\r\n\r\n{}" + inner,
         "a bad chunk": head + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n\r\n" + inner,
         "a space before the colon": head + b"Content-Length : 2\r\n\r\n{}" + inner,
         "a folded header": head + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n" + inner,
@@ -419,7 +423,7 @@ def requests_that_smuggle(server):
     }.items():
         received = raw(data)
         first = received.split(b"\r\n", 1)[0]
-        check(b" 4" in first or not received, what, first)
+        check(b" 4" in first or b" 501 " in first or not received, what, first)
         equal(received.count(b"HTTP/1.1"), min(1, len(received)), f"{what}: a second request was served")
         equal(server.admin().get("/api/v1/namespaces/default").json["status"]["phase"], "Active", what)
     alive(server)

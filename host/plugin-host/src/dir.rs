@@ -189,7 +189,8 @@ fn stamp(directory: &Path) -> std::io::Result<Stamp> {
             }
             continue;
         };
-        if metadata.is_file() {
+        // What has a manifest's name and is no file is reported when it is read.
+        if metadata.is_file() || is_manifest(&path) {
             stamp.insert(path, (metadata.len(), metadata.modified().ok(), metadata.ino()));
         }
     }

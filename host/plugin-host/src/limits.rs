@@ -58,6 +58,8 @@ pub const POINTER_BYTES_MAX: usize = 4_096;
 pub const PICKED_FIELDS_MAX: usize = 64;
 /// The path of such a field.
 pub const PICKED_FIELD_BYTES_MAX: usize = 256;
+/// Characters of why a plugin does not load.
+pub const REASON_CHARS_MAX: usize = 2_048;
 /// How long a directory must be quiet before it is read.
 pub const DIRECTORY_DEBOUNCE: Duration = Duration::from_millis(200);
 /// After so long it is read, quiet or not.

@@ -213,6 +213,11 @@ impl Member {
         Self { fingerprint: String::new(), name: file.to_owned(), claim: None, serving: None, missing: None, progress: Progress::Loading }
     }
 
+    /// The version in force of the plugin that the newest manifest names. A file whose manifest names another plugin now has none of that.
+    fn last_good(&self) -> Option<&Arc<Plugin>> {
+        self.serving.as_ref().filter(|plugin| plugin.manifest().name.eq_ignore_ascii_case(&self.name))
+    }
+
     /// Names that no other file can have: the newest manifest's, and the serving version's.
     fn names(&self) -> impl Iterator<Item = &str> {
         self.claim.as_deref().into_iter().chain(self.serving.as_deref().map(|plugin| plugin.manifest().name.as_str()))
@@ -224,26 +229,24 @@ impl Member {
     }
 
     fn fail(&mut self, file: &str, error: &LoadError) {
-        let reason = error.to_string();
+        let reason = in_one_line(&error.to_string());
         // Said once, however often it is tried.
         if !matches!(&self.progress, Progress::Failed { reason: before, .. } if *before == reason) {
-            tracing::error!(plugin = self.name, file, still_serving = self.serving.is_some(), "a plugin does not load: {reason}");
+            tracing::error!(plugin = self.name, file, still_serving = self.last_good().is_some(), "a plugin does not load: {reason}");
         }
         let again = error.is_transient() || matches!(error, LoadError::NameTaken { .. });
         self.progress = Progress::Failed { reason, again };
     }
 
-    /// What answers for it.
-    fn link(&self) -> Option<Arc<dyn Link>> {
-        match (&self.serving, &self.missing) {
-            (Some(plugin), _) => Some(plugin.clone()),
-            (None, Some(missing)) => Some(missing.clone()),
-            (None, None) => None,
-        }
+    /// What answers for it: the version in force, and what stands in for a plugin that never loaded. Both, where a file's manifest names
+    /// another plugin that does not load: what is in force stays so, and what the other would have decided is not left open.
+    fn links(&self) -> impl Iterator<Item = Arc<dyn Link>> + use<> {
+        let serving = self.serving.clone().map(|plugin| plugin as Arc<dyn Link>);
+        serving.into_iter().chain(self.missing.clone().map(|missing| missing as Arc<dyn Link>))
     }
 
     fn state(&self) -> PluginState {
-        let still_serving = self.serving.is_some();
+        let still_serving = self.last_good().is_some();
         let status = match &self.progress {
             Progress::Ready => PluginStatus::Ready,
             Progress::Failed { reason, .. } => PluginStatus::Failed { reason: reason.clone(), still_serving },
@@ -256,10 +259,10 @@ impl Member {
         PluginState {
             name: self.name.clone(),
             origin: Origin::Directory,
-            digest: self.serving.as_ref().map(|plugin| plugin.digest().to_owned()).unwrap_or_default(),
+            digest: self.last_good().map(|plugin| plugin.digest().to_owned()).unwrap_or_default(),
             status,
             // What nobody can read may be anything.
-            required: self.link().is_none_or(|link| link.manifest().is_required()),
+            required: self.links().last().is_none_or(|link| link.manifest().is_required()),
         }
     }
 }
@@ -449,13 +452,13 @@ impl PluginSet {
         members.iter().find(|(other, member)| *other != file && member.names().any(is_it)).map(|(other, _)| other.clone())
     }
 
-    /// A member's newest files do not load. Where no version ever did, its questions are answered by faults from here on.
+    /// A member's newest files do not load. Where no version of the plugin ever did, its questions are answered by faults from here on.
     fn fail(&self, member: &mut Member, file: &str, manifest: Manifest, error: &LoadError) {
         member.fail(file, error);
-        if member.serving.is_none() {
+        member.missing = member.last_good().is_none().then(|| {
             let metrics = self.loader.metrics.of(&manifest.name);
-            member.missing = Some(Arc::new(Missing::new(manifest, metrics)));
-        }
+            Arc::new(Missing::new(manifest, metrics))
+        });
     }
 
     async fn load(self: Arc<Self>, load: Load) {
@@ -500,7 +503,7 @@ impl PluginSet {
     /// Puts the members into force, in one step, and shows their states.
     fn publish(&self, members: &Members) {
         let standard = self.standard.iter().map(|plugin| plugin.clone() as Arc<dyn Link>);
-        let links: Vec<Arc<dyn Link>> = standard.chain(members.values().filter_map(Member::link)).collect();
+        let links: Vec<Arc<dyn Link>> = standard.chain(members.values().flat_map(Member::links)).collect();
         if !self.in_force.0.load().is_of(&links) {
             self.in_force.0.store(Arc::new(Chain::new(links)));
             self.loader.metrics.swapped();
@@ -516,6 +519,16 @@ impl PluginSet {
         self.loader.metrics.show(&states);
         self.states.send_replace(Arc::new(states));
     }
+}
+
+/// Why something does not load, as it is logged and shown: a manifest's and a component's own words are in it, which could look like other
+/// lines, and have any length.
+fn in_one_line(reason: &str) -> String {
+    let escaped = reason.chars().take(limits::REASON_CHARS_MAX).flat_map(|c| {
+        let (control, plain) = if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
+        control.into_iter().flatten().chain(plain)
+    });
+    escaped.collect()
 }
 
 /// A plugin whose manifest has another file name now is the same plugin: the version in force serves on until the new file's is loaded.

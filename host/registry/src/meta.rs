@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::Request;
 
-/// RFC 3339 in UTC, whole seconds: `metav1.Time`.
+/// RFC 3339 in UTC, whole seconds: `metav1.Time`. A time beyond the years that can be written is the first or the last that can.
 pub fn timestamp(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).map(|t| t.to_string()).unwrap_or_default()
+    let (first, last) = (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
+    jiff::Timestamp::from_second(seconds.clamp(first, last)).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
 /// Characters of generated names; no vowels, so that no words come out.

@@ -174,7 +174,7 @@ impl Registry {
             return Err(self.other_uid(request, uid, object::uid(old)));
         }
         match version_of(object)? {
-            0 if strategy(&request.resource).allow_unconditional_update() || request.verb == "patch" => Ok(false),
+            0 if strategy(&request.resource).allow_unconditional_update() => Ok(false),
             0 => {
                 let path = field::Path::new("metadata").child("resourceVersion");
                 let missing = field::Error::invalid(&path, 0, "must be specified for an update");

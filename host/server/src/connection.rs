@@ -324,6 +324,24 @@ async fn drive(hyper: impl Ending, connection: &Connection, road: &Road, limits:
     }
 }
 
+/// Go's server takes one `Transfer-Encoding: chunked` and one expectation, and refuses all others: what is in front of it may read them in
+/// another way, and see the next request begin elsewhere.
+fn framing_refused(headers: &http::HeaderMap) -> Option<Response> {
+    let mut encodings = headers.get_all(http::header::TRANSFER_ENCODING).iter();
+    let chunked = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let fine = encodings.next().is_none_or(chunked) && encodings.next().is_none();
+    let continues = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    let mut response = if !fine {
+        response::text(501, "Unsupported transfer encoding")
+    } else if !headers.get(http::header::EXPECT).is_none_or(continues) {
+        response::text(417, "")
+    } else {
+        return None;
+    };
+    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    Some(response)
+}
+
 async fn answer(road: &Arc<Road>, mut request: http::Request<Incoming>, connection: &Arc<Connection>) -> Response {
     // HTTP/2 bounds the bytes of a head only.
     if request.headers().len() > limits::HEADER_COUNT_MAX {
@@ -336,6 +354,11 @@ async fn answer(road: &Arc<Road>, mut request: http::Request<Incoming>, connecti
         let mut response = response::text(400, format!("400 Bad Request: {why}"));
         response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         return response;
+    }
+    if request.version() < http::Version::HTTP_2
+        && let Some(refusal) = framing_refused(request.headers())
+    {
+        return refusal;
     }
     if request.uri().scheme().is_some() {
         // HTTP/2 and proxies name the whole address; behind here it is the path and the query.

@@ -61,6 +61,12 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// One more object, or item of a list.
+    fn count(&mut self) -> Result<(), String> {
+        self.objects += 1;
+        if self.objects > OBJECTS_COUNT_MAX { Err(TOO_MANY_OBJECTS.to_owned()) } else { Ok(()) }
+    }
+
     fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.position += usize::from(found);
@@ -74,10 +80,7 @@ impl<'a> Parser<'a> {
             let mut node = match self.peek() {
                 Some(b'{' | b'[') if open.len() >= TEXT_LEVELS_MAX => return Err(self.unexpected("exceeded max depth")),
                 Some(b'{') => {
-                    self.objects += 1;
-                    if self.objects > OBJECTS_COUNT_MAX {
-                        return Err(TOO_MANY_OBJECTS.to_owned());
-                    }
+                    self.count()?;
                     self.position += 1;
                     self.space();
                     if !self.eat(b'}') {
@@ -106,6 +109,9 @@ impl<'a> Parser<'a> {
                     None if self.peek().is_none() => return Ok(node),
                     None => return Err(self.unexpected("after top-level value")),
                     Some(Frame::Array(items)) => {
+                        if !matches!(node, Node::Object(_)) {
+                            self.count()?;
+                        }
                         if kept {
                             items.push(node);
                         }

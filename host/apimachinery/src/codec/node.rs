@@ -8,8 +8,9 @@ use serde_json::{Map, Number, Value};
 /// or drops an object recurses, and `serde_json` stops at 128.
 pub const OBJECT_LEVELS_MAX: usize = 120;
 
-/// Objects (maps and messages) in one body, those that aliases stand for included. Each is a tree's node of several hundred bytes in
-/// memory, whatever it takes as text, and may get as much again in defaults; an object that etcd can store has far fewer.
+/// Objects (maps and messages) in one body, and items of lists that are none; those that aliases stand for included. An object is a tree's
+/// node of several hundred bytes in memory, whatever it takes as text, and may get as much again in defaults; an item that is wrong gets as
+/// much in words. An object that etcd can store has far fewer.
 pub const OBJECTS_COUNT_MAX: usize = 100_000;
 
 /// A value of a body.

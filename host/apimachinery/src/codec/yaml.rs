@@ -48,7 +48,11 @@ impl Cost {
         let own = Self { bytes: size_of::<Node<'_>>(), decoded: 1, ..Self::default() };
         match node {
             Node::String(text) | Node::Number(text) => Self { bytes: own.bytes + text.len(), ..own },
-            Node::Array(items) => items.iter().fold(Self { levels: 1, ..own }, |sum, item| sum.and(Self::of(item))),
+            Node::Array(items) => items.iter().fold(Self { levels: 1, ..own }, |sum, item| {
+                let item = Self::of(item);
+                // An item counts as an object, whatever it is.
+                sum.and(Self { objects: item.objects.max(1), ..item })
+            }),
             Node::Object(pairs) => pairs.iter().fold(Self { levels: 1, objects: 1, ..own }, |sum, (key, value)| {
                 let sum = sum.and(Self::of(value));
                 Self { bytes: sum.bytes + size_of::<String>() + key.len(), decoded: sum.decoded + 1, ..sum }
@@ -232,7 +236,12 @@ impl<'a> Reader<'a> {
         }
         match self.open.last_mut() {
             None => return Ok(Some(node)),
-            Some(Frame::List { items, .. }) => items.push(node),
+            Some(Frame::List { items, .. }) => {
+                if !matches!(node, Node::Object(_)) {
+                    self.budget.objects(1)?;
+                }
+                items.push(node);
+            }
             Some(Frame::Mapping { pairs, key, merged, .. }) => match key.take() {
                 Some(Key::Name(name)) => {
                     if pairs.contains_key(&name) && self.repeated.len() < REPEATED_KEYS_MAX {

@@ -76,6 +76,43 @@ async fn one_that_served_before_goes_on_serving() {
     assert_eq!(bench.authorize().await.decision, Decision::Allow);
 }
 
+/// A version of another plugin is no version of this one, even where both came from one file.
+#[tokio::test]
+async fn a_file_that_names_another_plugin_now_leaves_nothing_of_either_undecided() {
+    let of = |name: &str, resource: &str, version: &str| {
+        let config = json!({"do": "label", "version": version});
+        manifest(name, json!({"roles": ["mutating-admission"], "credentials": [], "match": [{"resources": [resource]}], "config": config}))
+    };
+    for (first, labelled) in [("secrets", false), ("pods", true)] {
+        let bench = Bench::new().await;
+        bench.load_components(vec![(of("first", first, "1"), scripted().into())]).await;
+        bench.load_components(vec![(of("second", "pods", "2"), b"no component"[..].into())]).await;
+        let states = bench.set.states();
+        let second = states.iter().find(|state| state.name == "second").expect("it is shown");
+        assert!(matches!(second.status, PluginStatus::Failed { still_serving: false, .. }) && second.digest.is_empty(), "{second:?}");
+        assert!(!may_open(&bench).await);
+        let refusal = bench.create().await.0.expect_err("undecided").message;
+        assert!(refusal.contains("\"second\": it is not in force"), "{refusal}");
+        // The first one's manifest is back, then the second one is mended.
+        bench.load_components(vec![(of("First", first, "1"), scripted().into())]).await;
+        assert!(may_open(&bench).await);
+        let label = bench.create().await.0.expect("admitted")["metadata"]["labels"]["version"].clone();
+        assert_eq!(label == "1", labelled, "{label}");
+        bench.load_components(vec![(of("second", "pods", "2"), scripted().into())]).await;
+        assert_eq!(bench.create().await.0.expect("admitted")["metadata"]["labels"]["version"], "2");
+    }
+}
+
+#[tokio::test]
+async fn why_it_does_not_load_is_one_line_of_bounded_length() {
+    let bench = Bench::new().await;
+    for name in ["a\nERROR forged".to_owned(), "x".repeat(50_000)] {
+        bench.load_components(vec![whole(&name, json!({"roles": ["authorizer"], "credentials": []}))]).await;
+        let PluginStatus::Failed { reason, .. } = bench.set.states()[0].status.clone() else { panic!("{:?}", bench.set.states()) };
+        assert!(reason.len() < 5_000 && !reason.contains('\n') && reason.contains("metadata.name"), "{reason}");
+    }
+}
+
 /// Whether the port may open now.
 async fn may_open(bench: &Bench) -> bool {
     tokio::select! {

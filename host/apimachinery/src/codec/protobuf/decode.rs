@@ -156,10 +156,16 @@ fn repeated(reader: &mut Reader<'_>, wire: u8, items: &FieldType, place: Place<'
         Some(one) if wire == DELIMITED => {
             let mut inner = Reader::new(reader.delimited(wire, place.name)?);
             while !inner.is_empty() {
+                place.within.count(1)?;
                 list.push(single(&mut inner, one, items, place)?);
             }
         }
-        _ => list.push(single(reader, wire, items, place)?),
+        _ => {
+            if !matches!(items, FieldType::Object(_)) {
+                place.within.count(1)?;
+            }
+            list.push(single(reader, wire, items, place)?);
+        }
     }
     Ok(())
 }
