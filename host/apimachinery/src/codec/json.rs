@@ -360,8 +360,10 @@ mod tests {
 
     #[test]
     fn objects_are_bounded() {
-        let list = |objects: usize| format!("[{}1]", "{\"a\":1},".repeat(objects));
-        assert!(parse(list(OBJECTS_COUNT_MAX).as_bytes()).is_ok());
-        assert_eq!(parse(list(OBJECTS_COUNT_MAX + 1).as_bytes()), Err("exceeded max number of objects".to_owned()));
+        for item in ["{\"a\":1}", "\"\"", "1", "[]"] {
+            let list = |items: usize| format!("[{}{item}]", format!("{item},").repeat(items - 1));
+            assert!(parse(list(OBJECTS_COUNT_MAX).as_bytes()).is_ok(), "{item}");
+            assert_eq!(parse(list(OBJECTS_COUNT_MAX + 1).as_bytes()), Err("exceeded max number of objects".to_owned()), "{item}");
+        }
     }
 }

@@ -469,8 +469,10 @@ mod tests {
 
     #[test]
     fn objects_and_repeated_keys_are_bounded() {
-        let many = "- {a: 1}\n".repeat(OBJECTS_COUNT_MAX + 1);
-        assert_eq!(json(&many), "err: yaml: exceeded max number of objects");
+        for item in ["{a: 1}", "''", "[]"] {
+            let many = format!("- {item}\n").repeat(OBJECTS_COUNT_MAX + 1);
+            assert_eq!(json(&many), "err: yaml: exceeded max number of objects");
+        }
         let document = parse(&"a: 1\n".repeat(1000)).map(|document| document.strict_error.unwrap_or_default().lines().count());
         assert_eq!(document, Ok(REPEATED_KEYS_MAX + 1));
     }
