@@ -2,12 +2,14 @@
 //! (`k8s.io/apimachinery/pkg/util/validation/field`).
 
 use std::collections::HashSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use smallvec::SmallVec;
 
 /// Bytes of a path. Keys of maps stand in it, and a client may send a key of a megabyte with a hundred thousand fields below it.
 const PATH_BYTES_MAX: usize = 4096;
+/// Bytes of a path that need no allocation.
+const INLINE_BYTES: usize = 96;
 /// Bytes of a list or object that an error repeats. A list that is wrong in ten thousand places would be repeated as often.
 const SHOWN_BYTES_MAX: usize = 8 << 10;
 /// Errors of which the words stand in the message of one answer.
@@ -19,7 +21,7 @@ pub const ERRORS_BYTES_MAX: usize = 4 << 20;
 ///
 /// Validation makes one for every field that it looks at and shows hardly any: most need no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(SmallVec<[u8; 96]>);
+pub struct Path(SmallVec<[u8; INLINE_BYTES]>);
 
 impl Path {
     /// A path of one or more names.
@@ -29,41 +31,53 @@ impl Path {
 
     /// A field below this one.
     pub fn child(&self, name: &str) -> Self {
-        let dot = if self.0.is_empty() { "" } else { "." };
-        self.followed_by([dot, name, ""])
+        self.followed_by((!self.0.is_empty()).then_some(b'.'), name.as_bytes(), None)
     }
 
     /// An item of the list at this path.
     pub fn index(&self, index: usize) -> Self {
-        let mut path = self.followed_by(["", "", ""]);
-        if path.0.len() <= PATH_BYTES_MAX {
-            // Writing to bytes does not fail.
-            let _ = write!(path, "[{index}]");
+        let (mut digits, mut rest) = ([0; 20], index);
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return self.followed_by(Some(b'['), &digits[start..], Some(b']'));
+            }
         }
-        path
     }
 
     /// A value of the map at this path.
     pub fn key(&self, key: &str) -> Self {
-        self.followed_by(["[", key, "]"])
+        self.followed_by(Some(b'['), key.as_bytes(), Some(b']'))
     }
 
     /// A path that is long already stays as it is.
-    fn followed_by(&self, parts: [&str; 3]) -> Self {
-        if self.0.len() + parts[1].len() > PATH_BYTES_MAX {
+    fn followed_by(&self, before: Option<u8>, part: &[u8], behind: Option<u8>) -> Self {
+        let start = self.0.len() + usize::from(before.is_some());
+        let end = start + part.len();
+        if self.0.len() + part.len() > PATH_BYTES_MAX {
             return self.clone();
         }
-        let mut path = SmallVec::with_capacity(self.0.len() + parts.iter().map(|part| part.len()).sum::<usize>());
+        if end < INLINE_BYTES {
+            let mut bytes = [0; INLINE_BYTES];
+            bytes[..self.0.len()].copy_from_slice(&self.0);
+            if let Some(before) = before {
+                bytes[start - 1] = before;
+            }
+            bytes[start..end].copy_from_slice(part);
+            if let Some(behind) = behind {
+                bytes[end] = behind;
+            }
+            return Self(SmallVec::from_buf_and_len(bytes, end + usize::from(behind.is_some())));
+        }
+        let mut path = SmallVec::with_capacity(end + 1);
         path.extend_from_slice(&self.0);
-        parts.iter().for_each(|part| path.extend_from_slice(part.as_bytes()));
+        path.extend(before);
+        path.extend_from_slice(part);
+        path.extend(behind);
         Self(path)
-    }
-}
-
-impl fmt::Write for Path {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
 
@@ -358,6 +372,20 @@ impl fmt::Display for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_of_every_length() {
+        assert_eq!(Path::default().child("a").child("b").key("x.y/z").index(0).to_string(), "a.b[x.y/z][0]");
+        assert_eq!(Path::new("a").index(10).index(usize::MAX).to_string(), format!("a[10][{}]", usize::MAX));
+        for length in 0..2 * INLINE_BYTES {
+            let start = "é".repeat(length / 2) + &"x".repeat(length % 2);
+            let path = Path::new(&start);
+            let dot = if start.is_empty() { "" } else { "." };
+            assert_eq!(path.child("name").to_string(), format!("{start}{dot}name"));
+            assert_eq!(path.key("key").to_string(), format!("{start}[key]"));
+            assert_eq!(path.index(120).to_string(), format!("{start}[120]"));
+        }
+    }
 
     #[test]
     fn paths_are_bounded() {
