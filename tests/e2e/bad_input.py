@@ -297,7 +297,7 @@ def jwt(header, claims, sign=lambda data: b"x" * 32):
 def tokens_that_are_not_ours(server):
     admin = server.admin()
     issuer = admin.get("/.well-known/openid-configuration").ok(200).json["issuer"]
-    keys = admin.get("/openid/v1/jwks").ok(200).json["keys"]
+    keys = admin.get("/openid/v1/jwks", headers={"Accept": "application/jwk-set+json"}).ok(200).json["keys"]
     admin.post("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "robot"}}).ok(201)
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
     good = admin.post("/api/v1/namespaces/default/serviceaccounts/robot/token", request).ok(201).json["status"]["token"]
