@@ -46,8 +46,8 @@ pub fn strategy(resource: &Resource) -> &'static dyn Strategy {
 }
 
 /// What is wrong with a Service's addresses and families as they were asked for; whoever gives them out asks this first.
-pub fn service_cluster_ip_errors(service: &Value) -> Vec<field::Error> {
-    validation::service::cluster_ip_errors(service)
+pub fn service_cluster_ip_errors(service: &Value, old: Option<&Value>) -> Vec<field::Error> {
+    validation::service::cluster_ip_errors(service, old)
 }
 
 /// What an update of `status` may change of `metadata`.

@@ -6,11 +6,26 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::field::{Error, Path, go_quote};
 
-/// Reads an address as upstream's `ParseIPSloppy` does: leading zeros in IPv4 are passed over.
+/// Reads an address as upstream's `ParseIPSloppy` does: leading zeros are passed over.
 pub fn parse_ip_sloppy(text: &str) -> Option<IpAddr> {
-    if text.contains(':') {
-        return text.parse().ok().map(IpAddr::V6);
+    let Some((groups, last)) = text.rsplit_once(':') else { return parse_ipv4_sloppy(text).map(IpAddr::V4) };
+    if let Ok(ip) = text.parse() {
+        return Some(IpAddr::V6(ip));
     }
+    let last = if last.contains('.') { parse_ipv4_sloppy(last)?.to_string() } else { significant_digits(last).to_owned() };
+    let groups: Vec<&str> = groups.split(':').map(significant_digits).collect();
+    format!("{}:{last}", groups.join(":")).parse().ok().map(IpAddr::V6)
+}
+
+/// A group of an IPv6 address without leading zeros that are too many.
+fn significant_digits(group: &str) -> &str {
+    match group.trim_start_matches('0') {
+        "" => &group[..group.len().min(1)],
+        digits => digits,
+    }
+}
+
+fn parse_ipv4_sloppy(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0u8; 4];
     let mut parts = text.split('.');
     for octet in &mut octets {
@@ -21,7 +36,7 @@ pub fn parse_ip_sloppy(text: &str) -> Option<IpAddr> {
         let significant = part.trim_start_matches('0');
         *octet = if significant.is_empty() { 0 } else { significant.parse().ok()? };
     }
-    parts.next().is_none().then_some(IpAddr::V4(octets.into()))
+    parts.next().is_none().then_some(octets.into())
 }
 
 /// As Go prints it: IPv4 inside of IPv6 is IPv4.
@@ -213,6 +228,17 @@ mod tests {
                 "Invalid value: \"010.0.0.1\": must not have leading 0s",
                 "x: non-standard IP address \"010.0.0.1\" is invalid: use \"10.0.0.1\"",
             ),
+            (
+                "::00001",
+                "Invalid value: \"::00001\": must not have leading 0s",
+                "x: non-standard IP address \"::00001\" is invalid: use \"::1\"",
+            ),
+            (
+                "::ffff:01.2.3.4",
+                "Invalid value: \"::ffff:01.2.3.4\": must not have leading 0s",
+                "x: non-standard IP address \"::ffff:01.2.3.4\" is invalid: use \"1.2.3.4\"",
+            ),
+            ("::+1", "Invalid value: \"::+1\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)", ""),
             (
                 "::ffff:1.2.3.4",
                 "Invalid value: \"::ffff:1.2.3.4\": must not be an IPv4-mapped IPv6 address",

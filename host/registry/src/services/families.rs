@@ -18,7 +18,7 @@ pub(crate) fn fill(configured: &[Family], service: &mut Value, old: Option<&Valu
         return Ok(());
     }
     fill_policy(service, old);
-    let errors = api::kinds::service_cluster_ip_errors(service);
+    let errors = api::kinds::service_cluster_ip_errors(service, old);
     if !errors.is_empty() {
         return Err(errors);
     }

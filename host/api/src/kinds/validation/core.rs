@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::resources::{quantity_value, resource_name};
-use super::{At, Errors, metadata, scheduling, service};
+use super::{At, Errors, legacy_cidr, metadata, scheduling};
 use crate::Resource;
 use crate::kinds::value;
 
@@ -262,7 +262,7 @@ pub(crate) fn validate_node(resource: &Resource, object: &Value) -> Errors {
     node_common(&root, &mut errors);
     let spec = root.child("spec");
     for cidr in spec.items("podCIDRs") {
-        service::legacy_cidr(&cidr, &mut errors);
+        legacy_cidr(&cidr, &[], &mut errors);
     }
     let cidrs: Vec<&str> = spec.texts("podCIDRs").collect();
     let six = cidrs.iter().filter(|cidr| cidr.contains(':')).count();

@@ -5,13 +5,14 @@
 use std::collections::{HashMap, HashSet};
 
 use apimachinery::field::Error;
+use apimachinery::validation::ip::is_valid_interface_address;
 use apimachinery::validation::name;
 use serde_json::Value;
 
 use super::resources::is_extended;
 use super::scheduling::node_selector;
 use super::volume::csi_driver_name as driver_name;
-use super::{At, Errors, metadata, service};
+use super::{At, Errors, metadata};
 use crate::Resource;
 use crate::kinds::value;
 
@@ -502,9 +503,7 @@ fn device_status(at: &At<'_>, given: &HashSet<[String; 4]>, errors: &mut Errors)
         |ip| ip.text().to_owned(),
         errors,
         |ip, errors| {
-            if !service::is_cidr(ip.text()) {
-                errors.push(ip.invalid("must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"));
-            }
+            errors.extend(is_valid_interface_address(&ip.path, ip.text()));
         },
     );
 }

@@ -30,7 +30,7 @@ pub(super) mod workload;
 
 use apimachinery::field::{Error, ErrorType, Path, go_quote, show};
 use apimachinery::quantity::Quantity;
-use apimachinery::validation::name;
+use apimachinery::validation::{ip, name};
 use serde_json::Value;
 
 /// What was found.
@@ -253,36 +253,14 @@ pub(crate) fn port_num_or_name(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// An IP address; old fields take numbers with leading zeros.
-pub(crate) fn legacy_ip(at: &At<'_>, errors: &mut Errors) {
-    if parse_legacy_ip(at.text()).is_none() {
-        errors.push(at.invalid("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
-    }
+/// An IP address in a field that is older than the strict rules: any spelling of it that cannot be misread, or what was `stored` before.
+pub(crate) fn legacy_ip(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
+    errors.extend(ip::is_valid_ip_for_legacy_field(&at.path, at.text(), true, stored));
 }
 
-/// An IP address as Go once parsed them: numbers may have leading zeros.
-pub(crate) fn parse_legacy_ip(text: &str) -> Option<std::net::IpAddr> {
-    let parsed = text.parse().ok();
-    if parsed.is_some() || !text.contains('.') {
-        return parsed;
-    }
-    let (head, v4) = text.rsplit_once(':').map_or(("", text), |(head, v4)| (head, v4));
-    let octets: Vec<String> = v4.split('.').map(|octet| octet.parse::<u32>().map(|octet| octet.to_string()).unwrap_or_default()).collect();
-    let v4 = octets.join(".");
-    if head.is_empty() && !text.contains(':') { v4.parse().ok() } else { format!("{head}:{v4}").parse().ok() }
-}
-
-/// An IP address in today's strict form.
-pub(crate) fn strict_ip(at: &At<'_>, errors: &mut Errors) {
-    let text = at.text();
-    match parse_legacy_ip(text) {
-        None => errors.push(at.invalid("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")),
-        Some(_) if text.parse::<std::net::IpAddr>().is_err() => errors.push(at.invalid("must not have leading 0s")),
-        Some(std::net::IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => {
-            errors.push(at.invalid("must not be an IPv4-mapped IPv6 address"))
-        }
-        Some(_) => {}
-    }
+/// A network in a field that is older than the strict rules, or what was `stored` before.
+pub(crate) fn legacy_cidr(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
+    errors.extend(ip::is_valid_cidr_for_legacy_field(&at.path, at.text(), true, stored));
 }
 
 /// A number, or a percentage.

@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
-use std::net::IpAddr;
-
+use apimachinery::validation::ip::{self, parse_cidr_sloppy, parse_ip_sloppy};
 use apimachinery::validation::name;
 use serde_json::Value;
 
 use super::selector::label_selector;
-use super::service::{endpoint_ip, is_cidr, legacy_cidr};
-use super::{At, Errors, job, legacy_ip, metadata, parse_legacy_ip, strict_ip};
+use super::service::endpoint_ip;
+use super::{At, Errors, job, legacy_cidr, legacy_ip, metadata};
 use crate::Resource;
 use crate::kinds::value;
 
@@ -55,7 +54,7 @@ fn host_name(at: &At<'_>, errors: &mut Errors) {
 fn ingress_rule(rule: &At<'_>, errors: &mut Errors) {
     let host = rule.child("host");
     if !host.text().is_empty() {
-        if parse_legacy_ip(host.text()).is_some() {
+        if parse_ip_sloppy(host.text()).is_some() {
             errors.push(host.invalid("must be a DNS name, not an IP address"));
         }
         host_name(&host, errors);
@@ -159,14 +158,16 @@ pub(crate) fn validate_ingress_update(resource: &Resource, object: &Value, old: 
 pub(crate) fn validate_ingress_status(_: &Resource, _: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
+    let before = At::root(old).child("status").child("loadBalancer");
+    let stored: Vec<&str> = before.items("ingress").map(|point| value::text(point.value, "ip")).collect();
     for point in At::root(object).child("status").child("loadBalancer").items("ingress") {
         let (ip, hostname) = (point.child("ip"), point.child("hostname"));
         if !ip.text().is_empty() {
-            legacy_ip(&ip, &mut errors);
+            legacy_ip(&ip, &stored, &mut errors);
         }
         if !hostname.text().is_empty() {
             hostname.dns_subdomain(&mut errors);
-            if parse_legacy_ip(hostname.text()).is_some() {
+            if parse_ip_sloppy(hostname.text()).is_some() {
                 errors.push(hostname.invalid("must be a DNS name, not an IP address"));
             }
         }
@@ -209,7 +210,7 @@ pub(crate) fn validate_ingress_class_update(resource: &Resource, object: &Value,
     errors
 }
 
-fn policy_spec(spec: &At<'_>, errors: &mut Errors) {
+fn policy_spec(spec: &At<'_>, stored: &[&str], errors: &mut Errors) {
     label_selector(&spec.child("podSelector"), errors);
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         for rule in spec.items(direction) {
@@ -217,7 +218,7 @@ fn policy_spec(spec: &At<'_>, errors: &mut Errors) {
                 policy_port(&port, errors);
             }
             for peer in rule.items(peers) {
-                policy_peer(&peer, errors);
+                policy_peer(&peer, stored, errors);
             }
         }
     }
@@ -258,14 +259,14 @@ fn policy_port(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn policy_peer(at: &At<'_>, errors: &mut Errors) {
+fn policy_peer(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
     let block = at.some("ipBlock");
     let selectors = ["podSelector", "namespaceSelector"].iter().filter(|name| at.has(name)).count();
     for name in ["podSelector", "namespaceSelector"] {
         label_selector(&at.child(name), errors);
     }
     if let Some(block) = &block {
-        ip_block(block, errors);
+        ip_block(block, stored, errors);
     }
     match (selectors, block.is_some()) {
         (0, false) => errors.push(at.required("must specify a peer")),
@@ -274,28 +275,32 @@ fn policy_peer(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// The address as a number of 128 bits, and how many of them are the network's.
-fn network(text: &str) -> Option<(u128, u32, bool)> {
-    let (ip, bits) = text.split_once('/').filter(|_| is_cidr(text))?;
-    let bits: u32 = bits.parse().ok()?;
-    match parse_legacy_ip(ip)? {
-        IpAddr::V4(ip) => Some((u128::from(u32::from(ip)) << 96, bits, false)),
-        IpAddr::V6(ip) => Some((u128::from(ip), bits, true)),
+/// The networks of all peers.
+fn policy_cidrs(object: &Value) -> Vec<&str> {
+    let spec = At::root(object).child("spec");
+    let mut cidrs = Vec::new();
+    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+        for rule in spec.items(direction) {
+            for block in rule.items(peers).filter_map(|peer| peer.some("ipBlock")) {
+                cidrs.push(value::text(block.value, "cidr"));
+                cidrs.extend(block.texts("except"));
+            }
+        }
     }
+    cidrs
 }
 
-fn ip_block(at: &At<'_>, errors: &mut Errors) {
+fn ip_block(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
     let cidr = at.child("cidr");
     if cidr.text().is_empty() {
         return errors.push(cidr.required(""));
     }
-    legacy_cidr(&cidr, errors);
-    let Some((net, bits, six)) = network(cidr.text()) else { return };
+    legacy_cidr(&cidr, stored, errors);
+    let Some(outer) = parse_cidr_sloppy(cidr.text()) else { return };
     for except in at.items("except") {
-        legacy_cidr(&except, errors);
-        let Some((inner, inner_bits, inner_six)) = network(except.text()) else { continue };
-        let mask = if bits == 0 { 0 } else { u128::MAX << (128 - bits) };
-        if six != inner_six || (net & mask) != (inner & mask) || bits >= inner_bits {
+        legacy_cidr(&except, stored, errors);
+        let Some(inner) = parse_cidr_sloppy(except.text()) else { continue };
+        if !outer.contains(inner.network()) || outer.prefix >= inner.prefix {
             errors.push(except.invalid("must be a strict subset of `cidr`"));
         }
     }
@@ -305,7 +310,7 @@ fn ip_block(at: &At<'_>, errors: &mut Errors) {
 pub(crate) fn validate_policy(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    policy_spec(&At::root(object).child("spec"), &mut errors);
+    policy_spec(&At::root(object).child("spec"), &[], &mut errors);
     errors
 }
 
@@ -313,19 +318,13 @@ pub(crate) fn validate_policy(resource: &Resource, object: &Value) -> Errors {
 pub(crate) fn validate_policy_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    policy_spec(&At::root(object).child("spec"), &mut errors);
+    policy_spec(&At::root(object).child("spec"), &policy_cidrs(old), &mut errors);
     errors
 }
 
 fn ip_name(text: &str, _prefix: bool) -> Vec<String> {
-    let value = Value::from(text);
-    let mut errors = Errors::new();
-    strict_ip(&At { value: &value, path: apimachinery::field::Path::default() }, &mut errors);
     let lead = format!("Invalid value: {}: ", apimachinery::field::go_quote(text));
-    let canonical = text.parse::<IpAddr>().map(|ip| ip.to_string()).unwrap_or_default();
-    if errors.is_empty() && canonical != text {
-        return vec![format!("must be in canonical form (\"{canonical}\")")];
-    }
+    let errors = ip::is_valid_ip(&apimachinery::field::Path::default(), text);
     errors.into_iter().map(|error| error.body.strip_prefix(&lead).unwrap_or(&error.body).to_owned()).collect()
 }
 
@@ -382,29 +381,12 @@ pub(crate) fn validate_service_cidr(resource: &Resource, object: &Value) -> Erro
         return errors;
     }
     for cidr in spec.items("cidrs") {
-        strict_cidr(&cidr, &mut errors);
+        errors.extend(ip::is_valid_cidr(&cidr.path, cidr.text()));
     }
-    if cidrs.len() == 2 && cidrs.iter().all(|cidr| is_cidr(cidr)) && cidrs[0].contains(':') == cidrs[1].contains(':') {
+    if cidrs.len() == 2 && cidrs.iter().all(|cidr| parse_cidr_sloppy(cidr).is_some()) && cidrs[0].contains(':') == cidrs[1].contains(':') {
         errors.push(list.invalid("may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"));
     }
     errors
-}
-
-fn strict_cidr(at: &At<'_>, errors: &mut Errors) {
-    let text = at.text();
-    if !is_cidr(text) {
-        return errors.push(at.invalid("must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
-    }
-    let Some((net, bits, six)) = network(text) else { return };
-    let ip = text.split_once('/').map_or(text, |(ip, _)| ip);
-    if ip.parse::<IpAddr>().is_err() {
-        return errors.push(at.invalid("must not have leading 0s in IP or prefix length"));
-    }
-    let bits = if six { bits } else { bits.min(32) };
-    let mask = if bits == 0 { 0 } else { u128::MAX << (128 - bits) };
-    if net & !mask != 0 {
-        errors.push(at.invalid("must not have bits set beyond the prefix length"));
-    }
 }
 
 /// `ServiceCIDR`
@@ -464,9 +446,13 @@ fn slice_endpoints(root: &At<'_>, kind: &str, errors: &mut Errors) {
             match kind {
                 "IPv4" | "IPv6" => {
                     let before = errors.len();
-                    legacy_ip(&address, errors);
+                    if kind == "IPv4" {
+                        legacy_ip(&address, &[], errors);
+                    } else {
+                        errors.extend(ip::is_valid_ip(&address.path, address.text()));
+                    }
                     if errors.len() == before {
-                        let six = parse_legacy_ip(address.text()).is_some_and(|ip| ip.is_ipv6());
+                        let six = parse_ip_sloppy(address.text()).is_some_and(|ip| ip.is_ipv6());
                         if six != (kind == "IPv6") {
                             errors.push(address.renamed(addresses.path.clone()).invalid(&format!("must be an {kind} address")));
                         }

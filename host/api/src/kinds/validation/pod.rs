@@ -4,12 +4,13 @@ use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 
 use apimachinery::field::{Error, ErrorType};
+use apimachinery::validation::ip::parse_ip_sloppy;
 use apimachinery::validation::name;
 use serde_json::Value;
 
 use super::container::{self, Scope};
 use super::selector::labels;
-use super::{At, Errors, legacy_ip, metadata, resources, scheduling, security, strict_ip, volume};
+use super::{At, Errors, legacy_ip, metadata, resources, scheduling, security, volume};
 use crate::Resource;
 use crate::kinds::go_struct::{self, POD_SPEC};
 use crate::kinds::{pod as behaviour, value};
@@ -171,7 +172,7 @@ fn names(spec: &At<'_>, errors: &mut Errors) {
     }
     scheduling::tolerations(spec, errors);
     for alias in spec.items("hostAliases") {
-        legacy_ip(&alias.child("ip"), errors);
+        legacy_ip(&alias.child("ip"), &[], errors);
         for hostname in alias.items("hostnames") {
             hostname.dns_subdomain(errors);
         }
@@ -273,7 +274,7 @@ fn dns_config(spec: &At<'_>, errors: &mut Errors) {
         errors.push(at.child("nameservers").invalid(&format!("must not have more than {NAMESERVERS_MAX} nameservers")));
     }
     for server in at.items("nameservers") {
-        legacy_ip(&server, errors);
+        legacy_ip(&server, &[], errors);
     }
     let searches: Vec<&str> = at.texts("searches").collect();
     if searches.len() > SEARCHES_MAX {
@@ -601,23 +602,21 @@ fn status(pod: &Value, old: &Value, errors: &mut Errors) {
     }
     at.child("qosClass").immutable(&before.child("qosClass"), errors);
     state_transitions(&at, &before, "containerStatuses", &old["spec"], errors);
-    for (list, noun) in [("podIPs", "IP"), ("hostIPs", "IP")] {
+    for list in ["podIPs", "hostIPs"] {
         let ips: Vec<At<'_>> = at.items(list).map(|ip| ip.child("ip").renamed(ip.path.clone())).collect();
-        let known: HashSet<&str> = before.items(list).map(|ip| value::text(ip.value, "ip")).collect();
-        for ip in &ips {
-            if known.contains(&ip.text()) { legacy_ip(ip, errors) } else { strict_ip_or_legacy(ip, errors) }
+        let stored: Vec<&str> = before.items(list).map(|ip| value::text(ip.value, "ip")).collect();
+        if let Some(first) = at.items(list).next().filter(|first| list == "hostIPs" && first.text_of("ip") != at.text_of("hostIP")) {
+            errors.push(first.child("ip").invalid("must be equal to `hostIP`"));
         }
-        let families =
-            ips.iter().filter_map(|ip| super::parse_legacy_ip(ip.text())).map(|ip| ip.is_ipv6()).collect::<std::collections::BTreeSet<_>>();
+        for ip in &ips {
+            legacy_ip(ip, &stored, errors);
+        }
+        let families: HashSet<bool> =
+            ips.iter().filter_map(|ip| parse_ip_sloppy(ip.text())).map(|ip| ip.to_canonical().is_ipv6()).collect();
         if ips.len() > 1 && (families.len() != 2 || ips.len() > 2) {
-            errors.push(at.child(list).invalid(&format!("may specify no more than one {noun} for each IP family")));
+            errors.push(at.child(list).invalid("may specify no more than one IP for each IP family"));
         }
     }
-}
-
-fn strict_ip_or_legacy(at: &At<'_>, errors: &mut Errors) {
-    // Old fields still take what the strict form does not.
-    if super::parse_legacy_ip(at.text()).is_some() { legacy_ip(at, errors) } else { strict_ip(at, errors) }
 }
 
 fn state_transitions(at: &At<'_>, before: &At<'_>, list: &str, spec: &Value, errors: &mut Errors) {

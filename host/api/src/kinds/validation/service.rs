@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use std::net::IpAddr;
 
+use apimachinery::validation::ip::parse_ip_sloppy;
 use apimachinery::validation::name;
 use serde_json::Value;
 
 use super::selector::labels;
-use super::{At, Errors, legacy_ip, metadata, parse_legacy_ip, port_num_or_name};
+use super::{At, Errors, legacy_cidr, legacy_ip, metadata, port_num_or_name};
 use crate::Resource;
 use crate::kinds::service::externally_accessible;
 use crate::kinds::value;
@@ -161,10 +162,12 @@ fn validate_service(service: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     labels(&spec.child("selector"), errors);
     affinity(&spec, errors);
-    cluster_ips(&spec, errors);
+    let before = old.map(|old| At::root(old).child("spec"));
+    cluster_ips(&spec, before.as_ref(), errors);
+    let stored: Vec<&str> = before.iter().flat_map(|before| before.texts("externalIPs")).collect();
     for ip in spec.items("externalIPs") {
         let before = errors.len();
-        legacy_ip(&ip, errors);
+        legacy_ip(&ip, &stored, errors);
         if errors.len() == before {
             endpoint_ip(&ip, errors);
         }
@@ -248,13 +251,14 @@ fn affinity(spec: &At<'_>, errors: &mut Errors) {
 }
 
 /// What must hold of addresses and families before any is given out.
-pub(crate) fn cluster_ip_errors(service: &Value) -> Errors {
+pub(crate) fn cluster_ip_errors(service: &Value, old: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
-    cluster_ips(&At::root(service).child("spec"), &mut errors);
+    let before = old.map(|old| At::root(old).child("spec"));
+    cluster_ips(&At::root(service).child("spec"), before.as_ref(), &mut errors);
     errors
 }
 
-fn cluster_ips(spec: &At<'_>, errors: &mut Errors) {
+fn cluster_ips(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Errors) {
     if spec.text_of("type") == "ExternalName" {
         return;
     }
@@ -281,6 +285,7 @@ fn cluster_ips(spec: &At<'_>, errors: &mut Errors) {
     if let Some(policy) = spec.some("ipFamilyPolicy").filter(|policy| !POLICIES.contains(&policy.text())) {
         errors.push(policy.unsupported(&POLICIES));
     }
+    let stored: Vec<&str> = before.iter().flat_map(|before| before.texts("clusterIPs")).collect();
     let mut bad = false;
     for (i, ip) in spec.items("clusterIPs").enumerate() {
         if i == 0 && ip.text() == "None" {
@@ -291,7 +296,7 @@ fn cluster_ips(spec: &At<'_>, errors: &mut Errors) {
             continue;
         }
         let before = errors.len();
-        legacy_ip(&ip, errors);
+        legacy_ip(&ip, &stored, errors);
         bad |= errors.len() > before;
     }
     if ips.len() > 2 {
@@ -300,7 +305,7 @@ fn cluster_ips(spec: &At<'_>, errors: &mut Errors) {
     if bad {
         return;
     }
-    let parsed: Vec<Option<IpAddr>> = ips.iter().map(|ip| parse_legacy_ip(ip)).collect();
+    let parsed: Vec<Option<IpAddr>> = ips.iter().map(|ip| parse_ip_sloppy(ip).map(|ip| ip.to_canonical())).collect();
     if ips.len() > 1 {
         let six = parsed.iter().flatten().filter(|ip| ip.is_ipv6()).count();
         if six == 0 || six == ips.len() {
@@ -321,7 +326,8 @@ fn cluster_ips(spec: &At<'_>, errors: &mut Errors) {
 
 /// An address that can be somebody else's.
 pub(crate) fn endpoint_ip(at: &At<'_>, errors: &mut Errors) {
-    let Some(ip) = parse_legacy_ip(at.text()) else { return errors.push(at.invalid("must be a valid IP address")) };
+    let Some(ip) = parse_ip_sloppy(at.text()) else { return errors.push(at.invalid("must be a valid IP address")) };
+    let ip = ip.to_canonical();
     if ip.is_unspecified() {
         errors.push(at.invalid(&format!("may not be unspecified ({})", at.text())));
     }
@@ -374,24 +380,6 @@ fn ports_together(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// A network as Go once parsed them.
-pub(crate) fn legacy_cidr(at: &At<'_>, errors: &mut Errors) {
-    if !is_cidr(at.text()) {
-        errors.push(at.invalid("must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
-    }
-}
-
-/// Whether it is an address and a prefix length.
-pub(crate) fn is_cidr(text: &str) -> bool {
-    let Some((ip, bits)) = text.split_once('/') else { return false };
-    let most = match parse_legacy_ip(ip) {
-        Some(IpAddr::V4(_)) => 32,
-        Some(IpAddr::V6(_)) => 128,
-        None => return false,
-    };
-    !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit()) && bits.parse::<u32>().is_ok_and(|bits| bits <= most)
-}
-
 fn source_ranges(spec: &At<'_>, annotations: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
     const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
     let balanced = spec.text_of("type") == "LoadBalancer";
@@ -400,9 +388,11 @@ fn source_ranges(spec: &At<'_>, annotations: &At<'_>, old: Option<&Value>, error
         if !balanced {
             errors.push(at.forbidden(ONLY));
         }
+        let before = old.map(|old| At::root(old).child("spec"));
+        let stored: Vec<&str> = before.iter().flat_map(|before| before.texts("loadBalancerSourceRanges")).map(str::trim).collect();
         for (i, range) in spec.texts("loadBalancerSourceRanges").enumerate() {
             let value = Value::from(range.trim());
-            legacy_cidr(&At { value: &value, path: at.path.index(i) }, errors);
+            legacy_cidr(&At { value: &value, path: at.path.index(i) }, &stored, errors);
         }
     } else if let Some(ranges) = annotations.some(SOURCE_RANGES) {
         let path = annotations.path.key(SOURCE_RANGES);
@@ -412,7 +402,7 @@ fn source_ranges(spec: &At<'_>, annotations: &At<'_>, old: Option<&Value>, error
         let same = old.and_then(|old| old.pointer("/metadata/annotations")).and_then(|old| old.get(SOURCE_RANGES)) == Some(ranges.value);
         for range in ranges.text().trim().split(',').filter(|_| !same && !ranges.text().trim().is_empty()) {
             let value = Value::from(range.trim());
-            legacy_cidr(&At { value: &value, path: path.clone() }, errors);
+            legacy_cidr(&At { value: &value, path: path.clone() }, &[], errors);
         }
     }
 }
@@ -446,10 +436,12 @@ pub(crate) fn validate_status(_: &Resource, _: &str, service: &Value, old: &Valu
         }
         return errors;
     }
+    let before = At::root(old).child("status").child("loadBalancer");
+    let stored: Vec<&str> = before.items("ingress").map(|ingress| value::text(ingress.value, "ip")).collect();
     for ingress in at.items("ingress") {
         let (ip, mode, hostname) = (ingress.child("ip"), ingress.child("ipMode"), ingress.child("hostname"));
         if !ip.text().is_empty() {
-            legacy_ip(&ip, &mut errors);
+            legacy_ip(&ip, &stored, &mut errors);
         }
         match (mode.value.is_null(), ip.text().is_empty()) {
             (true, false) => errors.push(mode.required("must be specified when `ip` is set")),
@@ -459,7 +451,7 @@ pub(crate) fn validate_status(_: &Resource, _: &str, service: &Value, old: &Valu
         }
         if !hostname.text().is_empty() {
             hostname.dns_subdomain(&mut errors);
-            if parse_legacy_ip(hostname.text()).is_some() {
+            if parse_ip_sloppy(hostname.text()).is_some() {
                 errors.push(hostname.invalid("must be a DNS name, not an IP address"));
             }
         }
@@ -492,7 +484,7 @@ fn subsets(endpoints: &Value, errors: &mut Errors) {
             errors.push(subset.required("must specify `addresses` or `notReadyAddresses`"));
         }
         for address in ["addresses", "notReadyAddresses"].iter().flat_map(|list| subset.items(list)) {
-            legacy_ip(&address.child("ip"), errors);
+            legacy_ip(&address.child("ip"), &[], errors);
             let hostname = address.child("hostname");
             if !hostname.text().is_empty() {
                 hostname.dns_label(errors);

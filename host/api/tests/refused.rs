@@ -1,0 +1,266 @@
+//! What kinds refuse, in upstream's words: an object as it is created, or a merge patch of one that was stored before.
+
+#![allow(missing_docs, reason = "a test")]
+
+use serde_json::{Value, json};
+use wasmgate_api::{Resource, kinds, tables};
+
+fn resource_of(path: &str) -> &'static Resource {
+    let parts: Vec<&str> = path.split('/').collect();
+    let (group, version) = if parts[0] == "api" { ("", parts[1]) } else { (parts[1], parts[2]) };
+    tables::find(group, version, parts[parts.len() - 1]).unwrap_or_else(|| panic!("no resource at {path}"))
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else { return *target = patch.clone() };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let map = target.as_object_mut().expect("made an object above");
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(map.remove(name)),
+            value => merge(map.entry(name.clone()).or_insert(Value::Null), value),
+        }
+    }
+}
+
+fn words(errors: &[apimachinery::field::Error]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// As the registry does it: the object as it would be stored, and what is wrong with it.
+fn create(path: &str, object: &Value) -> (Value, String) {
+    let (resource, mut object) = (resource_of(path), object.clone());
+    let strategy = kinds::strategy(resource);
+    merge(&mut object, &json!({"metadata": {"name": "x", "uid": "u"}}));
+    if resource.namespaced() {
+        merge(&mut object, &json!({"metadata": {"namespace": "default"}}));
+    }
+    strategy.default(resource, &mut object);
+    strategy.prepare_for_create(resource, &mut object);
+    let errors = words(&strategy.validate(resource, &object));
+    (object, errors)
+}
+
+/// As the registry does it, on an object that is stored, right or wrong.
+fn update(path: &str, subresource: &str, old: &Value, patch: &Value) -> (Value, String) {
+    let (resource, mut object) = (resource_of(path), old.clone());
+    let strategy = kinds::strategy(resource);
+    merge(&mut object, patch);
+    strategy.default(resource, &mut object);
+    let errors = match subresource {
+        "" => {
+            strategy.prepare_for_update(resource, &mut object, old);
+            strategy.validate_update(resource, &object, old)
+        }
+        subresource => {
+            strategy.prepare_for_subresource_update(resource, subresource, &mut object, old);
+            strategy.validate_subresource_update(resource, subresource, &object, old)
+        }
+    };
+    let errors = words(&errors);
+    (object, errors)
+}
+
+fn with(object: &Value, patch: Value) -> Value {
+    let mut object = object.clone();
+    merge(&mut object, &patch);
+    object
+}
+
+fn pod(patch: Value) -> Value {
+    with(&json!({"spec": {"containers": [{"name": "c", "image": "i"}]}}), json!({"spec": patch}))
+}
+
+fn deployment(patch: Value) -> Value {
+    let template = with(&pod(patch), json!({"metadata": {"labels": {"a": "b"}}}));
+    json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}})
+}
+
+fn service(patch: Value) -> Value {
+    with(&json!({"spec": {"ports": [{"port": 80}]}}), json!({"spec": patch}))
+}
+
+fn policy(block: Value) -> Value {
+    json!({"spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": block}]}]}})
+}
+
+const ZEROS: &str = "must not have leading 0s";
+const MAPPED: &str = "must not be an IPv4-mapped IPv6 address";
+const BITS: &str = "must not have bits set beyond the prefix length";
+
+fn invalid(field: &str, value: &str, problem: &str) -> String {
+    format!("{field}: Invalid value: \"{value}\": {problem}")
+}
+
+#[test]
+fn addresses_that_can_be_misread_are_refused() {
+    let one = |ip: &str| json!([{ "ip": ip }]);
+    let slice = |kind: &str, ip: &str| json!({"addressType": kind, "endpoints": [{"addresses": [ip]}]});
+    let rows = [
+        ("api/v1/pods", pod(json!({"hostAliases": one("001.2.3.4")})), invalid("spec.hostAliases[0].ip", "001.2.3.4", ZEROS)),
+        ("api/v1/pods", pod(json!({"hostAliases": one("::ffff:1.2.3.4")})), invalid("spec.hostAliases[0].ip", "::ffff:1.2.3.4", MAPPED)),
+        ("api/v1/pods", pod(json!({"hostAliases": one("FE80:0::1")})), String::new()),
+        (
+            "apis/apps/v1/deployments",
+            deployment(json!({"hostAliases": one("1.2.3.04")})),
+            invalid("spec.template.spec.hostAliases[0].ip", "1.2.3.04", ZEROS),
+        ),
+        (
+            "api/v1/pods",
+            pod(json!({"dnsConfig": {"nameservers": ["1.2.3.4", "1.02.3.4"]}})),
+            invalid("spec.dnsConfig.nameservers[1]", "1.02.3.4", ZEROS),
+        ),
+        ("api/v1/services", service(json!({"externalIPs": ["010.0.0.1"]})), invalid("spec.externalIPs[0]", "010.0.0.1", ZEROS)),
+        (
+            "api/v1/services",
+            service(json!({"externalIPs": ["::ffff:10.0.0.1"]})),
+            invalid("spec.externalIPs[0]", "::ffff:10.0.0.1", MAPPED),
+        ),
+        (
+            "api/v1/services",
+            service(json!({"clusterIP": "10.096.0.9", "clusterIPs": ["10.096.0.9"], "internalTrafficPolicy": "Cluster"})),
+            invalid("spec.clusterIPs[0]", "10.096.0.9", ZEROS),
+        ),
+        (
+            "api/v1/endpoints",
+            json!({"subsets": [{"addresses": one("01.2.3.4"), "notReadyAddresses": one("::ffff:127.0.0.1")}]}),
+            [
+                invalid("subsets[0].addresses[0].ip", "01.2.3.4", ZEROS),
+                invalid("subsets[0].notReadyAddresses[0].ip", "::ffff:127.0.0.1", MAPPED),
+                invalid(
+                    "subsets[0].notReadyAddresses[0].ip",
+                    "::ffff:127.0.0.1",
+                    "may not be in the loopback range (127.0.0.0/8, ::1/128)",
+                ),
+            ]
+            .join("\n"),
+        ),
+        ("apis/discovery.k8s.io/v1/endpointslices", slice("IPv4", "1.2.3.04"), invalid("endpoints[0].addresses[0]", "1.2.3.04", ZEROS)),
+        (
+            "apis/discovery.k8s.io/v1/endpointslices",
+            slice("IPv6", "2001:DB8::1"),
+            invalid("endpoints[0].addresses[0]", "2001:DB8::1", "must be in canonical form (\"2001:db8::1\")"),
+        ),
+    ];
+    for (path, object, want) in rows {
+        assert_eq!(create(path, &object).1, want, "{path} {object}");
+    }
+}
+
+#[test]
+fn networks_that_can_be_misread_are_refused() {
+    const IN_CIDR: &str = "must not have leading 0s in IP or prefix length";
+    let balanced = |ranges: Value| service(json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ranges}));
+    let ranges = "spec.LoadBalancerSourceRanges[0]";
+    let block = "spec.ingress[0].from[0].ipBlock";
+    let rows = [
+        ("api/v1/services", balanced(json!(["1.2.3.4/24"])), invalid(ranges, "1.2.3.4/24", BITS)),
+        ("api/v1/services", balanced(json!([" 1.2.3.0/024 "])), invalid(ranges, "1.2.3.0/024", IN_CIDR)),
+        ("api/v1/services", balanced(json!([" 1.2.3.0/24 "])), String::new()),
+        ("api/v1/nodes", json!({"spec": {"podCIDRs": ["10.0.0.1/24"]}}), invalid("spec.podCIDRs[0]", "10.0.0.1/24", BITS)),
+        (
+            "apis/networking.k8s.io/v1/networkpolicies",
+            policy(json!({"cidr": "10.0.0.1/8", "except": ["10.01.0.0/16", "10.2.0.0/16"]})),
+            [invalid(&format!("{block}.cidr"), "10.0.0.1/8", BITS), invalid(&format!("{block}.except[0]"), "10.01.0.0/16", IN_CIDR)]
+                .join("\n"),
+        ),
+        (
+            "apis/networking.k8s.io/v1/networkpolicies",
+            policy(json!({"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]})),
+            invalid(&format!("{block}.except[0]"), "11.0.0.0/16", "must be a strict subset of `cidr`"),
+        ),
+        (
+            "apis/networking.k8s.io/v1/networkpolicies",
+            policy(json!({"cidr": "::ffff:10.0.0.0/104"})),
+            invalid(&format!("{block}.cidr"), "::ffff:10.0.0.0/104", "must not have an IPv4-mapped IPv6 address"),
+        ),
+        (
+            "apis/networking.k8s.io/v1/servicecidrs",
+            json!({"spec": {"cidrs": ["2001:DB8::/64"]}}),
+            invalid("spec.cidrs[0]", "2001:DB8::/64", "must be in canonical form (\"2001:db8::/64\")"),
+        ),
+    ];
+    for (path, object, want) in rows {
+        assert_eq!(create(path, &object).1, want, "{path} {object}");
+    }
+}
+
+#[test]
+fn what_was_stored_before_the_strict_rules_stays() {
+    let labels = json!({"metadata": {"labels": {"touched": "yes"}}});
+    let balancer = json!({"spec": {"type": "LoadBalancer", "externalIPs": ["010.0.0.1"], "loadBalancerSourceRanges": ["1.2.3.4/24"],
+        "clusterIP": "10.096.0.9", "clusterIPs": ["10.096.0.9"]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "01.2.3.4", "ipMode": "VIP"}]}}});
+    let balancer = with(&service(json!({})), balancer);
+    let network_policy = policy(json!({"cidr": "10.0.0.1/8", "except": ["10.01.0.0/16"]}));
+    let endpoints = json!({"subsets": [{"addresses": [{"ip": "01.2.3.4"}]}]});
+    let ingress = json!({"status": {"loadBalancer": {"ingress": [{"ip": "01.2.3.4"}]}}});
+    let status = |ips: Value| json!({"status": {"loadBalancer": {"ingress": ips}}});
+    let running = with(&pod(json!({})), json!({"status": {"podIPs": [{"ip": "01.2.3.4"}], "podIP": "01.2.3.4"}}));
+    let policies = "apis/networking.k8s.io/v1/networkpolicies";
+    let rows = [
+        ("api/v1/services", "", &balancer, labels.clone(), String::new()),
+        (
+            "api/v1/services",
+            "",
+            &balancer,
+            json!({"spec": {"externalIPs": ["010.0.0.1", "010.0.0.2"]}}),
+            invalid("spec.externalIPs[1]", "010.0.0.2", ZEROS),
+        ),
+        ("api/v1/services", "status", &balancer, labels.clone(), String::new()),
+        (
+            "api/v1/services",
+            "status",
+            &balancer,
+            status(json!([{"ip": "01.2.3.4", "ipMode": "VIP"}, {"ip": "01.2.3.5", "ipMode": "VIP"}])),
+            invalid("status.loadBalancer.ingress[1].ip", "01.2.3.5", ZEROS),
+        ),
+        (policies, "", &network_policy, labels.clone(), String::new()),
+        // A network may move to any place of the policy.
+        (
+            policies,
+            "",
+            &network_policy,
+            json!({"spec": {"ingress": null, "egress": [{"to": [{"ipBlock": {"cidr": "10.01.0.0/16"}}]}]}}),
+            String::new(),
+        ),
+        (
+            policies,
+            "",
+            &network_policy,
+            json!({"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.2/8"}}]}]}}),
+            invalid("spec.ingress[0].from[0].ipBlock.cidr", "10.0.0.2/8", BITS),
+        ),
+        ("api/v1/endpoints", "", &endpoints, labels.clone(), String::new()),
+        (
+            "apis/networking.k8s.io/v1/ingresses",
+            "status",
+            &ingress,
+            status(json!([{"ip": "01.2.3.4"}, {"ip": "::ffff:1.2.3.4"}])),
+            invalid("status.loadBalancer.ingress[1].ip", "::ffff:1.2.3.4", MAPPED),
+        ),
+        ("api/v1/pods", "status", &running, json!({"status": {"phase": "Running"}}), String::new()),
+        (
+            "api/v1/pods",
+            "status",
+            &running,
+            json!({"status": {"podIP": "01.2.3.5", "podIPs": [{"ip": "01.2.3.5"}]}}),
+            invalid("status.podIPs[0]", "01.2.3.5", ZEROS),
+        ),
+        (
+            "api/v1/pods",
+            "status",
+            &running,
+            json!({"status": {"hostIP": "1.2.3.4", "hostIPs": [{"ip": "1.2.3.5"}]}}),
+            invalid("status.hostIPs[0].ip", "1.2.3.5", "must be equal to `hostIP`"),
+        ),
+    ];
+    for (path, subresource, object, patch, want) in rows {
+        let (mut old, _) = create(path, object);
+        merge(&mut old, &json!({"status": object["status"]}));
+        merge(&mut old, &json!({"metadata": {"resourceVersion": "1"}}));
+        assert_eq!(update(path, subresource, &old, &patch).1, want, "{path} {subresource} {patch}");
+    }
+}
