@@ -264,3 +264,85 @@ fn what_was_stored_before_the_strict_rules_stays() {
         assert_eq!(update(path, subresource, &old, &patch).1, want, "{path} {subresource} {patch}");
     }
 }
+
+#[test]
+fn the_app_armor_annotation_and_the_field_tell_the_same() {
+    const KEY: &str = "container.apparmor.security.beta.kubernetes.io/c";
+    let template = |annotation: &str, of_pod: Value, of_container: Value, os: &str| {
+        let spec = json!({"os": {"name": os}, "securityContext": {"appArmorProfile": of_pod}, "containers":
+            [{"name": "c", "image": "i", "securityContext": {"appArmorProfile": of_container}}]});
+        json!({"metadata": {"labels": {"a": "b"}, "annotations": {KEY: annotation}}, "spec": spec})
+    };
+    let localhost = |name: &str| json!({"type": "Localhost", "localhostProfile": name});
+    let unconfined = || json!({"type": "Unconfined"});
+    let kind = "type: Forbidden: apparmor type in annotation and field must match";
+    let profile = "localhostProfile: Forbidden: apparmor profile in annotation and field must match";
+    for (annotation, of_pod, of_container, want) in [
+        ("unconfined", Value::Null, unconfined(), ""),
+        ("runtime/default", Value::Null, json!({"type": "RuntimeDefault"}), ""),
+        ("localhost/x", Value::Null, localhost("x"), ""),
+        ("runtime/default", Value::Null, unconfined(), kind),
+        ("unconfined", Value::Null, localhost("x"), kind),
+        ("localhost/y", Value::Null, localhost("x"), profile),
+        ("runtime/default", unconfined(), Value::Null, kind),
+        ("runtime/default", unconfined(), json!({"type": "RuntimeDefault"}), ""),
+    ] {
+        let field = "spec.containers[0].securityContext.appArmorProfile";
+        let template = template(annotation, of_pod, of_container.clone(), "linux");
+        let deployment = json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}});
+        let wanted = if want.is_empty() { String::new() } else { format!("spec.template.{field}.{want}") };
+        assert_eq!(create("apis/apps/v1/deployments", &deployment).1, wanted, "{template}");
+        // Where the container says nothing, a pod gets from the annotation what it is to say.
+        let wanted = if want.is_empty() || of_container.is_null() { String::new() } else { format!("{field}.{want}") };
+        assert_eq!(create("api/v1/pods", &template).1, wanted, "{template}");
+    }
+    let windows = template("unconfined", json!({"type": "RuntimeDefault"}), Value::Null, "windows");
+    assert!(!create("api/v1/pods", &windows).1.contains("must match"));
+}
+
+#[test]
+fn sources_behind_gates_that_are_off_are_taken_away() {
+    let source = json!({"clusterTrustBundle": {"path": "../bad"}, "podCertificate": {}});
+    let volumes = json!([{"name": "v", "projected": {"sources": [source]}}]);
+    let (stored, errors) = create("api/v1/pods", &pod(json!({"volumes": volumes})));
+    assert_eq!((&stored["spec"]["volumes"][0]["projected"]["sources"], errors.as_str()), (&json!([{}]), ""));
+    let (stored, errors) = create("apis/apps/v1/deployments", &deployment(json!({"volumes": volumes})));
+    assert_eq!((&stored["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"], errors.as_str()), (&json!([{}]), ""));
+    // What is used already may go on to be used, and is looked at.
+    let (mut old, _) = create("apis/apps/v1/deployments", &deployment(json!({})));
+    merge(&mut old, &json!({"metadata": {"resourceVersion": "1"}, "spec": {"template": {"spec": {"volumes": volumes}}}}));
+    old["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"][0] = json!({"clusterTrustBundle": {"name": "n", "path": "p"}});
+    let patch = json!({"spec": {"template": {"spec": {"volumes": volumes}}}});
+    let (stored, errors) = update("apis/apps/v1/deployments", "", &old, &patch);
+    let kept = &stored["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"][0];
+    assert!(kept.get("clusterTrustBundle").is_some() && kept.get("podCertificate").is_none(), "{kept}");
+    assert!(errors.contains("clusterTrustBundle"), "{errors}");
+}
+
+#[test]
+fn only_some_volumes_take_mount_options_from_an_annotation() {
+    const ANNOTATION: &str = "volume.beta.kubernetes.io/mount-options";
+    let volume = |source: Value| {
+        let spec = json!({"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]});
+        with(&json!({"metadata": {"annotations": {ANNOTATION: "ro"}}, "spec": spec}), json!({"spec": source}))
+    };
+    let refused = format!("metadata.annotations.{ANNOTATION}: Forbidden: may not specify mount options for this volume type");
+    for (source, want) in [
+        (json!({"hostPath": {"path": "/a"}}), refused.as_str()),
+        (json!({"csi": {"driver": "d", "volumeHandle": "h"}}), refused.as_str()),
+        (json!({"nfs": {"server": "s", "path": "/a"}}), ""),
+    ] {
+        assert_eq!(create("api/v1/persistentvolumes", &volume(source.clone())).1, want, "{source}");
+    }
+}
+
+#[test]
+fn a_pointer_that_is_set_is_not_zero_in_an_ephemeral_container() {
+    let (old, _) = create("api/v1/pods", &pod(json!({})));
+    for (field, refused) in [("lifecycle", true), ("livenessProbe", true), ("resources", false), ("securityContext", false)] {
+        let patch = json!({"spec": {"ephemeralContainers": [{"name": "e", "image": "i", field: {}}]}});
+        let errors = update("api/v1/pods", "ephemeralcontainers", &old, &patch).1;
+        let found = errors.contains(&format!("spec.ephemeralContainers[0].{field}: Forbidden: cannot be set for an Ephemeral Container"));
+        assert_eq!(found, refused, "{field}: {errors}");
+    }
+}

@@ -255,6 +255,22 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Takes away what is behind gates that are off from the pod, or the template of pods, that objects of the kind hold.
+    fn drop_disabled(&self, object: &mut Value, old: Option<&Value>) {
+        let pointer = match self.kind {
+            "Pod" => "/spec",
+            "PodTemplate" => "/template/spec",
+            "CronJob" => "/spec/jobTemplate/spec/template/spec",
+            "DaemonSet" | "Deployment" | "Job" | "ReplicaSet" | "ReplicationController" | "StatefulSet" => "/spec/template/spec",
+            _ => return,
+        };
+        if let Some(spec) = object.pointer_mut(pointer) {
+            pod_template::drop_disabled_sources(spec, old.and_then(|old| old.pointer(pointer)));
+        }
+    }
+}
+
 impl Strategy for Kind {
     fn default(&self, resource: &Resource, object: &mut Value) {
         shape::normalize(&resource.schema, object);
@@ -273,6 +289,7 @@ impl Strategy for Kind {
         if let Generation::From1(_) = self.generation {
             metadata_mut(object).insert("generation".to_owned(), 1.into());
         }
+        self.drop_disabled(object, None);
         (self.prepare)(resource, object, None);
     }
 
@@ -281,6 +298,7 @@ impl Strategy for Kind {
             value::restore(object, old, "status");
         }
         value::restore_metadata(object, old, "generation");
+        self.drop_disabled(object, Some(old));
         (self.prepare)(resource, object, Some(old));
         if let Generation::From1(differs) | Generation::From0(differs) = self.generation {
             if differs(object, old) {

@@ -3,7 +3,7 @@
 use apimachinery::quantity::Quantity;
 use serde_json::{Value, json};
 
-use super::value::{flag, has, if_nil, if_zero, list_mut, object_mut, set, text};
+use super::value::{flag, has, if_nil, if_zero, list, list_mut, object_mut, set, text};
 
 /// The three lists of containers in a spec.
 pub(super) const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
@@ -23,6 +23,19 @@ pub(super) fn default_template(template: &mut Value) {
     }
     if let Some(spec) = object_mut(template, "spec") {
         default_spec(spec);
+    }
+}
+
+/// Takes away the sources of projected volumes that are behind gates which are off, unless the `old` spec has such sources too.
+pub(super) fn drop_disabled_sources(spec: &mut Value, old: Option<&Value>) {
+    for name in ["clusterTrustBundle", "podCertificate"] {
+        let mut before = old.into_iter().flat_map(|old| list(old, "volumes"));
+        if before.any(|volume| list(&volume["projected"], "sources").iter().any(|source| has(source, name))) {
+            continue;
+        }
+        for projected in list_mut(spec, "volumes").filter_map(|volume| object_mut(volume, "projected")) {
+            list_mut(projected, "sources").for_each(|source| drop(super::value::remove(source, name)));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use super::container::{self, Scope};
+use super::security::APP_ARMOR_ANNOTATION;
 use super::selector::labels;
 use super::{At, Errors, legacy_ip, metadata, resources, scheduling, security, volume};
 use crate::Resource;
@@ -16,7 +17,6 @@ use crate::kinds::go_struct::{self, POD_SPEC};
 use crate::kinds::{pod as behaviour, value};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 const NAMESERVERS_MAX: usize = 3;
 const SEARCHES_MAX: usize = 32;
 const SEARCHES_BYTES_MAX: usize = 2048;
@@ -34,6 +34,7 @@ pub(crate) fn validate(resource: &Resource, pod: &Value) -> Errors {
     if !spec.is_empty("nodeName") && !spec.is_empty("schedulingGates") {
         errors.push(spec.child("nodeName").forbidden("cannot be set until all schedulingGates have been cleared"));
     }
+    security::app_armor_annotations(&At::root(pod).child("metadata").child("annotations"), &spec, &mut errors);
     errors
 }
 
@@ -70,8 +71,8 @@ fn pod_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
     }
     let containers = || ["initContainers", "containers", "ephemeralContainers"].iter().flat_map(|list| value::list(spec.value, list));
     let names = LazyCell::new(|| containers().map(|container| value::text(container, "name")).collect::<HashSet<_>>());
-    for (key, profile) in at.value.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with(APP_ARMOR)) {
-        let container = &key[APP_ARMOR.len()..];
+    for (key, profile) in at.value.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with(APP_ARMOR_ANNOTATION)) {
+        let container = &key[APP_ARMOR_ANNOTATION.len()..];
         if !names.contains(container) {
             errors.push(of(key).invalid_as(container, "container not found"));
         }
@@ -91,6 +92,7 @@ pub(crate) fn validate_template(at: &At<'_>, errors: &mut Errors) {
     metadata::annotations(&annotations, errors);
     pod_annotations(&annotations, &spec, errors);
     validate_spec(&spec, "", false, errors);
+    security::app_armor_annotations(&annotations, &spec, errors);
     if !spec.is_empty("ephemeralContainers") {
         errors.push(spec.child("ephemeralContainers").forbidden("ephemeral containers not allowed in pod template"));
     }
@@ -451,7 +453,7 @@ fn annotation_updates(root: &At<'_>, old: &Value, errors: &mut Errors) {
             continue;
         }
         let at = At { value, path: annotations.path.key(key) };
-        if key.starts_with(APP_ARMOR) {
+        if key.starts_with(APP_ARMOR_ANNOTATION) {
             errors.push(at.forbidden("may not remove or update AppArmor annotations"));
         }
         if key == MIRROR {
@@ -460,7 +462,7 @@ fn annotation_updates(root: &At<'_>, old: &Value, errors: &mut Errors) {
     }
     for (key, value) in annotations.value.as_object().into_iter().flatten().filter(|(key, _)| before.get(key.as_str()).is_none()) {
         let at = At { value, path: annotations.path.key(key) };
-        if key.starts_with(APP_ARMOR) {
+        if key.starts_with(APP_ARMOR_ANNOTATION) {
             errors.push(at.forbidden("may not add AppArmor annotations"));
         }
         if key == MIRROR {

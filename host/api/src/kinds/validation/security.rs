@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::{At, Errors};
 use crate::capabilities;
 
+/// The key of a container's AppArmor annotation begins so; the container's name follows.
+pub(crate) const APP_ARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 const SYSCTL_BYTES_MAX: usize = 253;
 const SYSCTL_PATTERN: &str = r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 /// The longest path but one.
@@ -111,6 +113,32 @@ fn app_armor(context: &At<'_>, errors: &mut Errors) {
         }
         "" => errors.push(kind.required("type is required when appArmorProfile is set")),
         _ => errors.push(kind.unsupported(&["Localhost", "RuntimeDefault", "Unconfined"])),
+    }
+}
+
+/// Where both an annotation and a field tell a container's AppArmor profile, they tell the same. On Windows there is no AppArmor.
+pub(crate) fn app_armor_annotations(annotations: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
+    if spec.child("os").text_of("name") == "windows" {
+        return;
+    }
+    let of_pod = spec.child("securityContext").some("appArmorProfile");
+    for container in ["initContainers", "containers", "ephemeralContainers"].iter().flat_map(|list| spec.items(list)) {
+        let at = container.child("securityContext").child("appArmorProfile");
+        let Some(profile) = container.child("securityContext").some("appArmorProfile").or_else(|| of_pod.clone()) else { continue };
+        let annotation = annotations.value.get(format!("{APP_ARMOR_ANNOTATION}{}", container.text_of("name")));
+        let Some(annotation) = annotation.and_then(Value::as_str) else { continue };
+        let localhost = annotation.strip_prefix("localhost/");
+        let same = match profile.text_of("type") {
+            "Unconfined" => annotation == "unconfined",
+            "RuntimeDefault" => annotation == "runtime/default",
+            "Localhost" => localhost.is_some(),
+            _ => continue,
+        };
+        if !same {
+            errors.push(at.child("type").forbidden("apparmor type in annotation and field must match"));
+        } else if localhost.is_some() && localhost != profile.child("localhostProfile").value.as_str() {
+            errors.push(at.child("localhostProfile").forbidden("apparmor profile in annotation and field must match"));
+        }
     }
 }
 

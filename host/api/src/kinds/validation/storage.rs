@@ -340,7 +340,32 @@ pub(crate) fn validate_volume(resource: &Resource, volume: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, volume, metadata::subdomain, &mut errors);
     volume_spec(&At::root(volume).child("spec"), &mut errors);
+    mount_options(&At::root(volume), &mut errors);
     errors
+}
+
+/// Only some sources can be told, by an annotation, how to be mounted.
+fn mount_options(root: &At<'_>, errors: &mut Errors) {
+    const ANNOTATION: &str = "volume.beta.kubernetes.io/mount-options";
+    const SOURCES: [&str; 13] = [
+        "gcePersistentDisk",
+        "awsElasticBlockStore",
+        "glusterfs",
+        "nfs",
+        "rbd",
+        "quobyte",
+        "iscsi",
+        "cinder",
+        "cephfs",
+        "azureFile",
+        "vsphereVolume",
+        "azureDisk",
+        "photonPersistentDisk",
+    ];
+    let (annotations, spec) = (root.child("metadata").child("annotations"), root.child("spec"));
+    if annotations.value.get(ANNOTATION).is_some() && !SOURCES.iter().any(|source| spec.has(source)) {
+        errors.push(annotations.child(ANNOTATION).forbidden("may not specify mount options for this volume type"));
+    }
 }
 
 /// `PersistentVolume`: its source is for good.
