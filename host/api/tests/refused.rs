@@ -346,3 +346,18 @@ fn a_pointer_that_is_set_is_not_zero_in_an_ephemeral_container() {
         assert_eq!(found, refused, "{field}: {errors}");
     }
 }
+
+#[test]
+fn the_taints_annotation_of_a_node_is_a_list() {
+    const KEY: &str = "scheduler.alpha.kubernetes.io/taints";
+    for (text, why) in [
+        ("", ""),
+        ("[]", ""),
+        ("hello", "invalid character 'h' looking for beginning of value"),
+        ("{}", "json: cannot unmarshal object into Go value of type []core.Taint"),
+    ] {
+        let node = json!({"metadata": {"annotations": {KEY: text}}});
+        let want = if why.is_empty() { String::new() } else { invalid("metadata.annotations", KEY, why) };
+        assert_eq!(create("api/v1/nodes", &node).1, want, "{text}");
+    }
+}

@@ -217,6 +217,25 @@ fn node_common(root: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// Taints were an annotation once, which still has to be a list in JSON.
+fn taints_annotation(root: &At<'_>, errors: &mut Errors) {
+    const KEY: &str = "scheduler.alpha.kubernetes.io/taints";
+    let annotations = root.child("metadata").child("annotations");
+    let text = annotations.text_of(KEY);
+    if text.is_empty() {
+        return;
+    }
+    let kind = match json::parse(text.as_bytes()) {
+        Ok(Node::Array(_) | Node::Null) => return,
+        Ok(Node::Object(_)) => "object",
+        Ok(Node::Bool(_)) => "bool",
+        Ok(Node::Number(_)) => "number",
+        Ok(_) => "string",
+        Err(why) => return errors.push(annotations.invalid_as(KEY, &why)),
+    };
+    errors.push(annotations.invalid_as(KEY, &format!("json: cannot unmarshal {kind} into Go value of type []core.Taint")));
+}
+
 fn taints(root: &At<'_>, errors: &mut Errors) {
     let path = root.child("metadata").child("taints").path;
     let mut seen: HashSet<(&str, &str)> = HashSet::new();
@@ -258,6 +277,7 @@ pub(crate) fn validate_node(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     let root = At::root(object);
+    taints_annotation(&root, &mut errors);
     taints(&root, &mut errors);
     node_common(&root, &mut errors);
     let spec = root.child("spec");
@@ -277,6 +297,7 @@ pub(crate) fn validate_node_update(_: &Resource, object: &Value, old: &Value) ->
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
     let root = At::root(object);
+    taints_annotation(&root, &mut errors);
     node_common(&root, &mut errors);
     let mut seen: HashSet<&Value> = HashSet::new();
     for address in root.child("status").items("addresses") {
