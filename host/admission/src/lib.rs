@@ -1,6 +1,8 @@
 //! Whether an object is admitted: the nouns, the trait, and the chain over it.
 
 pub mod chain;
+mod context;
+mod fixed;
 mod recorder;
 mod version;
 
@@ -8,10 +10,11 @@ use std::sync::Arc;
 
 use apimachinery::{GroupVersionKind, GroupVersionResource, Status};
 use async_trait::async_trait;
-use auth::UserInfo;
 use bytes::Bytes;
 use serde_json::Value;
 
+pub use context::{ChainSource, DecidingChain, RequestContext};
+pub use fixed::{EmptyChain, FixedChain};
 pub use recorder::{AuditAnnotations, Recorder, Warnings};
 pub use version::{ObjectView, Version};
 
@@ -52,14 +55,12 @@ pub struct Attributes {
     pub namespace: String,
     /// Empty on a create with `generateName`.
     pub name: String,
-    /// Who.
-    pub user: Arc<UserInfo>,
     /// Nothing will be stored.
     pub dry_run: bool,
     /// `CreateOptions`, `UpdateOptions`, `PatchOptions` or `DeleteOptions`, as JSON.
     pub options: Option<Bytes>,
-    /// Where warnings and audit annotations go, whatever is decided.
-    pub recorder: Recorder,
+    /// The request that it is a part of: who sent it, whom else to ask about it, where warnings go.
+    pub context: Arc<RequestContext>,
 }
 
 /// A resource in one version, and the kind of what is sent there.

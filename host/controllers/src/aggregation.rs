@@ -1,17 +1,16 @@
 //! Aggregation of cluster roles: a role with an `aggregationRule` has the rules of all roles that it selects.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use apimachinery::object;
 use apimachinery::selector::LabelSelector;
-use registry::Registry;
 use serde_json::Value;
 
+use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
 
-pub(crate) async fn run(registry: Arc<Registry>) {
-    let client = Client::new(registry, "clusterrole-aggregation-controller");
+pub(crate) async fn run(server: Server) {
+    let client = Client::new(&server, "clusterrole-aggregation-controller");
     let mut changes = Changes::of(client.cacher(client::resource("rbac.authorization.k8s.io", "v1", "clusterroles")));
     let mut pause = RETRY_PAUSE_MIN;
     loop {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use admission::{ChainSource, RequestContext};
 use api::{Resource, tables};
 use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
@@ -10,6 +11,8 @@ use auth::UserInfo;
 use cacher::{Cacher, EventType, Object, Predicate, Update, Watcher};
 use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::Value;
+
+use crate::Server;
 
 /// First and longest pause before something that failed is tried again.
 pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -24,6 +27,7 @@ pub(crate) fn longer(pause: Duration) -> Duration {
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) registry: Arc<Registry>,
+    chains: Arc<dyn ChainSource>,
     user: Arc<UserInfo>,
 }
 
@@ -34,13 +38,13 @@ pub(crate) fn resource(group: &str, version: &str, plural: &str) -> &'static Res
 
 impl Client {
     /// `account` is the service account that upstream's controller runs as.
-    pub(crate) fn new(registry: Arc<Registry>, account: &str) -> Self {
+    pub(crate) fn new(server: &Server, account: &str) -> Self {
         let user = UserInfo {
             name: format!("system:serviceaccount:kube-system:{account}"),
             groups: ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"].map(Into::into).into(),
             ..UserInfo::default()
         };
-        Self { registry, user: Arc::new(user) }
+        Self { registry: server.registry.clone(), chains: server.chains.clone(), user: Arc::new(user) }
     }
 
     pub(crate) fn cacher(&self, resource: &Resource) -> &Arc<Cacher> {
@@ -49,7 +53,7 @@ impl Client {
 
     /// Now, RFC 3339 in whole seconds.
     pub(crate) fn now(&self) -> String {
-        registry::timestamp(now_seconds())
+        registry::timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64))
     }
 
     fn request(&self, resource: api::ResourceRef, verb: &str, namespace: &str, name: &str) -> Request {
@@ -60,11 +64,9 @@ impl Client {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             verb: verb.to_owned(),
-            user: self.user.clone(),
             dry_run: false,
             options: None,
-            now_seconds: now_seconds(),
-            recorder: Default::default(),
+            context: Arc::new(RequestContext::new(self.chains.in_force(), self.user.clone(), SystemTime::now())),
         }
     }
 
@@ -121,10 +123,6 @@ impl Client {
 
 fn of_namespace(namespace: &str) -> ListRequest {
     ListRequest::all(Predicate { namespace: Some(namespace.into()), ..Predicate::default() }, ListRevision::MostRecent)
-}
-
-fn now_seconds() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
 pub(crate) fn ignore_gone(result: Result<(), Status>) -> Result<(), Status> {

@@ -1,17 +1,15 @@
 //! The condition `Established` of CustomResourceDefinitions whose resources this server does not serve. Upstream's is set by its server,
 //! and not by a controller manager: this one has no flag, and runs on etcd as well.
 
-use std::sync::Arc;
-
 use apimachinery::object;
-use registry::Registry;
 use serde_json::{Value, json};
 
+use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, event, longer};
 
 /// Runs until it is dropped.
-pub(crate) async fn run(registry: Arc<Registry>) {
-    let client = Client::new(registry, "apiextensions-controller");
+pub(crate) async fn run(server: Server) {
+    let client = Client::new(&server, "apiextensions-controller");
     let resource = client::resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
     let mut changes = Changes::of(client.cacher(resource));
     loop {

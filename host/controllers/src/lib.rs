@@ -16,6 +16,7 @@ mod per_namespace;
 
 use std::sync::Arc;
 
+use admission::ChainSource;
 use registry::Registry;
 use tokio::task::JoinSet;
 
@@ -49,42 +50,51 @@ impl Controller {
     }
 }
 
+/// The server, as its own controllers reach it: what they ask for is decided like everybody's requests.
+#[derive(Clone)]
+pub struct Server {
+    /// The store of all resources.
+    pub registry: Arc<Registry>,
+    /// Gives each of their requests the chain that decides about it.
+    pub chains: Arc<dyn ChainSource>,
+}
+
 /// Starts controllers, and what upstream's server does by itself; they run until the set is dropped. The controllers stand back while a
 /// kube-controller-manager holds its lease. `root_ca_pem` is what pods trust this server by.
-pub fn start(registry: &Arc<Registry>, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
+pub fn start(server: &Server, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
     let mut supervisor = JoinSet::new();
-    supervisor.spawn(definitions::run(registry.clone()));
+    supervisor.spawn(definitions::run(server.clone()));
     if !controllers.is_empty() {
-        supervisor.spawn(run_unless_managed(registry.clone(), controllers.to_vec(), root_ca_pem.to_owned()));
+        supervisor.spawn(run_unless_managed(server.clone(), controllers.to_vec(), root_ca_pem.to_owned()));
     }
     supervisor
 }
 
 /// All of them begin with the state and not with a change, so they can be ended and started at any time.
-async fn run_unless_managed(registry: Arc<Registry>, controllers: Vec<Controller>, root_ca_pem: String) {
-    let mut lease = ManagerLease::watch(&registry);
+async fn run_unless_managed(server: Server, controllers: Vec<Controller>, root_ca_pem: String) {
+    let mut lease = ManagerLease::watch(&server.registry);
     loop {
         if lease.is_held() {
             tracing::info!("a kube-controller-manager runs beside this server: the controllers inside of it stand back");
             lease.released().await;
             tracing::info!("no kube-controller-manager runs any more: the controllers inside of this server take over");
         }
-        let running = start_all(&registry, &controllers, &root_ca_pem);
+        let running = start_all(&server, &controllers, &root_ca_pem);
         lease.taken().await;
         drop(running);
     }
 }
 
-fn start_all(registry: &Arc<Registry>, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
+fn start_all(server: &Server, controllers: &[Controller], root_ca_pem: &str) -> JoinSet<()> {
     let mut running = JoinSet::new();
     for controller in controllers {
-        let registry = registry.clone();
+        let server = server.clone();
         match controller {
-            Controller::ServiceAccount => running.spawn(per_namespace::run(registry, per_namespace::default_service_account())),
-            Controller::RootCaCertificatePublisher => running.spawn(per_namespace::run(registry, per_namespace::root_ca(root_ca_pem))),
-            Controller::Namespace => running.spawn(namespace::run(registry)),
-            Controller::GarbageCollector => running.spawn(garbage::run(registry)),
-            Controller::ClusterRoleAggregation => running.spawn(aggregation::run(registry)),
+            Controller::ServiceAccount => running.spawn(per_namespace::run(server, per_namespace::default_service_account())),
+            Controller::RootCaCertificatePublisher => running.spawn(per_namespace::run(server, per_namespace::root_ca(root_ca_pem))),
+            Controller::Namespace => running.spawn(namespace::run(server)),
+            Controller::GarbageCollector => running.spawn(garbage::run(server)),
+            Controller::ClusterRoleAggregation => running.spawn(aggregation::run(server)),
         };
     }
     running

@@ -9,19 +9,19 @@ use api::ResourceRef;
 use apimachinery::options::DeleteOptions;
 use apimachinery::{Status, object};
 use cacher::Object;
-use registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
 
 /// Namespaces that are emptied at a time; the others wait.
 const DRAINS_MAX: usize = 8;
 const FINALIZER: &str = "kubernetes";
 
-pub(crate) async fn run(registry: Arc<Registry>) {
-    let client = Client::new(registry, "namespace-controller");
+pub(crate) async fn run(server: Server) {
+    let client = Client::new(&server, "namespace-controller");
     let mut changes = Changes::of(client.cacher(client::resource("", "v1", "namespaces")));
     let mut drains =
         Drains { client: client.clone(), permits: Arc::new(Semaphore::new(DRAINS_MAX)), running: HashSet::new(), set: JoinSet::new() };

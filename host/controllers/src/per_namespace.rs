@@ -1,13 +1,12 @@
 //! An object that every namespace has: the service account `default`, and the config map with the root certificates.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use api::Resource;
 use cacher::EventType;
-use registry::Registry;
 use serde_json::{Value, json};
 
+use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
 
 /// What every namespace has.
@@ -47,8 +46,8 @@ pub(crate) fn root_ca(pem: &str) -> Wanted {
 }
 
 /// Keeps the object in every namespace that is not going away.
-pub(crate) async fn run(registry: Arc<Registry>, wanted: Wanted) {
-    let client = Client::new(registry, wanted.account);
+pub(crate) async fn run(server: Server, wanted: Wanted) {
+    let client = Client::new(&server, wanted.account);
     let namespaces = client.cacher(client::resource("", "v1", "namespaces")).clone();
     let objects = client.cacher(wanted.resource).clone();
     let (mut namespace_changes, mut object_changes) = (Changes::of(&namespaces), Changes::of(&objects));

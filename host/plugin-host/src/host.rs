@@ -1,14 +1,15 @@
 //! What a guest may call, on the host's side: one struct holds all that an instance can reach.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use admission::RequestContext;
 use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource};
 use ring::rand::{SecureRandom, SystemRandom};
 use wasmtime::component::Resource;
 use wasmtime::{Result, bail};
 
-use auth::{Authorizer, Decision};
+use auth::Decision;
 
 use crate::bindings::wasmgate::plugin::{
     admission_types, authorization, authorization_types, clock, cluster, jwt, log, objects, random, types,
@@ -18,7 +19,6 @@ use crate::limits;
 use crate::object::{Lent, ObjectHandle};
 use crate::pick::Fields;
 use crate::pool;
-use crate::set::InForce;
 use crate::token::{TokenVerifier, Verification};
 
 /// What the host offers to plugins, whatever each of them was granted.
@@ -37,18 +37,31 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) reads: Vec<GroupResource>,
     pub(crate) services: Services,
-    /// Behind `authorizer`. Weak, because what is in force holds the plugins.
-    pub(crate) in_force: Weak<InForce>,
 }
 
 /// All that one instance can reach.
 pub(crate) struct HostState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) lent: Lent,
-    /// What the client asked for, during a call of admission.
-    pub(crate) requested: Option<(GroupVersionKind, GroupVersionResource)>,
+    /// What is being admitted, during a call of admission.
+    pub(crate) admitting: Option<Admitting>,
     pub(crate) limiter: Limiter,
     pub(crate) log_lines_left: u32,
+}
+
+/// What a call of admission is about, beyond the objects.
+pub(crate) struct Admitting {
+    /// What the client asked for.
+    pub(crate) kind: GroupVersionKind,
+    pub(crate) resource: GroupVersionResource,
+    /// Behind `authorizer`: the chain that decides about the same request.
+    pub(crate) context: Arc<RequestContext>,
+}
+
+impl Admitting {
+    pub(crate) fn of(attributes: &admission::Attributes) -> Self {
+        Self { kind: attributes.kind.clone(), resource: attributes.resource.clone(), context: attributes.context.clone() }
+    }
 }
 
 /// Says no to memory beyond the limit, and remembers that it did.
@@ -108,7 +121,7 @@ impl objects::Host for HostState {}
 
 impl admission_types::Host for HostState {
     fn requested(&mut self) -> Result<admission_types::RequestedResource> {
-        let Some((kind, resource)) = &self.requested else { bail!("there is no request: this is no call of admission") };
+        let Some(Admitting { kind, resource, .. }) = &self.admitting else { bail!("there is no request: this is no call of admission") };
         let kind = admission_types::GroupVersionKindResult {
             group: kind.group.to_string(),
             version: kind.version.to_string(),
@@ -213,7 +226,7 @@ impl HostState {
     /// Takes back what a call of admission was lent.
     pub(crate) fn end_admission(&mut self) {
         self.lent.end();
-        self.requested = None;
+        self.admitting = None;
     }
 
     /// The resource, if the manifest's `reads` names it.
@@ -266,11 +279,10 @@ impl cluster::Host for HostState {
 
 impl authorization::Host for HostState {
     async fn authorize(&mut self, attributes: authorization_types::AttributesResult) -> Result<authorization::Answer> {
-        if self.requested.is_none() {
+        let Some(Admitting { context, .. }) = &self.admitting else {
             bail!("the authorizers may be asked while a request is admitted, and at no other time");
-        }
-        let Some(in_force) = self.shared.in_force.upgrade() else { bail!("the plugins are being taken down") };
-        let answer = pool::nested(in_force.chain().authorize(&attributes_from(attributes))).await;
+        };
+        let answer = pool::nested(context.chain.authorize(&attributes_from(attributes))).await;
         Ok(authorization::Answer {
             decision: match answer.decision {
                 Decision::Allow => authorization::Decision::Allow,

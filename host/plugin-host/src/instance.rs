@@ -70,7 +70,7 @@ impl Mould {
         let state = HostState {
             shared: self.shared.clone(),
             lent: Default::default(),
-            requested: None,
+            admitting: None,
             limiter: Limiter::new(self.memory_bytes_max),
             log_lines_left: limits::LOG_LINES_PER_CALL_MAX,
         };

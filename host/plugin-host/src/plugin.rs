@@ -4,7 +4,7 @@
 //! back. An answer that is none is a fault like a trap: the instance is dropped.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admission::Version;
@@ -22,14 +22,13 @@ use crate::code_cache::CodeCache;
 use crate::component::{self, Artifact, LoadError};
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
-use crate::host::{Services, Shared};
+use crate::host::{Admitting, Services, Shared};
 use crate::instance::{Mould, StartError};
 use crate::limits;
 use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation};
 use crate::metrics::{Metrics, PluginMetrics};
 use crate::object::Lent;
 use crate::pool::{Lease, Pool};
-use crate::set::InForce;
 
 /// Where a plugin comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,13 +88,7 @@ struct Durations {
 impl Loader {
     /// Loads a component as the manifest says: compiled, linked, and with a first instance configured and told of the
     /// cluster's state.
-    pub(crate) async fn load(
-        &self,
-        manifest: Manifest,
-        artifact: Artifact<'_>,
-        origin: Origin,
-        in_force: Weak<InForce>,
-    ) -> Result<Plugin, LoadError> {
+    pub(crate) async fn load(&self, manifest: Manifest, artifact: Artifact<'_>, origin: Origin) -> Result<Plugin, LoadError> {
         for (field, list) in [("reads", &manifest.reads), ("watches", &manifest.watches)] {
             if let Some(resource) = list.iter().find(|resource| !self.services.cluster.serves(resource)) {
                 return Err(LoadError::UnknownResource { field, resource: resource.to_string() });
@@ -105,7 +98,7 @@ impl Loader {
         let allowed = if origin == Origin::Embedded { &everything } else { &self.allowed };
         let linked = component::link(&self.engine, artifact, &manifest, allowed, self.cache.as_ref())?;
         let metrics = self.metrics.of(&manifest.name);
-        let shared = Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone(), in_force };
+        let shared = Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone() };
         let mould = Mould {
             linked,
             shared: Arc::new(shared),
@@ -264,7 +257,7 @@ impl Plugin {
     }
 
     async fn call_admit(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Mutation, Fault> {
-        let user = UserRef::of(&attributes.user);
+        let user = UserRef::of(&attributes.context.user);
         let extra = user.extra();
         let shown = admission_attributes(attributes, version, user.param(&extra));
         let mut lease = self.pool.lease().await?;
@@ -273,11 +266,11 @@ impl Plugin {
         let (handle, old_handle) = Lent::handles(version.object, version.old);
         // SAFETY: this future holds both borrows, and the lease; where it is dropped, so is the lease with the store.
         unsafe { instance.store.data_mut().lent.begin(version.object, version.old) };
-        instance.store.data_mut().requested = Some((attributes.kind.clone(), attributes.resource.clone()));
+        instance.store.data_mut().admitting = Some(Admitting::of(attributes));
         let result = timeout(self.timeout, guest.call_admit(&mut instance.store, shown, handle, old_handle)).await;
         instance.store.data_mut().end_admission();
         let answer = lease.outcome(result, self.timeout)?;
-        self.record_notes(answer.notes, &attributes.recorder)?;
+        self.record_notes(answer.notes, &attributes.context.recorder)?;
         let mutation = match answer.mutation {
             exports::mutating_admission::Mutation::Unchanged => Mutation::Unchanged,
             exports::mutating_admission::Mutation::Denied(denial) => Mutation::Denied(denial_from(denial)?),
@@ -288,7 +281,7 @@ impl Plugin {
     }
 
     async fn call_validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault> {
-        let user = UserRef::of(&attributes.user);
+        let user = UserRef::of(&attributes.context.user);
         let extra = user.extra();
         let shown = admission_attributes(attributes, version, user.param(&extra));
         let mut lease = self.pool.lease().await?;
@@ -297,11 +290,11 @@ impl Plugin {
         let (handle, old_handle) = Lent::handles(version.object, version.old);
         // SAFETY: as in `call_admit`.
         unsafe { instance.store.data_mut().lent.begin(version.object, version.old) };
-        instance.store.data_mut().requested = Some((attributes.kind.clone(), attributes.resource.clone()));
+        instance.store.data_mut().admitting = Some(Admitting::of(attributes));
         let result = timeout(self.timeout, guest.call_validate(&mut instance.store, shown, handle, old_handle)).await;
         instance.store.data_mut().end_admission();
         let answer = lease.outcome(result, self.timeout)?;
-        self.record_notes(answer.notes, &attributes.recorder)?;
+        self.record_notes(answer.notes, &attributes.context.recorder)?;
         let denial = answer.denial.map(denial_from).transpose()?;
         lease.give_back();
         Ok(denial)

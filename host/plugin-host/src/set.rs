@@ -1,16 +1,16 @@
 //! All plugins in force, and how one set is replaced by the next.
 //!
 //! Each candidate is loaded on its own, off the request path; then the chain is replaced in one step. A request that runs
-//! keeps the chain that it began with ([`PluginSet::pinned`]), so that no request is decided by half a plugin. A candidate
+//! keeps the chain that it began with, so that no request is decided by half a plugin. A candidate
 //! that does not load leaves the last good version in force; where there never was one, a [`Missing`] answers for it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use admission::chain::{AdmissionChain, AdmissionPlugin};
-use admission::{Admission, ObjectInterfaces, Objects};
+use admission::{Admission, ChainSource, DecidingChain, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -160,20 +160,6 @@ impl Chain {
     }
 }
 
-tokio::task_local! {
-    static PINNED: Arc<Chain>;
-}
-
-/// Where the chain in force is found, for the server and for plugins that ask the authorizers.
-pub(crate) struct InForce(ArcSwap<Chain>);
-
-impl InForce {
-    /// The request's own inside [`PluginSet::pinned`], else the newest.
-    pub(crate) fn chain(&self) -> Arc<Chain> {
-        PINNED.try_with(Arc::clone).unwrap_or_else(|_| self.0.load_full())
-    }
-}
-
 /// A plugin of the directory: the version that serves, and what became of the newest files.
 struct Member {
     /// Of the newest files.
@@ -274,7 +260,7 @@ type Members = BTreeMap<String, Member>;
 pub struct PluginSet {
     loader: Loader,
     standard: Vec<Arc<Plugin>>,
-    in_force: Arc<InForce>,
+    in_force: ArcSwap<Chain>,
     states: watch::Sender<Arc<Vec<PluginState>>>,
     /// Held for a look and a change, never while a candidate loads.
     members: Mutex<Members>,
@@ -287,7 +273,6 @@ pub struct PluginSet {
 impl PluginSet {
     /// Loads the standard set. All of it must load.
     pub async fn new(loader: Loader, standard: Vec<Standard>) -> Result<Arc<Self>, StandardError> {
-        let in_force = Arc::new(InForce(ArcSwap::from_pointee(Chain::new(Vec::new()))));
         let mut plugins: Vec<Arc<Plugin>> = Vec::with_capacity(standard.len());
         for Standard { manifest, code, order, config } in standard {
             let failed = |plugin: &str| {
@@ -302,7 +287,7 @@ impl PluginSet {
                 return Err(failed(&name)(LoadError::NameTaken { name: name.clone(), owner: "another standard plugin".into() }));
             }
             let artifact = Artifact::Precompiled(&code);
-            let loaded = loader.load(manifest, artifact, Origin::Embedded, Arc::downgrade(&in_force)).await;
+            let loaded = loader.load(manifest, artifact, Origin::Embedded).await;
             let plugin = loaded.map_err(failed(&name))?;
             if let Cow::Borrowed(code) = code {
                 component::give_back_pages(code);
@@ -312,7 +297,7 @@ impl PluginSet {
         let set = Self {
             loader,
             standard: plugins,
-            in_force,
+            in_force: ArcSwap::from_pointee(Chain::new(Vec::new())),
             states: watch::Sender::default(),
             members: Mutex::default(),
             loads: Semaphore::new(limits::LOADS_COUNT_MAX),
@@ -322,15 +307,9 @@ impl PluginSet {
         Ok(Arc::new(set))
     }
 
-    /// The chain in force: the request's own inside [`Self::pinned`], else the newest.
+    /// The chain in force now.
     pub fn chain(&self) -> Arc<Chain> {
-        self.in_force.chain()
-    }
-
-    /// Runs a request: whatever it asks of the plugins, it asks the chain in force now. Holds for the request's own task,
-    /// not for tasks that it spawns.
-    pub fn pinned<F: Future>(&self, request: F) -> impl Future<Output = F::Output> + use<F> {
-        PINNED.scope(self.in_force.0.load_full(), request)
+        self.in_force.load_full()
     }
 
     /// Every plugin and how it is.
@@ -493,9 +472,9 @@ impl PluginSet {
 
     /// Compiling takes seconds of processor time; the workers have requests to serve meanwhile.
     async fn load_apart(&self, manifest: Manifest, component: Arc<[u8]>) -> Result<Plugin, LoadError> {
-        let (loader, in_force): (_, Weak<InForce>) = (self.loader.clone(), Arc::downgrade(&self.in_force));
+        let loader = self.loader.clone();
         let runtime = tokio::runtime::Handle::current();
-        let load = move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), Origin::Directory, in_force));
+        let load = move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), Origin::Directory));
         let task = tokio::task::spawn_blocking(load);
         task.await.unwrap_or_else(|error| Err(LoadError::Compile(format!("the compiler failed: {error}"))))
     }
@@ -504,8 +483,8 @@ impl PluginSet {
     fn publish(&self, members: &Members) {
         let standard = self.standard.iter().map(|plugin| plugin.clone() as Arc<dyn Link>);
         let links: Vec<Arc<dyn Link>> = standard.chain(members.values().flat_map(Member::links)).collect();
-        if !self.in_force.0.load().is_of(&links) {
-            self.in_force.0.store(Arc::new(Chain::new(links)));
+        if !self.in_force.load().is_of(&links) {
+            self.in_force.store(Arc::new(Chain::new(links)));
             self.loader.metrics.swapped();
         }
         let standard = self.standard.iter().map(|plugin| PluginState {
@@ -571,6 +550,12 @@ fn waited_for(states: &[PluginState]) -> String {
     missing.map(line).collect::<Vec<_>>().join("; ")
 }
 
+impl ChainSource for PluginSet {
+    fn in_force(&self) -> Arc<dyn DecidingChain> {
+        self.chain()
+    }
+}
+
 #[async_trait]
 impl Authenticator for Chain {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Authentication, auth::Fault> {
@@ -608,45 +593,5 @@ impl Admission for Chain {
         objects: Objects<'_>,
     ) -> Result<(), Status> {
         self.admission.validate(attributes, interfaces, objects).await
-    }
-}
-
-#[async_trait]
-impl Authenticator for PluginSet {
-    async fn authenticate(&self, credentials: &Credentials) -> Result<Authentication, auth::Fault> {
-        self.chain().authenticators.authenticate(credentials).await
-    }
-}
-
-#[async_trait]
-impl Authorizer for PluginSet {
-    async fn authorize(&self, attributes: &auth::Attributes) -> Authorization {
-        self.chain().authorizers.authorize(attributes).await
-    }
-
-    async fn rules_for(&self, user: &UserInfo, namespace: &str) -> Rules {
-        self.chain().authorizers.rules_for(user, namespace).await
-    }
-}
-
-#[async_trait]
-impl Admission for PluginSet {
-    async fn mutate(
-        &self,
-        attributes: &admission::Attributes,
-        interfaces: &dyn ObjectInterfaces,
-        object: Option<&mut Value>,
-        old: Option<&Value>,
-    ) -> Result<(), Status> {
-        self.chain().admission.mutate(attributes, interfaces, object, old).await
-    }
-
-    async fn validate(
-        &self,
-        attributes: &admission::Attributes,
-        interfaces: &dyn ObjectInterfaces,
-        objects: Objects<'_>,
-    ) -> Result<(), Status> {
-        self.chain().admission.validate(attributes, interfaces, objects).await
     }
 }

@@ -72,7 +72,7 @@ impl Registry {
         let mut attributes = request.attributes(Operation::Create);
         attributes.name = object::name(&object).to_owned();
         request.warn(meta::drop_repeated_owners(&mut object, ""));
-        self.admission.mutate(&attributes, request, Some(&mut object), None).await?;
+        request.context.chain.mutate(&attributes, request, Some(&mut object), None).await?;
         meta::keep_namespace(request, &mut object)?;
         request.warn(meta::drop_repeated_owners(&mut object, meta::AFTER_MUTATION));
         meta::fill_for_create(request, &mut object);
@@ -94,7 +94,7 @@ impl Registry {
         }
         request.warn(strategy.warnings("", &object, None));
         attributes.name.clone_from(&name);
-        self.admission.validate(&attributes, request, Objects { object: Some(&object), old: None }).await?;
+        request.context.chain.validate(&attributes, request, Objects { object: Some(&object), old: None }).await?;
         let key = request.key_of(&name);
         if request.dry_run {
             let there = self.cacher(request)?.get(&key).is_some();

@@ -64,8 +64,8 @@ impl Registry {
                 return Ok(stays(request, &old));
             }
             if ask {
-                self.admission.mutate(&attributes, request, None, Some(&old)).await?;
-                self.admission.validate(&attributes, request, Objects { object: None, old: Some(&old) }).await?;
+                request.context.chain.mutate(&attributes, request, None, Some(&old)).await?;
+                request.context.chain.validate(&attributes, request, Objects { object: None, old: Some(&old) }).await?;
             }
             match self.take_step(request, &key, (&old, revision), step, (&mut options, &mut marked)).await {
                 Ok((object, true)) => return Ok(gone(request, &object)),

@@ -90,17 +90,18 @@ fn begin_grace(request: &Request, object: &mut Value, options: &DeleteOptions) -
         };
     }
     meta::bump_generation(object);
-    set_deletion(object, request.now_seconds + as_duration(seconds), seconds);
+    set_deletion(object, request.context.now_seconds() + as_duration(seconds), seconds);
     Grace::Seconds(seconds)
 }
 
 /// The end moves nearer, but not into the past. A period that would be over by then is a second: who waits for the object is still to
 /// see the mark and to say that it has ended.
 fn shorten_grace(request: &Request, object: &mut Value, running: i64, shorter: i64) -> Grace {
-    let end = object::meta_str(object, "deletionTimestamp").parse::<jiff::Timestamp>().map_or(request.now_seconds, |at| at.as_second());
+    let end =
+        object::meta_str(object, "deletionTimestamp").parse::<jiff::Timestamp>().map_or(request.context.now_seconds(), |at| at.as_second());
     let (mut end, mut seconds) = (end - as_duration(running) + as_duration(shorter), shorter);
-    if end <= request.now_seconds {
-        (end, seconds) = (request.now_seconds, seconds.min(1));
+    if end <= request.context.now_seconds() {
+        (end, seconds) = (request.context.now_seconds(), seconds.min(1));
     }
     set_deletion(object, end, seconds);
     Grace::Seconds(seconds)
@@ -124,7 +125,7 @@ fn mark(request: &Request, object: &mut Value) {
         meta::bump_generation(object);
     }
     let at = object::meta_str(object, "deletionTimestamp").parse::<jiff::Timestamp>().map_or(i64::MAX, |at| at.as_second());
-    set_deletion(object, at.min(request.now_seconds), 0);
+    set_deletion(object, at.min(request.context.now_seconds()), 0);
 }
 
 /// A namespace is marked first, whatever else holds it, and emptied by its controller.
@@ -137,7 +138,7 @@ fn mark_namespace(request: &Request, namespace: &mut Value, options: &DeleteOpti
         (None, None) => (holds(FINALIZER_ORPHAN), holds(FINALIZER_FOREGROUND)),
     };
     set_garbage_collection_finalizers(namespace, wanted);
-    object::metadata_mut(namespace).insert("deletionTimestamp".into(), meta::timestamp(request.now_seconds).into());
+    object::metadata_mut(namespace).insert("deletionTimestamp".into(), meta::timestamp(request.context.now_seconds()).into());
     if let Some(fields) = namespace.as_object_mut() {
         let status = fields.entry("status").or_insert_with(|| serde_json::json!({}));
         if let Some(status) = status.as_object_mut() {

@@ -21,8 +21,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use admission::{Admission, Objects, Operation};
-use auth::Authorizer;
+use admission::{Objects, Operation};
 use cacher::{Cacher, Caches, Object};
 
 pub use delete::Deleted;
@@ -40,15 +39,13 @@ use serde_json::Value;
 /// The store of all resources, as the endpoints see it.
 pub struct Registry {
     caches: Arc<Caches>,
-    admission: Arc<dyn Admission>,
-    authorizer: Arc<dyn Authorizer>,
     hooks: Arc<dyn Hooks>,
 }
 
 impl Registry {
     /// Over caches that are filled. `hooks` is what kinds need beyond their strategy (addresses of Services).
-    pub fn new(caches: Arc<Caches>, admission: Arc<dyn Admission>, authorizer: Arc<dyn Authorizer>, hooks: Arc<dyn Hooks>) -> Self {
-        Self { caches, admission, authorizer, hooks }
+    pub fn new(caches: Arc<Caches>, hooks: Arc<dyn Hooks>) -> Self {
+        Self { caches, hooks }
     }
 
     /// The caches below.
@@ -93,20 +90,20 @@ impl Registry {
 
     /// Asks admission about an object that is answered and not stored (`Binding`, `TokenRequest`): lets it change the object.
     pub async fn mutate(&self, request: &Request, object: &mut Value) -> Result<(), Status> {
-        self.admission.mutate(&request.attributes(Operation::Create), request, Some(object), None).await
+        request.context.chain.mutate(&request.attributes(Operation::Create), request, Some(object), None).await
     }
 
     /// Asks admission about an object that is answered and not stored, as it is now.
     pub async fn validate(&self, request: &Request, object: &Value) -> Result<(), Status> {
         let objects = Objects { object: Some(object), old: None };
-        self.admission.validate(&request.attributes(Operation::Create), request, objects).await
+        request.context.chain.validate(&request.attributes(Operation::Create), request, objects).await
     }
 
     /// Asks admission about a connection, whose object are its options.
     pub async fn admit_connection(&self, request: &Request, options: &mut Value) -> Result<(), Status> {
         let attributes = request.attributes(Operation::Connect);
-        self.admission.mutate(&attributes, request, Some(options), None).await?;
-        self.admission.validate(&attributes, request, Objects { object: Some(options), old: None }).await
+        request.context.chain.mutate(&attributes, request, Some(options), None).await?;
+        request.context.chain.validate(&attributes, request, Objects { object: Some(options), old: None }).await
     }
 
     /// Waits until reads are at least as new as a revision.

@@ -58,7 +58,7 @@ pub(crate) fn fill_for_create(request: &Request, object: &mut Value) {
         metadata.remove(field);
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
-    metadata.insert("creationTimestamp".into(), timestamp(request.now_seconds).into());
+    metadata.insert("creationTimestamp".into(), timestamp(request.context.now_seconds()).into());
     if request.resource.namespaced() {
         metadata.insert("namespace".into(), request.namespace.clone().into());
     } else {

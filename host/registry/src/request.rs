@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use admission::{Attributes, ObjectInterfaces, Operation, Recorder, ResourceKind};
+use admission::{Attributes, ObjectInterfaces, Operation, RequestContext, ResourceKind};
 use api::kinds::retype;
 use api::strategy::{Context, Strategy};
 use api::{Resource, ResourceRef, tables};
 use apimachinery::schema::SchemaRef;
 use apimachinery::{GroupResource, GroupVersionKind, Status};
-use auth::UserInfo;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -29,16 +28,12 @@ pub struct Request {
     pub name: String,
     /// Upstream's verb: `create`, `update`, ….
     pub verb: String,
-    /// Who.
-    pub user: Arc<UserInfo>,
     /// Do everything but store it.
     pub dry_run: bool,
     /// The options as JSON, as admission sees them.
     pub options: Option<Bytes>,
-    /// Now, in seconds since 1970.
-    pub now_seconds: i64,
-    /// Where warnings and audit annotations go, whatever becomes of the request.
-    pub recorder: Recorder,
+    /// Who, when, and by whose decisions.
+    pub context: Arc<RequestContext>,
 }
 
 impl Request {
@@ -69,23 +64,23 @@ impl Request {
             subresource: self.subresource.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
-            user: self.user.clone(),
             dry_run: self.dry_run,
             options: self.options.clone(),
-            recorder: self.recorder.clone(),
+            context: self.context.clone(),
         }
     }
 
     /// Fills in what only the request knows.
     pub(crate) fn stamp(&self, strategy: &dyn Strategy, object: &mut Value, old: Option<&Value>) {
-        let now = meta::timestamp(self.now_seconds);
-        let extra: Vec<_> = self.user.extra.iter().map(|(name, values)| (name.clone(), values.clone())).collect();
+        let now = meta::timestamp(self.context.now_seconds());
+        let user = &*self.context.user;
+        let extra: Vec<_> = user.extra.iter().map(|(name, values)| (name.clone(), values.clone())).collect();
         let context = Context {
             now: &now,
             subresource: Some(self.subresource.as_str()).filter(|subresource| !subresource.is_empty()),
-            username: &self.user.name,
-            uid: &self.user.uid,
-            groups: &self.user.groups,
+            username: &user.name,
+            uid: &user.uid,
+            groups: &user.groups,
             extra: &extra,
         };
         strategy.stamp(&self.resource, object, old, &context);
@@ -93,7 +88,7 @@ impl Request {
 
     /// Warns the client.
     pub(crate) fn warn(&self, warnings: impl IntoIterator<Item = String>) {
-        warnings.into_iter().for_each(|warning| self.recorder.warnings.add(&warning));
+        warnings.into_iter().for_each(|warning| self.context.recorder.warnings.add(&warning));
     }
 
     fn kind(&self) -> &GroupVersionKind {

@@ -85,10 +85,10 @@ impl Registry {
             request.warn(meta::drop_repeated_owners(&mut object, ""));
         }
         match facet {
-            None => self.admission.mutate(&attributes, request, Some(&mut object), Some(old)).await?,
+            None => request.context.chain.mutate(&attributes, request, Some(&mut object), Some(old)).await?,
             Some(facet) => {
                 let mut shown = facet.of(&object)?;
-                self.admission.mutate(&attributes, request, Some(&mut shown), Some(&facet.of(old)?)).await?;
+                request.context.chain.mutate(&attributes, request, Some(&mut shown), Some(&facet.of(old)?)).await?;
                 facet.put(&shown, &mut object);
             }
         }
@@ -115,10 +115,10 @@ impl Registry {
         let subresource = if whole { "" } else { request.subresource.as_str() };
         request.warn(strategy.warnings(subresource, &object, Some(old)));
         match facet {
-            None => self.admission.validate(&attributes, request, Objects { object: Some(&object), old: Some(old) }).await?,
+            None => request.context.chain.validate(&attributes, request, Objects { object: Some(&object), old: Some(old) }).await?,
             Some(facet) => {
                 let (shown, before) = (facet.of(&object)?, facet.of(old)?);
-                self.admission.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?;
+                request.context.chain.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?;
             }
         }
         object::set_meta_str(&mut object, "resourceVersion", object::resource_version(old));
@@ -222,7 +222,7 @@ impl Registry {
     async fn authorize_create(&self, request: &Request) -> Result<(), Status> {
         let gvr = &request.requested.gvr;
         let attributes = Attributes {
-            user: request.user.clone(),
+            user: request.context.user.clone(),
             verb: "create".into(),
             namespace: request.namespace.clone(),
             api_group: gvr.group.to_string(),
@@ -232,7 +232,7 @@ impl Registry {
             resource_request: true,
             ..Attributes::default()
         };
-        let answer = self.authorizer.authorize(&attributes).await;
+        let answer = request.context.chain.authorize(&attributes).await;
         match (answer.decision, answer.evaluation_error) {
             (Decision::Allow, _) => Ok(()),
             // As on the road: what could not be decided is the server's failure, not the user's.

@@ -1,13 +1,12 @@
 //! A request as handlers see it: it has passed every filter, and its type says so.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use admission::Recorder;
+use admission::RequestContext;
 use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
-use auth::{Attributes, Authorization, Authorizer, UserInfo};
+use auth::Attributes;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 
@@ -21,8 +20,6 @@ use crate::shutdown::Shutdown;
 pub struct Authorized {
     /// What it is about.
     pub info: RequestInfo,
-    /// Who sent it; after impersonation, whom they speak for.
-    pub user: Arc<UserInfo>,
     /// HTTP's method.
     pub method: Method,
     /// Path and query as they were sent.
@@ -33,40 +30,30 @@ pub struct Authorized {
     pub body: RequestBody,
     /// As in the answer's `Audit-Id`.
     pub audit_id: String,
-    /// When it arrived.
-    pub received: Instant,
-    /// When the client stops waiting; `None` for long-running requests.
-    pub deadline: Option<Instant>,
-    /// Where warnings and audit annotations go, whatever becomes of the request.
-    pub recorder: Recorder,
     /// Told when the server ends. The road ends long-running streams by itself.
     pub shutdown: Shutdown,
     /// How much work it is.
     pub load: Load,
-    authorizer: Arc<dyn Authorizer>,
+    context: Arc<RequestContext>,
 }
 
 /// What the authorization filter hands on, and nobody else can make.
 pub(crate) struct Passed {
     pub(crate) info: RequestInfo,
-    pub(crate) user: Arc<UserInfo>,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: RequestBody,
     pub(crate) audit_id: String,
-    pub(crate) received: Instant,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) recorder: Recorder,
     pub(crate) shutdown: Shutdown,
-    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) context: Arc<RequestContext>,
 }
 
 impl Authorized {
     pub(crate) fn new(passed: Passed) -> Self {
-        let Passed { info, user, method, uri, headers, body, audit_id, received, deadline, recorder, shutdown, authorizer } = passed;
+        let Passed { info, method, uri, headers, body, audit_id, shutdown, context } = passed;
         let load = Load::default();
-        Self { info, user, method, uri, headers, body, audit_id, received, deadline, recorder, shutdown, load, authorizer }
+        Self { info, method, uri, headers, body, audit_id, shutdown, load, context }
     }
 
     /// Reads the body, once, and counts it as work.
@@ -91,19 +78,19 @@ impl Authorized {
         self.header("user-agent").unwrap_or_default()
     }
 
+    /// Who sent it, when, and what decides about it.
+    pub fn context(&self) -> &Arc<RequestContext> {
+        &self.context
+    }
+
     /// What was authorized.
     pub fn attributes(&self) -> Attributes {
-        crate::filters::authorization::attributes(&self.info, &self.user)
+        crate::filters::authorization::attributes(&self.info, &self.context.user)
     }
 
-    /// Asks again with other attributes, e.g. a PUT that turns into a create, or `bind` and `escalate`.
-    pub async fn authorize(&self, attributes: &Attributes) -> Authorization {
-        self.authorizer.authorize(attributes).await
-    }
-
-    /// The authorizer itself, for reviews.
-    pub fn authorizer(&self) -> &Arc<dyn Authorizer> {
-        &self.authorizer
+    /// Warns the client.
+    pub fn warn(&self, text: &str) {
+        self.context.recorder.warnings.add(text);
     }
 }
 

@@ -3,15 +3,14 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use admission::Recorder;
+use admission::{ChainSource, Recorder, RequestContext};
 use apimachinery::Status;
 use apimachinery::field::go_quote;
 use apimachinery::request_info::{RequestInfo, RequestInfoError};
-use auth::{Authenticator, Authorizer, Decision};
+use auth::Decision;
 use flowcontrol::{FlowControl, RequestKind};
-use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri};
@@ -29,21 +28,12 @@ use crate::shutdown::Shutdown;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
 const PANICKED: &str = "This request caused apiserver to panic. Look in the logs for details.";
 
-/// Holds still what decides about a request, from its first question to its last: a plugin that is replaced meanwhile must not
-/// judge what its other version has changed.
-pub trait Pinning: Send + Sync {
-    /// Runs the request so.
-    fn pinned<'a>(&self, request: BoxFuture<'a, Response>) -> BoxFuture<'a, Response>;
-}
-
 /// What the road leads past, and where to.
 pub struct RoadConfig {
-    /// Holds the two below still, and admission.
-    pub pin: Arc<dyn Pinning>,
-    /// Says who the client is.
-    pub authenticator: Arc<dyn Authenticator>,
-    /// Says what they may do.
-    pub authorizer: Arc<dyn Authorizer>,
+    /// Gives each request the chain that decides about it.
+    pub chains: Arc<dyn ChainSource>,
+    /// The clock.
+    pub now: fn() -> SystemTime,
     /// Serves what has passed.
     pub handler: Arc<dyn Handler>,
     /// Gives seats out.
@@ -123,23 +113,19 @@ impl Road {
         &self.config.metrics
     }
 
-    /// Answers a request, by one version of all that decides about it.
+    /// Answers a request: the outermost wrap, and the one place where an error becomes a response.
     pub async fn serve(&self, request: http::Request<RequestBody>, connection: &Arc<Connection>) -> Response {
-        self.config.pin.pinned(self.serve_pinned(request, connection).boxed()).await
-    }
-
-    /// The outermost wrap, and the one place where an error becomes a response.
-    async fn serve_pinned(&self, request: http::Request<RequestBody>, connection: &Arc<Connection>) -> Response {
-        let received = Instant::now();
+        // The chain and the time are taken here, once: whatever is replaced meanwhile, they stay the request's own.
+        let context = RequestContext::new(self.config.chains.in_force(), Arc::default(), (self.config.now)());
         // Outermost, so that whatever happens can be found again in the log.
         let audit_id = audit::id_of(request.headers());
         let responder = ErrorResponder::of(&request);
-        let recorder = Recorder::default();
+        let recorder = context.recorder.clone();
         let mut cleanup = RequestCleanup::default();
 
-        // A handler's bug is one request's 500, not everybody's end.
-        let stages = AssertUnwindSafe(self.stages(request, connection, received, &audit_id, &recorder, &mut cleanup)).catch_unwind();
-        let answer = stages.await.unwrap_or_else(|panic| {
+        // A handler's bug is one request's 500, not everybody's end. Boxed, because an idle connection keeps room for its next request.
+        let stages = self.stages(request, connection, context, &audit_id, &mut cleanup).boxed();
+        let answer = AssertUnwindSafe(stages).catch_unwind().await.unwrap_or_else(|panic| {
             tracing::error!(audit_id, uri = %responder.uri, panic = panic_message(&*panic), "a handler panicked");
             Err(Refusal::Text { code: 500, message: PANICKED.into(), retry_after_seconds: None })
         });
@@ -152,9 +138,8 @@ impl Road {
         &self,
         request: http::Request<RequestBody>,
         connection: &Arc<Connection>,
-        received: Instant,
+        mut context: RequestContext,
         audit_id: &str,
-        recorder: &Recorder,
         cleanup: &mut RequestCleanup,
     ) -> Result<Response, Refusal> {
         let (http::request::Parts { method, uri, mut headers, .. }, body) = request.into_parts();
@@ -165,11 +150,13 @@ impl Road {
         cleanup.long_running = info.is_long_running();
 
         // Measured from here on, so that refusals count as well; ends when the answer is sent.
-        cleanup.measured = Some(config.metrics.begin(&method, &info, uri.query().unwrap_or_default(), is_apply(&headers), received));
+        cleanup.measured =
+            Some(config.metrics.begin(&method, &info, uri.query().unwrap_or_default(), is_apply(&headers), context.received));
 
         // The time that it has, before the first stage that may wait for somebody else.
         let time = deadline::of(&info, uri.query().unwrap_or_default(), config.request_duration_max)?;
-        let deadline = time.map(|time| received + time);
+        let deadline = time.map(|time| context.received + time);
+        context.deadline = deadline;
         cleanup.ticket = Some(connection.begin());
 
         let stages = async {
@@ -178,24 +165,24 @@ impl Road {
 
             // Who it is. Behind it, nobody sees what proved it.
             let certificate = connection.peer.as_ref().map(|peer| peer.certificate());
-            let credentials = authentication::credentials(&headers, certificate, &recorder.warnings);
+            let credentials = authentication::credentials(&headers, certificate, &context.recorder.warnings);
             let asked = Instant::now();
-            let user = authentication::authenticate(&*config.authenticator, &credentials).await;
+            let user = authentication::authenticate(&*context.chain, &credentials).await;
             config.metrics.authenticated(user.is_ok(), asked.elapsed());
             if connection.http2 && user.as_ref().map_or(true, |user| authentication::is_anonymous(user)) {
                 // Strangers get no connection to keep: resets of many streams on one are a known attack (CVE-2023-44487).
                 connection.close.notify_one();
             }
-            let mut user = user?;
-            if !authentication::is_anonymous(&user) {
+            context.user = user?;
+            if !authentication::is_anonymous(&context.user) {
                 connection.introduce();
             }
             authentication::clear_headers(&mut headers);
 
             // For whom they speak: itself authorized, as the user that they are. All later stages see only the other user.
             if let Some(wanted) = impersonation::wanted(&mut headers)? {
-                let asked = authorization::attributes(&info, &user);
-                user = Arc::new(self.impersonation.impersonate(&*config.authorizer, &wanted, &asked).await?);
+                let asked = authorization::attributes(&info, &context.user);
+                context.user = Arc::new(self.impersonation.impersonate(&*context.chain, &wanted, &asked).await?);
             }
 
             // A seat, before the stages that cost: authorization is a component's work, the handler's is storage's. It is given back when
@@ -203,7 +190,7 @@ impl Road {
             let seat = match cleanup.long_running || is_probe(&info) {
                 true => None,
                 false if connection.is_overfull() => return Err(in_plain_text(flowcontrol::too_many_requests())),
-                false => Some(config.flow_control.admit(RequestKind::of_verb(&info.verb), &user.groups).map_err(in_plain_text)?),
+                false => Some(config.flow_control.admit(RequestKind::of_verb(&info.verb), &context.user.groups).map_err(in_plain_text)?),
             };
 
             let mut body = body;
@@ -212,9 +199,9 @@ impl Road {
             }
 
             // What they may do. Last before the handler, and the only way to it.
-            let attributes = authorization::attributes(&info, &user);
+            let attributes = authorization::attributes(&info, &context.user);
             let asked = Instant::now();
-            let answer = config.authorizer.authorize(&attributes).await;
+            let answer = context.chain.authorize(&attributes).await;
             let result = match (answer.decision, &answer.evaluation_error) {
                 (Decision::Allow, _) => "allowed",
                 (_, Some(_)) => "error",
@@ -232,17 +219,13 @@ impl Road {
             }
             let authorized = Authorized::new(Passed {
                 info,
-                user,
                 method,
                 uri,
                 headers,
                 body,
                 audit_id: audit_id.to_owned(),
-                received,
-                deadline,
-                recorder: recorder.clone(),
                 shutdown: config.shutdown.clone(),
-                authorizer: config.authorizer.clone(),
+                context: Arc::new(context),
             });
             Ok(config.handler.handle(authorized).await?)
         };

@@ -2,11 +2,23 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Wants, start};
+use common::{Replaced, Wants, start};
 
 const ALICE: (&str, &str) = ("authorization", "Bearer alice");
+
+#[tokio::test]
+async fn one_chain_decides_about_a_request_from_its_first_question_to_its_last() {
+    let server = start(Wants { chains: Arc::new(Replaced::default()), ..Wants::default() }).await;
+    let mut client = server.client(true, None).await;
+    for number in 0..3 {
+        let answer = client.get("/api/v1/again", &[]).await;
+        assert_eq!((answer.code, answer.text().as_ref()), (200, "Allow"), "{number}");
+    }
+    assert_eq!(client.get("/api/v1/whoami", &[]).await.json()["name"], "3", "each request takes one");
+}
 
 #[tokio::test]
 async fn both_protocols_serve_the_same() {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cacher::{Caches, Freshness};
-use futures::future::BoxFuture;
 use plugin_host::{CodeCache, Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
 use registry::Registry;
 use registry::services::{Masters, ServiceHooks, ServiceRanges};
@@ -16,8 +15,7 @@ use server::limits::CONNECTIONS_COUNT_MAX;
 use server::listener::{Limits, ReservedPort, Server};
 use server::metrics::Metrics;
 use server::openid::OpenId;
-use server::response::Response;
-use server::road::{Pinning, Road, RoadConfig};
+use server::road::{Road, RoadConfig};
 use server::shutdown::{Phase, Shutdown};
 use server::tls::Tls;
 use storage::Storage;
@@ -57,7 +55,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let plugins = load_plugins(&config, &pki, &caches, &metrics, code_cache).await?;
     let ranges = service_ranges(&config)?;
     let hooks = Arc::new(ServiceHooks::new(ranges.clone()));
-    let registry = Arc::new(Registry::new(caches.clone(), plugins.clone(), plugins.clone(), hooks));
+    let registry = Arc::new(Registry::new(caches.clone(), hooks));
     let bootstrap = Bootstrap::new(&pki);
     bootstrap.ensure(&registry).await?;
     let alone = matches!(config.storage, config::Storage::Embedded);
@@ -74,12 +72,10 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let shutdown = Shutdown::new();
     let health = health(&caches, &plugins, &shutdown);
     let road = Road::new(RoadConfig {
-        pin: Arc::new(PinnedPlugins(plugins.clone())),
-        authenticator: plugins.clone(),
-        authorizer: plugins.clone(),
+        chains: plugins.clone(),
+        now: SystemTime::now,
         handler: Arc::new(Endpoints::new(Parts {
             registry: registry.clone(),
-            authenticator: plugins.clone(),
             token_signer: token_signer(&config, &pki)?,
             health,
             metrics: metrics.clone(),
@@ -94,7 +90,11 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     });
     let reconciling = tokio::spawn(masters.clone().run());
     let keeping_up = tokio::spawn(bootstrap.keep_up(registry.clone()));
-    let controllers = controllers::start(&registry, &config.controllers, &pki.serving_ca_pem);
+    let controllers = controllers::start(
+        &controllers::Server { registry: registry.clone(), chains: plugins.clone() },
+        &config.controllers,
+        &pki.serving_ca_pem,
+    );
     if let Some(path) = kubeconfig::write(&pki, &config.data_dir, address)? {
         tracing::info!("administrator's kubeconfig: {}", path.display());
     }
@@ -208,15 +208,6 @@ fn service_ranges(config: &Config) -> Result<ServiceRanges, Failure> {
     let networks: Vec<String> = config.service_cluster_ip_ranges.iter().map(ToString::to_string).collect();
     let ranges = ServiceRanges::new(networks.iter().map(String::as_str), config.service_node_ports.clone());
     ranges.ok_or_else(|| "--service-cluster-ip-range names no network".into())
-}
-
-/// A request is decided by one chain, whatever is swapped meanwhile.
-struct PinnedPlugins(Arc<PluginSet>);
-
-impl Pinning for PinnedPlugins {
-    fn pinned<'a>(&self, request: BoxFuture<'a, Response>) -> BoxFuture<'a, Response> {
-        Box::pin(self.0.pinned(request))
-    }
 }
 
 /// Returns once nothing goes undecided: a policy that does not load keeps the port closed until it is mended or taken away.

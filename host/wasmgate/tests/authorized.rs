@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use admission::{Admission, ObjectInterfaces, Objects};
+use admission::{Admission, FixedChain, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use async_trait::async_trait;
 use auth::{Attributes, Authentication, Authenticator, Authorization, Authorizer, Credentials, Decision, Fault, Rules, UserInfo};
 use cacher::{Caches, Freshness, wire};
 use flowcontrol::FlowControl;
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use registry::{NoHooks, Registry};
 use serde_json::{Value, json};
@@ -22,8 +21,7 @@ use server::endpoints::{Endpoints, Parts};
 use server::health::Health;
 use server::metrics::Metrics;
 use server::openid::OpenId;
-use server::response::Response;
-use server::road::{Connection, Pinning, Road, RoadConfig};
+use server::road::{Connection, Road, RoadConfig};
 use server::shutdown::Shutdown;
 use storage::{Operation, Range, Storage};
 
@@ -79,14 +77,6 @@ impl Admission for Mover {
     }
 }
 
-struct Unpinned;
-
-impl Pinning for Unpinned {
-    fn pinned<'a>(&self, request: BoxFuture<'a, Response>) -> BoxFuture<'a, Response> {
-        request
-    }
-}
-
 struct World {
     road: Arc<Road>,
     storage: Arc<dyn Storage>,
@@ -108,11 +98,10 @@ impl World {
         let storage: Arc<dyn Storage> = storage_embedded::Embedded::open(dir.path(), storage_embedded::Options::default()).unwrap();
         let caches = Caches::start(storage.clone(), Freshness::InWritePath, ROOT, stored_rows().map(Into::into)).await.unwrap();
         let asked = Arc::new(Recorder::default());
-        let registry = Arc::new(Registry::new(caches.clone(), Arc::new(Mover), asked.clone(), Arc::new(NoHooks)));
+        let registry = Arc::new(Registry::new(caches.clone(), Arc::new(NoHooks)));
         let metrics = Arc::new(Metrics::new());
         let endpoints = Endpoints::new(Parts {
             registry,
-            authenticator: Arc::new(Everybody),
             token_signer: None,
             health: Health::new(),
             metrics: metrics.clone(),
@@ -121,9 +110,8 @@ impl World {
             watch_duration_min: Duration::ZERO,
         });
         let road = Road::new(RoadConfig {
-            pin: Arc::new(Unpinned),
-            authenticator: Arc::new(Everybody),
-            authorizer: asked.clone(),
+            chains: Arc::new(FixedChain { authenticator: Arc::new(Everybody), authorizer: asked.clone(), admission: Arc::new(Mover) }),
+            now: SystemTime::now,
             handler: Arc::new(endpoints),
             flow_control: FlowControl::new(flowcontrol::Limits::default()),
             metrics,

@@ -32,7 +32,7 @@ impl AdmissionPlugin for Scripted {
         self.reinvoked
     }
     async fn admit(&self, attributes: &Attributes, version: Version<'_>) -> Result<Mutation, Fault> {
-        attributes.recorder.warnings.add(&format!("{} was asked", self.name));
+        attributes.context.recorder.warnings.add(&format!("{} was asked", self.name));
         let seen = match (version.object, &*version.kind.version) {
             (Some(object), "v1") => object.value()["x"].to_string(),
             (Some(object), _) => object.value().to_string(),
@@ -148,10 +148,9 @@ fn attributes() -> Attributes {
         subresource: String::new(),
         namespace: "default".into(),
         name: String::new(),
-        user: Arc::default(),
         dry_run: false,
         options: None,
-        recorder: crate::Recorder::default(),
+        context: Arc::new(crate::RequestContext::new(Arc::new(crate::EmptyChain), Arc::default(), std::time::UNIX_EPOCH)),
     }
 }
 
@@ -288,5 +287,5 @@ fn what_was_said_before_a_refusal_stays_said() {
     let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 0});
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(chain.mutate(&attributes, &Kinds::new(), Some(&mut object), None)).expect_err("b refuses");
-    assert_eq!(attributes.recorder.warnings.texts(), ["a was asked", "b was asked"]);
+    assert_eq!(attributes.context.recorder.warnings.texts(), ["a was asked", "b was asked"]);
 }

@@ -8,18 +8,17 @@ mod collector;
 mod graph;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use api::ResourceRef;
 use cacher::{EventType, Object, Update};
 use futures::StreamExt;
-use registry::Registry;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::collector::{Collector, Outcome};
 use self::graph::{Address, Graph, Meta, Task};
+use crate::Server;
 use crate::client::{Changes, Client, RETRY_PAUSE_MIN, longer};
 
 /// Changes that wait for the collector; the watchers wait when it is full.
@@ -37,8 +36,8 @@ enum Message {
     Complete(ResourceRef),
 }
 
-pub(crate) async fn run(registry: Arc<Registry>) {
-    let client = Client::new(registry, "generic-garbage-collector");
+pub(crate) async fn run(server: Server) {
+    let client = Client::new(&server, "generic-garbage-collector");
     let (sender, mut receiver) = mpsc::channel(QUEUE_CHANGES_MAX);
     let mut incomplete = HashSet::new();
     let mut watches = tokio::task::JoinSet::new();

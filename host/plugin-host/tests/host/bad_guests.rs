@@ -53,18 +53,18 @@ async fn an_authenticators_fault_authenticates_nobody() {
     for (script, expected) in FAULTS.iter().chain(&[("nobody", "its answer is malformed: a user without a name")]) {
         let bench = Bench::new().await;
         bench.load(&[bad(json!(["authenticator"]), script, None)]).await;
-        match bench.set.authenticate(&Credentials::default()).await {
+        match bench.set.chain().authenticate(&Credentials::default()).await {
             Err(fault) => assert!(fault.to_string().starts_with(&format!("plugin bad: {expected}")), "{script}: {fault}"),
             other => panic!("{script}: {other:?}"),
         }
         // And anonymous is not asked after a fault.
         let anonymous = manifest("good", json!({"roles": ["authenticator"], "fallback": true, "config": {"do": "show"}}));
         bench.load(&[bad(json!(["authenticator"]), script, None), anonymous]).await;
-        assert!(bench.set.authenticate(&Credentials::default()).await.is_err(), "{script}");
+        assert!(bench.set.chain().authenticate(&Credentials::default()).await.is_err(), "{script}");
     }
     let bench = Bench::new().await;
     bench.load(&[bad(json!(["authenticator"]), "reject", None)]).await;
-    let answer = bench.set.authenticate(&Credentials::default()).await;
+    let answer = bench.set.chain().authenticate(&Credentials::default()).await;
     assert!(matches!(answer, Ok(Authentication::Rejected(ref why)) if why == "as told"), "{answer:?}");
 }
 

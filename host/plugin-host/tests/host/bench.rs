@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use admission::{Admission, Attributes, ObjectInterfaces, Operation, Recorder, ResourceKind};
+use admission::{Attributes, ChainSource, DecidingChain, ObjectInterfaces, Operation, Recorder, RequestContext, ResourceKind};
 use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource, Status};
 use async_trait::async_trait;
 use auth::{Authorization, Authorizer, UserInfo};
@@ -231,20 +231,21 @@ impl Bench {
     }
 
     pub async fn authorize(&self) -> Authorization {
-        self.set.authorize(&auth::Attributes { verb: "get".into(), ..Default::default() }).await
+        self.set.chain().authorize(&auth::Attributes { verb: "get".into(), ..Default::default() }).await
     }
 
     /// A create of `pods "web"`: the object, or the refusal; and what was recorded.
     pub async fn create(&self) -> (Result<Value, Status>, Recorder) {
         let mut object =
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {"number": 7}});
-        let attributes = create();
+        let attributes = create(self.set.in_force());
+        let chain = attributes.context.chain.clone();
         let result = async {
-            self.set.mutate(&attributes, &Untyped::PODS, Some(&mut object), None).await?;
-            self.set.validate(&attributes, &Untyped::PODS, admission::Objects { object: Some(&object), old: None }).await
+            chain.mutate(&attributes, &Untyped::PODS, Some(&mut object), None).await?;
+            chain.validate(&attributes, &Untyped::PODS, admission::Objects { object: Some(&object), old: None }).await
         };
-        let result = self.set.pinned(result).await;
-        (result.map(|()| object), attributes.recorder)
+        let result = result.await;
+        (result.map(|()| object), attributes.context.recorder.clone())
     }
 }
 
@@ -270,7 +271,9 @@ impl ObjectInterfaces for Untyped {
     }
 }
 
-pub fn create() -> Attributes {
+/// The attributes of a create of `pods "web"` that a chain decides about.
+pub fn create(chain: Arc<dyn DecidingChain>) -> Attributes {
+    let user = UserInfo { name: "jane".into(), ..Default::default() };
     Attributes {
         operation: Operation::Create,
         kind: GroupVersionKind::of("", "v1", "Pod"),
@@ -278,9 +281,8 @@ pub fn create() -> Attributes {
         subresource: String::new(),
         namespace: "default".into(),
         name: "web".into(),
-        user: Arc::new(UserInfo { name: "jane".into(), ..Default::default() }),
         dry_run: false,
         options: None,
-        recorder: Recorder::default(),
+        context: Arc::new(RequestContext::new(chain, Arc::new(user), UNIX_EPOCH)),
     }
 }

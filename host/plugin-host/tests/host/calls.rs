@@ -30,7 +30,7 @@ async fn an_authenticator_sees_the_credentials_that_its_manifest_names_and_no_ot
     for (asked, expected) in [(json!([]), none), (json!(["bearer-token"]), token), (json!(["client-certificate"]), certificate)] {
         let bench = Bench::new().await;
         bench.load(&[manifest("a", json!({"roles": ["authenticator"], "credentials": asked, "config": {"do": "show"}}))]).await;
-        match bench.set.authenticate(&credentials()).await {
+        match bench.set.chain().authenticate(&credentials()).await {
             Ok(Authentication::User(user)) => assert_eq!(user.name, expected),
             other => panic!("{other:?}"),
         }
@@ -61,7 +61,7 @@ async fn an_authorizer_sees_every_attribute() {
         field_selector: vec![requirement],
         label_selector: Vec::new(),
     };
-    let shown = bench.set.authorize(&attributes).await.reason;
+    let shown = bench.set.chain().authorize(&attributes).await.reason;
     for expected in [
         "\"jane\"",
         "\"u1\"",
@@ -92,7 +92,7 @@ async fn the_first_opinion_stands_and_order_is_the_manifests() {
     assert_eq!(bench.authorize().await.decision, Decision::Allow);
     bench.load(&[authorizer("a", 5, "deny"), authorizer("b", 20, "allow")]).await;
     assert_eq!(bench.authorize().await.decision, Decision::Deny);
-    let rules = bench.set.rules_for(&UserInfo::default(), "default").await;
+    let rules = bench.set.chain().rules_for(&UserInfo::default(), "default").await;
     assert!(rules.incomplete && rules.evaluation_error.contains("a authorizer does not support user rule resolution"), "{rules:?}");
 }
 

@@ -1,5 +1,8 @@
 //! What a guest may call.
 
+use std::sync::Arc;
+
+use admission::{Admission, Attributes, ChainSource, EmptyChain, Objects};
 use serde_json::json;
 
 use crate::bench::*;
@@ -54,6 +57,27 @@ async fn admission_may_ask_the_authorizers() {
     ] {
         assert!(shown.contains(expected), "{expected} is not in {shown}");
     }
+}
+
+#[tokio::test]
+async fn the_authorizers_that_are_asked_are_those_of_the_request_that_is_admitted() {
+    let bench = Bench::new().await;
+    let judge = |script: &str| manifest("judge", json!({"roles": ["authorizer"], "credentials": [], "config": {"do": script}}));
+    let answer = async |request: &Attributes| {
+        let refused = request.context.chain.validate(request, &Untyped::PODS, Objects::default()).await;
+        refused.expect_err("refused with the answer").message
+    };
+    bench.load(&[judge("allow"), asking("asks", json!({}))]).await;
+    let request = create(bench.set.in_force());
+    bench.load(&[judge("deny"), asking("asks", json!({}))]).await;
+    // The plugin that asks is the same in both chains.
+    let allowed = r#"pods "web" is forbidden: Decision::Allow "as told" None"#;
+    assert_eq!(answer(&request).await, allowed);
+    assert_eq!(answer(&create(bench.set.in_force())).await, allowed.replace("Allow", "Deny"));
+    // It is the request that counts, not the chain that the plugin is in.
+    let of_another = create(Arc::new(EmptyChain));
+    let refused = bench.set.chain().validate(&of_another, &Untyped::PODS, Objects::default()).await.expect_err("refused with the answer");
+    assert_eq!(refused.message, r#"pods "web" is forbidden: Decision::NoOpinion "" None"#);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use admission::EmptyChain;
 use apimachinery::GroupResource;
 use async_trait::async_trait;
 use auth::{Authenticator, Authorizer, Credentials, Decision, UserInfo};
@@ -76,7 +77,7 @@ impl ClusterView for Bindings {
     }
 }
 
-async fn set_of(plugin: &str) -> Arc<PluginSet> {
+async fn chain_of(plugin: &str) -> Arc<Chain> {
     let mut loader = loader(&Arc::default());
     loader.services.cluster = Arc::new(Bindings);
     let code = loader.engine.precompile(&component("plugins", plugin)).expect("compiles");
@@ -87,7 +88,7 @@ async fn set_of(plugin: &str) -> Arc<PluginSet> {
         .await
         .expect(plugin);
     println!("{plugin:<24} ready in {:?}", started.elapsed());
-    set
+    set.chain()
 }
 
 /// `prepare` is not measured.
@@ -113,7 +114,7 @@ async fn cost_of_a_warm_call() {
     let engine = PluginEngine::new().expect("an engine");
     println!("{:<24} ready in {:?}, {} kB more resident", "engine", started.elapsed(), resident() - before);
     drop(engine);
-    let rbac = set_of("rbac").await;
+    let rbac = chain_of("rbac").await;
     let attributes = auth::Attributes {
         user: Arc::new(UserInfo { name: "user-777".into(), groups: vec!["system:authenticated".into()], ..Default::default() }),
         verb: "list".into(),
@@ -130,26 +131,26 @@ async fn cost_of_a_warm_call() {
     let other = auth::Attributes { verb: "delete".into(), ..attributes.clone() };
     assert_eq!(rbac.authorize(&other).await.decision, Decision::NoOpinion);
     measure("RBAC, not allowed", || (), |()| rbac.authorize(&other)).await;
-    let allow = set_of("always-allow").await;
+    let allow = chain_of("always-allow").await;
     measure("AlwaysAllow", || (), |()| allow.authorize(&attributes)).await;
-    let anonymous = set_of("anonymous").await;
+    let anonymous = chain_of("anonymous").await;
     let credentials = Credentials::default();
     measure("anonymous", || (), |()| anonymous.authenticate(&credentials)).await;
-    let request = create();
+    let request = create(Arc::new(EmptyChain));
     let pod = new_pod();
     for plugin in
         ["namespace-lifecycle", "limit-ranger", "service-account-admission", "priority", "default-toleration-seconds", "pod-security"]
     {
-        let set = set_of(plugin).await;
+        let chain = chain_of(plugin).await;
         let mut admitted = pod.clone();
-        admission::Admission::mutate(&*set, &request, &Untyped::PODS, Some(&mut admitted), None).await.expect("admitted");
+        admission::Admission::mutate(&*chain, &request, &Untyped::PODS, Some(&mut admitted), None).await.expect("admitted");
         // With what the chain does around the call: the patch is read and applied.
         measure(
             &format!("{plugin}, mutate"),
             || pod.clone(),
             |mut pod| {
-                let (set, request) = (&set, &request);
-                async move { admission::Admission::mutate(&**set, request, &Untyped::PODS, Some(&mut pod), None).await.expect("admitted") }
+                let (chain, request) = (&chain, &request);
+                async move { admission::Admission::mutate(&**chain, request, &Untyped::PODS, Some(&mut pod), None).await.expect("admitted") }
             },
         )
         .await;
@@ -159,8 +160,8 @@ async fn cost_of_a_warm_call() {
             &format!("{plugin}, validate"),
             || (),
             |()| {
-                let (set, request) = (&set, &request);
-                async move { admission::Admission::validate(&**set, request, &Untyped::PODS, objects).await.expect("admitted") }
+                let (chain, request) = (&chain, &request);
+                async move { admission::Admission::validate(&**chain, request, &Untyped::PODS, objects).await.expect("admitted") }
             },
         )
         .await;

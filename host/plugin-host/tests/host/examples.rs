@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use admission::{Admission, Objects};
+use admission::{ChainSource, Objects};
 use apimachinery::{GroupResource, Status};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,9 +52,10 @@ async fn installed(name: &str) -> Bench {
 }
 
 async fn admit(bench: &Bench, mut pod: Value) -> Result<Value, Status> {
-    let attributes = create();
-    bench.set.mutate(&attributes, &Untyped::PODS, Some(&mut pod), None).await?;
-    bench.set.validate(&attributes, &Untyped::PODS, Objects { object: Some(&pod), old: None }).await?;
+    let attributes = create(bench.set.in_force());
+    let chain = &attributes.context.chain;
+    chain.mutate(&attributes, &Untyped::PODS, Some(&mut pod), None).await?;
+    chain.validate(&attributes, &Untyped::PODS, Objects { object: Some(&pod), old: None }).await?;
     Ok(pod)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use admission::{ChainSource, Objects};
 use serde_json::json;
 use wasmgate_plugin_host::{Candidate, PluginStatus};
 
@@ -43,6 +44,24 @@ async fn a_swap_under_load_fails_no_request_and_splits_none() {
     }
     assert!(requests.load(Ordering::Relaxed) > 10, "the clients did work meanwhile");
     assert_eq!(bench.create().await.0.expect("admitted")["metadata"]["labels"]["version"], "10");
+}
+
+#[tokio::test]
+async fn a_request_keeps_the_chain_that_it_began_with() {
+    let bench = Bench::new().await;
+    bench.load(&[version(1)]).await;
+    let request = create(bench.set.in_force());
+    let (mut object, no_object) = (json!({"metadata": {"name": "web", "namespace": "default"}}), None);
+    request.context.chain.mutate(&request, &Untyped::PODS, Some(&mut object), no_object).await.expect("admitted");
+    bench.load(&[version(2)]).await;
+    // The validator of version 2 refuses what version 1 labelled: this request does not meet it, the next does.
+    let objects = Objects { object: Some(&object), old: None };
+    request.context.chain.validate(&request, &Untyped::PODS, objects).await.expect("admitted by the chain that labelled it");
+    let next = create(bench.set.in_force());
+    next.context.chain.validate(&next, &Untyped::PODS, objects).await.expect_err("refused by the chain in force");
+    // Nor is what was begun taken away from it.
+    bench.load(&[]).await;
+    request.context.chain.validate(&request, &Untyped::PODS, objects).await.expect("admitted by the chain that labelled it");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What a manifest may say, and the words for every mistake.
 
+use std::sync::Arc;
+
 use admission::chain::Round;
-use admission::{Attributes, ObjectView, Operation, ResourceKind, Version};
+use admission::{Attributes, EmptyChain, ObjectView, Operation, ResourceKind, Version};
 use apimachinery::{GroupVersionKind, GroupVersionResource};
 use serde_json::{Value, json};
 use wasmgate_plugin_host::Manifest;
@@ -112,7 +114,7 @@ fn selects(
 
 #[test]
 fn a_rule_that_names_another_version_selects_it() {
-    let mut attributes = create();
+    let mut attributes = create(Arc::new(EmptyChain));
     attributes.resource = GroupVersionResource::of("autoscaling", "v1", "horizontalpodautoscalers");
     let other = |group, version, resource| ResourceKind {
         resource: GroupVersionResource::of(group, version, resource),
@@ -197,7 +199,7 @@ fn rules_match_as_upstreams_do() {
     ];
     for (rule, (group, version, resource, subresource), expected) in cases {
         let manifest = Manifest::parse(&format!("{HEAD}spec: {{roles: [validating-admission], match: [{rule}]}}")).expect(rule);
-        let mut attributes = create();
+        let mut attributes = create(Arc::new(EmptyChain));
         attributes.operation = Operation::Create;
         attributes.resource = GroupVersionResource::of(group, version, resource);
         attributes.subresource = subresource.into();
@@ -212,7 +214,7 @@ fn rules_of_a_role_and_of_fields() {
     let text = format!("{HEAD}spec: {{roles: [mutating-admission, validating-admission], match: {rules}}}");
     let manifest = Manifest::parse(&text).expect("a manifest");
     let (with, null, without) = (json!({"spec": {"b": 1}}), json!({"spec": {"a": null}}), json!({"spec": {}}));
-    let matches = |round, object, old| selects(&manifest, round, &create(), &[], [object, old]).is_some();
+    let matches = |round, object, old| selects(&manifest, round, &create(Arc::new(EmptyChain)), &[], [object, old]).is_some();
     assert!(matches(Round::Mutating, Some(&without), None));
     assert!(matches(Round::Validating, Some(&with), None));
     assert!(matches(Round::Validating, Some(&without), Some(&with)), "what an update takes away");

@@ -50,7 +50,7 @@ async fn what_it_would_have_authorized_is_denied_or_left_to_others_as_the_policy
         if want == Decision::Deny {
             assert_eq!(answer.evaluation_error.as_deref(), Some("plugin broken: it is not in force"));
         }
-        let rules = bench.set.rules_for(&UserInfo::default(), "default").await;
+        let rules = bench.set.chain().rules_for(&UserInfo::default(), "default").await;
         assert!(rules.incomplete && rules.evaluation_error.contains("plugin broken: it is not in force"), "{rules:?}");
     }
 }
@@ -61,9 +61,9 @@ async fn who_shows_what_it_would_have_looked_at_is_nobody() {
     let anonymous = whole("anonymous", json!({"roles": ["authenticator"], "fallback": true, "config": {"do": "show"}}));
     bench.load_components(vec![broken(json!({"roles": ["authenticator"], "credentials": ["bearer-token"]})), anonymous]).await;
     let credentials = |token: Option<&str>| Credentials { bearer_token: token.map(str::to_owned), ..Credentials::default() };
-    let answer = bench.set.authenticate(&credentials(Some("t"))).await;
+    let answer = bench.set.chain().authenticate(&credentials(Some("t"))).await;
     assert_eq!(answer.expect_err("a fault").to_string(), "plugin broken: it is not in force");
-    let answer = bench.set.authenticate(&credentials(None)).await;
+    let answer = bench.set.chain().authenticate(&credentials(None)).await;
     assert!(matches!(answer, Ok(Authentication::User(_))), "{answer:?}");
 }
 
@@ -175,7 +175,7 @@ async fn the_series_of_a_plugin_go_with_it() {
     };
     for script in ["nothing", "trap"] {
         bench.load_components(vec![whole("policy", spec(script))]).await;
-        let _ = bench.set.authenticate(&Credentials::default()).await;
+        let _ = bench.set.chain().authenticate(&Credentials::default()).await;
         bench.authorize().await;
         bench.create().await.0.expect("admitted");
     }

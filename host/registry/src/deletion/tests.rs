@@ -1,3 +1,7 @@
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use admission::{EmptyChain, RequestContext};
 use serde_json::json;
 
 use super::*;
@@ -18,11 +22,9 @@ fn request(group: &str, version: &str, resource: &str) -> Request {
         namespace: String::new(),
         name: "a".into(),
         verb: "delete".into(),
-        user: Default::default(),
         dry_run: false,
         options: None,
-        now_seconds: NOW,
-        recorder: Default::default(),
+        context: Arc::new(RequestContext::new(Arc::new(EmptyChain), Arc::default(), UNIX_EPOCH + Duration::from_secs(NOW as u64))),
     }
 }
 

@@ -158,7 +158,7 @@ pub(crate) fn creation(registry: &Registry, request: &Request, service: &Value, 
     let mut address = ip_address(object::namespace(service), object::name(service), ip);
     let metadata = object::metadata_mut(&mut address);
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
-    metadata.insert("creationTimestamp".into(), meta::timestamp(request.now_seconds).into());
+    metadata.insert("creationTimestamp".into(), meta::timestamp(request.context.now_seconds()).into());
     let key = registry.caches().store_key(&resource, &ip.to_string());
     Some(Operation::create(key, wire::encode(&address, &resource.storage_gvk).into()))
 }

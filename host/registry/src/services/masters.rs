@@ -3,8 +3,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use admission::{EmptyChain, RequestContext};
 use apimachinery::Status;
 use auth::UserInfo;
 use serde_json::{Value, json};
@@ -39,7 +40,8 @@ impl Masters {
 
     /// Makes what is missing and corrects what is out of date; to be called once before the port opens.
     pub async fn reconcile(&self) -> Result<(), Status> {
-        let now_seconds = now_seconds();
+        let context = Arc::new(own_context());
+        let now_seconds = context.now_seconds();
         self.registry.create_missing(&service_bootstrap(&self.ranges, self.address, self.port, now_seconds), now_seconds).await?;
         let addresses = if self.alone {
             vec![self.address]
@@ -47,8 +49,8 @@ impl Masters {
             self.renew().await?;
             self.living().await?
         };
-        self.show(endpoints(&addresses, self.port), &["subsets"], now_seconds).await?;
-        self.show(endpoint_slice(&addresses, self.port), &["addressType", "endpoints", "ports"], now_seconds).await
+        self.show(endpoints(&addresses, self.port), &["subsets"], &context).await?;
+        self.show(endpoint_slice(&addresses, self.port), &["addressType", "endpoints", "ports"], &context).await
     }
 
     /// Does so for ever. A failure is logged, and the next turn tries again.
@@ -129,7 +131,7 @@ impl Masters {
     }
 
     /// Gives the object the wanted fields, where it has others.
-    async fn show(&self, wanted: Value, fields: &[&str], now_seconds: i64) -> Result<(), Status> {
+    async fn show(&self, wanted: Value, fields: &[&str], context: &Arc<RequestContext>) -> Result<(), Status> {
         let resource = resource_of(&wanted);
         let request = Request {
             requested: resource.clone(),
@@ -138,11 +140,9 @@ impl Masters {
             namespace: NAMESPACE.to_owned(),
             name: NAME.to_owned(),
             verb: "update".to_owned(),
-            user: Arc::new(UserInfo { name: "system:apiserver".into(), groups: vec!["system:masters".into()], ..UserInfo::default() }),
             dry_run: false,
             options: None,
-            now_seconds,
-            recorder: Default::default(),
+            context: context.clone(),
         };
         let change = |old: Option<&Value>| {
             let mut object = old.cloned().unwrap_or_default();
@@ -159,6 +159,8 @@ impl Masters {
     }
 }
 
-fn now_seconds() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+/// Of what this server says of itself: nobody decides about that.
+fn own_context() -> RequestContext {
+    let user = UserInfo { name: "system:apiserver".into(), groups: vec!["system:masters".into()], ..UserInfo::default() };
+    RequestContext::new(Arc::new(EmptyChain), Arc::new(user), SystemTime::now())
 }

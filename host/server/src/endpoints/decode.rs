@@ -67,7 +67,7 @@ pub(crate) fn judged(
                 return Err(refuse(&error));
             }
         }
-        FieldValidation::Warn => decoded.warnings().iter().for_each(|warning| request.recorder.warnings.add(warning)),
+        FieldValidation::Warn => decoded.warnings().iter().for_each(|warning| request.warn(warning)),
         FieldValidation::Ignore => {}
     }
     Ok(decoded.value)

@@ -18,11 +18,12 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::RequestContext;
 use api::tables;
 use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
-use auth::{Attributes, Authenticator, Decision};
+use auth::{Attributes, Decision};
 use futures::future::BoxFuture;
 use http::Method;
 use registry::Registry;
@@ -42,8 +43,6 @@ use scope::Scope;
 pub struct Parts {
     /// The store of all resources.
     pub registry: Arc<Registry>,
-    /// For TokenReview.
-    pub authenticator: Arc<dyn Authenticator>,
     /// Signs service-account tokens (`serviceaccounts/token`); none: the server has no signing key.
     pub token_signer: Option<Arc<dyn TokenSigner>>,
     /// `/healthz`, `/livez`, `/readyz`.
@@ -91,7 +90,7 @@ impl Endpoints {
             Err(nowhere) => return nowhere.response(&request.headers, request.query()),
         };
         if !scope.requested.deprecation.is_empty() {
-            request.recorder.warnings.add(&scope.requested.deprecation);
+            request.warn(&scope.requested.deprecation);
             self.parts.metrics.requested_deprecated(&scope.requested.gvr, &scope.subresource);
         }
         if scope.is_review() {
@@ -142,10 +141,10 @@ impl Endpoints {
         }
         // As it was authorized: what is served at a path is not served at another that looks like it (`//metrics`, `/metrics/`).
         let path = request.info.path.as_str();
-        let (authorizer, user) = (request.authorizer(), &request.user);
+        let RequestContext { chain, user, .. } = &**request.context();
         let may_read = |path: String| -> BoxFuture<'_, bool> {
             let asked = Attributes { user: user.clone(), verb: "get".into(), path, ..Attributes::default() };
-            Box::pin(async move { authorizer.authorize(&asked).await.decision == Decision::Allow })
+            Box::pin(async move { chain.authorize(&asked).await.decision == Decision::Allow })
         };
         if let Some(answer) = self.parts.health.answer(path, request.query(), &may_read).await {
             return Ok(answer);

@@ -31,7 +31,7 @@ pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Autho
         let original = old.map(|old| scope.as_requested(old.clone())).ok_or_else(Status::path_not_found)?;
         let target = Target { kind, schema: &schema, kinds: &tables::schema_of };
         let decoded = patch::apply(patch_type, &original, &body, target, validation)?;
-        decoded.warnings().iter().for_each(|warning| request.recorder.warnings.add(warning));
+        decoded.warnings().iter().for_each(|warning| request.warn(warning));
         let mut object = decoded.value;
         decode::default(scope, &mut object);
         write::check_name(scope, &mut object)?;

@@ -17,7 +17,6 @@ pub(crate) struct Scope {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) target: Target,
-    pub(crate) now_seconds: i64,
 }
 
 impl Scope {
@@ -34,7 +33,6 @@ impl Scope {
             namespace,
             name: info.name.clone(),
             target,
-            now_seconds: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64),
         })
     }
 
@@ -70,11 +68,9 @@ impl Scope {
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             verb: request.info.verb.to_string(),
-            user: request.user.clone(),
             dry_run,
             options: options.map(|options| options.to_string().into()),
-            now_seconds: self.now_seconds,
-            recorder: request.recorder.clone(),
+            context: request.context().clone(),
         }
     }
 }

@@ -86,7 +86,14 @@ impl View {
                 }
             }
         };
-        Ok(Self { output, form, gvk: scope.kind(), resource: scope.requested, converts: scope.converts(), now_seconds: scope.now_seconds })
+        Ok(Self {
+            output,
+            form,
+            gvk: scope.kind(),
+            resource: scope.requested,
+            converts: scope.converts(),
+            now_seconds: request.context().now_seconds(),
+        })
     }
 
     /// Stored bytes in the version asked for.

@@ -88,7 +88,7 @@ pub(crate) fn answer(view: &View, request: &Authorized, written: Written) -> Res
     if request.info.subresource.is_empty()
         && let Some(warning) = view.unenforced(&written.json)
     {
-        request.recorder.warnings.add(&warning);
+        request.warn(&warning);
     }
     view.single(if written.created { 201 } else { 200 }, written.json)
 }

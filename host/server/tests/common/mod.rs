@@ -5,14 +5,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use admission::{ChainSource, DecidingChain, EmptyChain, FixedChain};
 use apimachinery::{GroupResource, Status};
 use async_trait::async_trait;
 use auth::{Attributes, Authentication, Authenticator, Authorization, Authorizer, Credentials, Decision, Fault, Rules, UserInfo};
 use bytes::Bytes;
 use flowcontrol::FlowControl;
-use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -29,7 +29,7 @@ use wasmgate_server::metrics::{Metrics, Served};
 use wasmgate_server::negotiate::Endpoint;
 use wasmgate_server::request::{Authorized, Handler};
 use wasmgate_server::response::{self, Output, Response};
-use wasmgate_server::road::{Pinning, Road, RoadConfig};
+use wasmgate_server::road::{Road, RoadConfig};
 use wasmgate_server::shutdown::Shutdown;
 use wasmgate_server::tls::Tls;
 
@@ -94,6 +94,39 @@ impl Authorizer for Policy {
     }
 }
 
+/// Puts another chain into force whenever it is asked for one.
+#[derive(Default)]
+pub struct Replaced(AtomicU64);
+
+impl ChainSource for Replaced {
+    fn in_force(&self) -> Arc<dyn DecidingChain> {
+        let number = Arc::new(Numbered(self.0.fetch_add(1, Ordering::Relaxed).to_string()));
+        Arc::new(FixedChain { authenticator: number.clone(), authorizer: number, admission: Arc::new(EmptyChain) })
+    }
+}
+
+/// Everybody is this number, and this number may do everything.
+struct Numbered(String);
+
+#[async_trait]
+impl Authenticator for Numbered {
+    async fn authenticate(&self, _: &Credentials) -> Result<Authentication, Fault> {
+        Ok(Authentication::User(UserInfo { name: self.0.clone(), ..UserInfo::default() }))
+    }
+}
+
+#[async_trait]
+impl Authorizer for Numbered {
+    async fn authorize(&self, attributes: &Attributes) -> Authorization {
+        let decision = if attributes.user.name == self.0 { Decision::Allow } else { Decision::Deny };
+        Authorization { decision, reason: "another chain".into(), evaluation_error: None }
+    }
+
+    async fn rules_for(&self, _: &UserInfo, _: &str) -> Rules {
+        Rules::default()
+    }
+}
+
 /// Answers by the last part of the path.
 pub struct Endpoints {
     /// Told each time that a handler is reached.
@@ -128,9 +161,14 @@ impl Handler for Endpoints {
         let path = request.uri.path().to_owned();
         match path.rsplit('/').next().unwrap_or_default() {
             "whoami" => {
-                let user = serde_json::json!({"name": request.user.name, "groups": request.user.groups, "uid": request.user.uid, "extra": request.user.extra,
+                let user = serde_json::json!({"name": request.context().user.name, "groups": request.context().user.groups, "uid": request.context().user.uid, "extra": request.context().user.extra,
                     "headers": request.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>()});
                 Ok(response::json(&Output::of(&request, Endpoint::Resource)?, 200, &user))
+            }
+            // What the handler asks is answered as it was on the road.
+            "again" => {
+                let answer = request.context().chain.authorize(&request.attributes()).await;
+                Ok(response::text(200, format!("{:?}", answer.decision)))
             }
             "echo" => Ok(response::text(200, request.body.read().await?)),
             "length" => Ok(response::text(200, request.body.read().await?.len().to_string())),
@@ -170,8 +208,8 @@ impl Handler for Endpoints {
                 Ok(response::events(&Output::JSON, Body::stream(events)))
             }
             "warn" => {
-                request.recorder.warnings.add("first");
-                request.recorder.warnings.add("second \"quoted\"");
+                request.warn("first");
+                request.warn("second \"quoted\"");
                 Ok(response::text(200, "warned"))
             }
             "missing" => Err(Status::not_found(&GroupResource::of("", "pods"), "x")),
@@ -239,21 +277,13 @@ pub struct Running {
     cut: AtomicU64,
 }
 
-/// Nothing here is ever replaced.
-struct Unpinned;
-
-impl Pinning for Unpinned {
-    fn pinned<'a>(&self, request: BoxFuture<'a, Response>) -> BoxFuture<'a, Response> {
-        request
-    }
-}
-
 /// What a test wants otherwise.
 pub struct Wants {
     pub limits: Limits,
     pub seats: flowcontrol::Limits,
     pub request_duration_max: Duration,
     pub drain_duration_max: Duration,
+    pub chains: Arc<dyn ChainSource>,
 }
 
 impl Default for Wants {
@@ -263,6 +293,7 @@ impl Default for Wants {
             seats: flowcontrol::Limits::default(),
             request_duration_max: Duration::from_secs(60),
             drain_duration_max: Duration::from_secs(20),
+            chains: Arc::new(FixedChain { authenticator: Arc::new(Users), authorizer: Arc::new(Policy), admission: Arc::new(EmptyChain) }),
         }
     }
 }
@@ -278,9 +309,8 @@ pub async fn start(wants: Wants) -> Running {
     let endpoints = Arc::new(Endpoints { reached: Default::default(), go_on: Default::default(), cancelled: Default::default() });
     let metrics = Arc::new(Metrics::new());
     let road = Road::new(RoadConfig {
-        pin: Arc::new(Unpinned),
-        authenticator: Arc::new(Users),
-        authorizer: Arc::new(Policy),
+        chains: wants.chains,
+        now: SystemTime::now,
         handler: endpoints.clone(),
         flow_control: FlowControl::new(wants.seats),
         metrics: metrics.clone(),

@@ -4,7 +4,7 @@ use apimachinery::options::DeleteOptions;
 use controllers::Controller;
 use serde_json::{Value, json};
 
-use crate::world::{World, request, resource};
+use crate::world::{World, context, request, resource};
 
 async fn with_namespace() -> World {
     let world = World::new().await;
@@ -42,7 +42,8 @@ const WELL: [&str; 5] = [
 /// Now, as the controller knows it: it looks how long ago the deletion was.
 async fn delete(world: &World) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let request = registry::Request { now_seconds: now.as_secs() as i64, ..request(&resource("", "v1", "namespaces"), "delete", "", "n") };
+    let request =
+        registry::Request { context: context(now.as_secs() as i64), ..request(&resource("", "v1", "namespaces"), "delete", "", "n") };
     world.registry.delete(&request, &DeleteOptions::default()).await.expect("it can be deleted");
 }
 

@@ -27,13 +27,13 @@ async fn a_request_that_is_tried_again_says_everything_once() {
         let result = world.registry.update(&update, &change, false).await;
         assert!(world.store.is_plan_over(), "{faults:?}");
         assert_eq!(result.is_ok(), done, "{faults:?}");
-        assert_eq!(update.recorder.warnings.texts(), ["it is allowed"], "{faults:?}");
-        assert_eq!(update.recorder.annotations.list(), [("allowed".to_owned(), "true".to_owned())], "{faults:?}");
+        assert_eq!(update.context.recorder.warnings.texts(), ["it is allowed"], "{faults:?}");
+        assert_eq!(update.context.recorder.annotations.list(), [("allowed".to_owned(), "true".to_owned())], "{faults:?}");
         world.store.plan([]);
         world.settle().await;
     }
     let delete = request(&maps, "delete", "n", "m");
     world.store.plan([Fault::Conflict, Fault::Refused]);
     world.registry.delete(&delete, &DeleteOptions::default()).await.unwrap_err();
-    assert_eq!(delete.recorder.warnings.texts(), ["it is allowed"]);
+    assert_eq!(delete.context.recorder.warnings.texts(), ["it is allowed"]);
 }

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
-use admission::{Admission, Attributes, ObjectInterfaces, Objects, Recorder};
+use admission::{Admission, Attributes, EmptyChain, FixedChain, ObjectInterfaces, Objects, RequestContext};
 use api::ResourceRef;
 use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
@@ -124,8 +125,8 @@ impl Admission for Anything {
         _: Option<&mut Value>,
         _: Option<&Value>,
     ) -> Result<(), Status> {
-        attributes.recorder.warnings.add("it is allowed");
-        attributes.recorder.annotations.add("allowed".into(), "true".into());
+        attributes.context.recorder.warnings.add("it is allowed");
+        attributes.context.recorder.annotations.add("allowed".into(), "true".into());
         Ok(())
     }
 
@@ -204,7 +205,8 @@ impl World {
 
     /// Starts controllers; they end with what is returned.
     pub fn control(&self, controllers: &[controllers::Controller]) -> tokio::task::JoinSet<()> {
-        controllers::start(&self.registry, controllers, "")
+        let server = controllers::Server { registry: self.registry.clone(), chains: Arc::new(chain()) };
+        controllers::start(&server, controllers, "")
     }
 
     /// All objects of a kind.
@@ -259,12 +261,22 @@ async fn registry(store: &Arc<Faulty>) -> Arc<Registry> {
     let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
     let caches = Caches::start(store.clone(), Freshness::InWritePath, "/registry/", resources).await.unwrap();
     let ranges = ServiceRanges::new(["10.0.0.0/24"], 30000..=30100).unwrap();
-    Arc::new(Registry::new(caches, Arc::new(Anything), Arc::new(Anything), Arc::new(ServiceHooks::new(ranges))))
+    Arc::new(Registry::new(caches, Arc::new(ServiceHooks::new(ranges))))
 }
 
 /// A built-in resource, as it is stored.
 pub fn resource(group: &str, version: &str, plural: &str) -> ResourceRef {
     api::tables::find(group, version, plural).unwrap_or_else(|| panic!("{group} {version} {plural} is not built in")).into()
+}
+
+fn chain() -> FixedChain {
+    FixedChain { authenticator: Arc::new(EmptyChain), authorizer: Arc::new(Anything), admission: Arc::new(Anything) }
+}
+
+/// Of a request at this time.
+pub fn context(now_seconds: i64) -> Arc<RequestContext> {
+    let now = UNIX_EPOCH + Duration::from_secs(now_seconds as u64);
+    Arc::new(RequestContext::new(Arc::new(chain()), Arc::default(), now))
 }
 
 pub fn request(resource: &ResourceRef, verb: &str, namespace: &str, name: &str) -> Request {
@@ -275,10 +287,8 @@ pub fn request(resource: &ResourceRef, verb: &str, namespace: &str, name: &str) 
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         verb: verb.to_owned(),
-        user: Arc::default(),
         dry_run: false,
         options: None,
-        now_seconds: NOW,
-        recorder: Recorder::default(),
+        context: context(NOW),
     }
 }

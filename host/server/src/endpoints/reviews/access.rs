@@ -20,9 +20,9 @@ pub(super) async fn answer(scope: &Scope, request: &Authorized, kind: &str, revi
     if !errors.is_empty() {
         return Err(Status::invalid(&GroupKind::of("authorization.k8s.io", ""), "", &errors));
     }
-    let user = if kind == SELF { request.user.clone() } else { Arc::new(subject(review)) };
+    let user = if kind == SELF { request.context().user.clone() } else { Arc::new(subject(review)) };
     let (attributes, unread) = attributes(review, user);
-    let answer = request.authorizer().authorize(&attributes).await;
+    let answer = request.context().chain.authorize(&attributes).await;
     let mut status = json!({ "allowed": answer.decision == Decision::Allow });
     if answer.decision == Decision::Deny {
         status["denied"] = true.into();

@@ -23,8 +23,8 @@ pub(crate) async fn create(parts: &Parts, scope: Scope, mut request: Authorized)
     let mut review = decode::object(&scope, &request, &body, media_type, &options)?;
     check_namespace(&scope, &mut review)?;
     match &*scope.requested.gvk.kind {
-        "SelfSubjectReview" => self_subject(&scope, &request, &mut review),
-        "TokenReview" => token(parts, &mut review).await?,
+        "SelfSubjectReview" => self_subject(&request, &mut review),
+        "TokenReview" => token(parts, &request, &mut review).await?,
         "SelfSubjectRulesReview" => rules(&request, &mut review).await?,
         kind => access::answer(&scope, &request, kind, &mut review).await?,
     }
@@ -61,13 +61,13 @@ fn user_json(user: &UserInfo) -> Value {
     shown.into()
 }
 
-fn self_subject(scope: &Scope, request: &Authorized, review: &mut Value) {
+fn self_subject(request: &Authorized, review: &mut Value) {
     // Nothing of what was sent comes back.
-    review["metadata"] = json!({ "creationTimestamp": registry::timestamp(scope.now_seconds) });
-    review["status"] = json!({ "userInfo": user_json(&request.user) });
+    review["metadata"] = json!({ "creationTimestamp": registry::timestamp(request.context().now_seconds()) });
+    review["status"] = json!({ "userInfo": user_json(&request.context().user) });
 }
 
-async fn token(parts: &Parts, review: &mut Value) -> Result<(), Status> {
+async fn token(parts: &Parts, request: &Authorized, review: &mut Value) -> Result<(), Status> {
     let token = review.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default().to_owned();
     if token.is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
@@ -75,7 +75,7 @@ async fn token(parts: &Parts, review: &mut Value) -> Result<(), Status> {
     let audiences: Vec<String> = strings(review.pointer("/spec/audiences"));
     let credentials = Credentials { certificate: None, bearer_token: Some(token), audiences: audiences.clone() };
     let ours = parts.token_signer.as_ref().map(|signer| signer.audiences()).unwrap_or_default();
-    let answer = match parts.authenticator.authenticate(&credentials).await {
+    let answer = match request.context().chain.authenticate(&credentials).await {
         // Who says nothing of audiences speaks for this server's.
         Ok(Authentication::User(user)) => Ok(Authentication::UserFor(user, ours)),
         answer => answer,
@@ -110,7 +110,7 @@ async fn rules(request: &Authorized, review: &mut Value) -> Result<(), Status> {
     if namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request"));
     }
-    let rules = request.authorizer().rules_for(&request.user, &namespace).await;
+    let rules = request.context().chain.rules_for(&request.context().user, &namespace).await;
     let resource_rules: Vec<Value> = rules
         .resource_rules
         .iter()

@@ -101,7 +101,7 @@ fn assigned(request: &Request, key: &str, binding: &Value, pod: &Value) -> Resul
             all[key.as_str()] = value.clone();
         }
     }
-    set_pod_condition(&mut pod, "PodScheduled", "", "", &timestamp(request.now_seconds));
+    set_pod_condition(&mut pod, "PodScheduled", "", "", &timestamp(request.context.now_seconds()));
     if let Some(status) = pod["status"].as_object_mut() {
         // It was a hint for where it is now.
         status.remove("nominatedNodeName");
@@ -111,6 +111,10 @@ fn assigned(request: &Request, key: &str, binding: &Value, pod: &Value) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::UNIX_EPOCH;
+
+    use admission::{EmptyChain, RequestContext};
     use serde_json::json;
 
     use super::*;
@@ -125,11 +129,9 @@ mod tests {
             namespace: "n".into(),
             name: "p".into(),
             verb: "update".into(),
-            user: Default::default(),
             dry_run: false,
             options: None,
-            now_seconds: 0,
-            recorder: Default::default(),
+            context: Arc::new(RequestContext::new(Arc::new(EmptyChain), Arc::default(), UNIX_EPOCH)),
         };
         let binding = json!({ "metadata": { "name": "p", "labels": { "a": "b" } }, "target": { "name": "node-a" } });
         let pod = json!({ "metadata": { "name": "p" }, "spec": {}, "status": { "nominatedNodeName": "x" } });

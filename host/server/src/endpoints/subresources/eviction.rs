@@ -131,7 +131,7 @@ impl Eviction<'_> {
             dry_run: self.request.dry_run,
             ..about(self.request, BUDGETS, &self.request.namespace, object::name(budget), "update")
         };
-        let now = timestamp(self.request.now_seconds);
+        let now = timestamp(self.request.context.now_seconds());
         let change = |now_stored: Option<&Value>| charged(now_stored.ok_or_else(Status::path_not_found)?, &self.request.name, &now);
         self.registry.modify(&request, &change).await.map(drop)
     }
@@ -143,7 +143,7 @@ impl Eviction<'_> {
             options.preconditions.get_or_insert_with(Preconditions::default).resource_version = seen;
         }
         if !options.is_dry_run() {
-            let now = timestamp(self.request.now_seconds);
+            let now = timestamp(self.request.context.now_seconds());
             let change = |pod: Option<&Value>| {
                 let pod = pod.ok_or_else(Status::path_not_found)?;
                 check(pod, options.preconditions.as_ref())?;

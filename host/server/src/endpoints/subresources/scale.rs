@@ -134,7 +134,7 @@ async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> R
         let old = old.ok_or_else(Status::path_not_found)?;
         let target = Target { kind, schema: &schema, kinds: &api::tables::schema_of };
         let decoded = patch::apply(patch_type, &Scale.of(old)?, &body, target, validation)?;
-        decoded.warnings().iter().for_each(|warning| request.recorder.warnings.add(warning));
+        decoded.warnings().iter().for_each(|warning| request.warn(warning));
         let mut scale = decoded.value;
         write::check_name(scope, &mut scale)?;
         write::check_namespace(scope, &mut scale)?;

@@ -33,10 +33,11 @@ pub(super) async fn create(parts: &Parts, scope: &Scope, mut request: Authorized
     let account = settle(registry, scope, &mut posted, signer.as_ref()).await?;
     posted.validate(registry).await?;
     let bound = bound(registry, scope, &posted.asked, &posted.object["spec"]).await?;
-    let expiration = expiration(&mut posted.object["spec"], signer.expiration_seconds_max(), &request.recorder.warnings);
-    let claims = claims(&account, &bound, &posted.object["spec"], &signer.audiences(), expiration, scope.now_seconds);
+    let expiration = expiration(&mut posted.object["spec"], signer.expiration_seconds_max(), &request.context().recorder.warnings);
+    let now_seconds = request.context().now_seconds();
+    let claims = claims(&account, &bound, &posted.object["spec"], &signer.audiences(), expiration, now_seconds);
     let token = signer.sign(claims).map_err(|why| Status::internal(format!("failed to generate token: {why}")))?;
-    posted.object["status"] = json!({ "expirationTimestamp": timestamp(scope.now_seconds + expiration), "token": token });
+    posted.object["status"] = json!({ "expirationTimestamp": timestamp(now_seconds + expiration), "token": token });
     Ok(posted.view.document(201, &posted.object))
 }
 
@@ -61,7 +62,7 @@ async fn settle(registry: &Registry, scope: &Scope, posted: &mut Posted, signer:
     metadata.insert("name".into(), scope.name.clone().into());
     metadata.insert("namespace".into(), scope.namespace.clone().into());
     metadata.insert("uid".into(), found.into());
-    metadata.insert("creationTimestamp".into(), timestamp(scope.now_seconds).into());
+    metadata.insert("creationTimestamp".into(), timestamp(posted.asked.context.now_seconds()).into());
     if !token_request["spec"].is_object() {
         token_request["spec"] = json!({});
     }
