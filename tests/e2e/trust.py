@@ -202,12 +202,17 @@ def a_plugin_of_a_stranger_decides_nothing():
     server.kill()
 
 
+def make_authority(folder, curve):
+    """`ca.crt` and `ca.key` of an authority whose key is on this curve."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-nodes", "-keyout",
+                    folder / "ca.key", "-out", folder / "ca.crt", "-subj", "/CN=given", "-days", "30"], check=True, capture_output=True)
+
+
 @suite.case
 def a_client_ca_that_cannot_be_read_is_named():
     folder = scratch() / "odd-ca"
     folder.mkdir()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-nodes", "-keyout", folder / "ca.key",
-                    "-out", folder / "ca.crt", "-subj", "/CN=odd", "-days", "30"], check=True, capture_output=True)
+    make_authority(folder, "secp256k1")
     line = refused(f"--client-ca-file={folder / 'ca.crt'}", code=2)
     contains(line, f"--client-ca-file {folder / 'ca.crt'}: client CA: x509: unsupported elliptic curve")
 
@@ -302,8 +307,7 @@ def defaults_are_healed_at_the_start():
 def config_maps_of_authentication():
     made = scratch() / "client-ca"
     made.mkdir()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", made / "ca.key",
-                    "-out", made / "ca.crt", "-subj", "/CN=given", "-days", "30"], check=True, capture_output=True)
+    make_authority(made, "P-256")
     server = Server(f"--client-ca-file={made / 'ca.crt'}")
     admin = server.admin()
     certificates = lambda text: set(re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END", text.replace("\n", ""), re.S))

@@ -503,11 +503,11 @@ impl PluginSet {
 /// Why something does not load, as it is logged and shown: a manifest's and a component's own words are in it, which could look like other
 /// lines, and have any length.
 fn in_one_line(reason: &str) -> String {
-    let escaped = reason.chars().take(limits::REASON_CHARS_MAX).flat_map(|c| {
-        let (control, plain) = if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
-        control.into_iter().flatten().chain(plain)
-    });
-    escaped.collect()
+    let mut line = String::new();
+    for c in reason.chars().take(limits::REASON_CHARS_MAX) {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }
 
 /// A plugin whose manifest has another file name now is the same plugin: the version in force serves on until the new file's is loaded.

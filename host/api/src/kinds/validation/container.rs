@@ -100,7 +100,7 @@ pub(crate) fn ephemeral_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mu
         for field in go_struct::names("io.k8s.api.core.v1.EphemeralContainer") {
             let Some(value) = at.value.get(field) else { continue };
             let empty = match value {
-                // These two are maps or structs themselves in upstream; a pointer that is set is not zero even to what is empty.
+                // `resources` is a struct itself in upstream; all others are pointers, and one that is set is not zero even to what is empty.
                 Value::Object(map) => map.is_empty() && matches!(field, "resources"),
                 Value::Array(list) => list.is_empty(),
                 Value::Null => true,
