@@ -5,6 +5,7 @@
 mod bench;
 mod component;
 mod examples;
+mod lint;
 mod plugins;
 mod run;
 mod setup;
@@ -16,8 +17,11 @@ mod tools;
 
 use std::process::ExitCode;
 
+/// What a command does with its arguments.
+type Run = fn(&[String]) -> Result<(), String>;
+
 /// The commands, in the order of the help.
-const COMMANDS: &[(&str, &str, fn(&[String]) -> Result<(), String>)] = &[
+const COMMANDS: &[(&str, &str, Run)] = &[
     ("setup", "fetch Kubernetes' type information, find a compiler for components", |_| setup::setup()),
     ("plugins", "build the standard plugins to target/plugins", |_| plugins::plugins()),
     ("examples", "build the examples to target/examples", |_| examples::examples()),
@@ -25,6 +29,8 @@ const COMMANDS: &[(&str, &str, fn(&[String]) -> Result<(), String>)] = &[
     ("build", "set up, build the plugins and target/release/wasmgate", |_| run::build()),
     ("run", "build, and start a server; flags behind `--` are the server's", run::run),
     ("bench", "measure the server; flags behind `--` are the load generator's", bench::bench),
+    ("clippy", "clippy over the workspace and the components", |_| lint::clippy()),
+    ("deny", "check licences, sources and advisories of the dependencies", |_| lint::deny()),
     ("test", "everything; names of suites to run only those", test::test),
 ];
 

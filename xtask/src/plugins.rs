@@ -57,6 +57,15 @@ pub fn build(sources: &Path, made: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
+/// The packages of all components under the folders.
+pub fn packages(folders: &[&str]) -> Result<Vec<String>, String> {
+    let mut packages = Vec::new();
+    for folder in folders {
+        packages.extend(guests(&shell::root().join(folder))?.into_iter().map(|guest| guest.package));
+    }
+    Ok(packages)
+}
+
 fn guests(sources: &Path) -> Result<Vec<Guest>, String> {
     let folders = shell::folders(sources).into_iter().filter(|folder| folder.join("Cargo.toml").exists());
     folders.map(guest).collect()

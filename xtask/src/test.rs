@@ -30,6 +30,8 @@ struct Suite {
 /// In the order in which they run: what others rest on comes first.
 const SUITES: &[Suite] = &[
     Suite { name: "style", beside: false, needs: nothing, command: || cargo(&["fmt", "--all", "--check"]) },
+    Suite { name: "clippy", beside: false, needs: nothing, command: || xtask("clippy") },
+    Suite { name: "deny", beside: false, needs: nothing, command: || xtask("deny") },
     // The tree's own order. In the profile in which this program was built.
     Suite { name: "xtask", beside: false, needs: nothing, command: || cargo(&["test", "--package", "xtask"]) },
     // Unit and integration tests of the host, the plugins, the SDK and the examples. Finds etcd on the PATH.
@@ -73,6 +75,13 @@ fn cargo(arguments: &[&str]) -> Command {
     let mut command = shell::command("cargo");
     command.args(arguments);
     command
+}
+
+/// Another command of this program.
+fn xtask(command: &str) -> Command {
+    let mut program = shell::command(std::env::current_exe().unwrap_or_else(|_| "target/debug/xtask".into()));
+    program.arg(command);
+    program
 }
 
 fn workspace(arguments: &[&str]) -> Command {
@@ -155,7 +164,7 @@ impl Outcome {
 }
 
 /// What begins a line that says why something did not run.
-const SKIPPED: &str = "SKIPPED: ";
+pub const SKIPPED: &str = "SKIPPED: ";
 
 /// Cases that a suite printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -70,7 +70,28 @@ impl Toolchain {
             Self::Rustup => shell::command("cargo"),
             Self::Debian => shell::command("/usr/bin/cargo"),
         };
-        cargo.args(["build", "--quiet", "--profile", "plugin", "--target", TARGET, "--target-dir"]).arg(shell::target().join("wasm"));
+        cargo.arg("build");
+        self.flags(cargo)
+    }
+
+    /// `cargo clippy` of components, where it is installed. Debian's is called by its path, so that rustup's is not found before it.
+    pub fn clippy(self) -> Option<Command> {
+        const DEBIAN: &str = "/usr/bin/cargo-clippy";
+        let mut cargo = match self {
+            Self::Rustup => shell::command("cargo"),
+            Self::Debian if Path::new(DEBIAN).exists() => shell::command(DEBIAN),
+            Self::Debian => return None,
+        };
+        cargo.arg("clippy");
+        if self == Self::Debian {
+            cargo.env("CARGO", "/usr/bin/cargo");
+        }
+        Some(self.flags(cargo))
+    }
+
+    /// What every command of cargo needs for components.
+    fn flags(self, mut cargo: Command) -> Command {
+        cargo.args(["--quiet", "--profile", "plugin", "--target", TARGET, "--target-dir"]).arg(shell::target().join("wasm"));
         if self == Self::Debian {
             cargo
                 .env("RUSTC_BOOTSTRAP", "1")

@@ -366,7 +366,7 @@ fn patches_of_any_depth() {
             ];
             let merges = [
                 format!(r#"{{"nest":{value}}}"#),
-                format!(r#"{{"nest":{{"any":{}}}}}"#, format!("{}1{}", r#"{"$patch":"replace","a":"#.repeat(levels), "}".repeat(levels))),
+                format!(r#"{{"nest":{{"any":{}1{}}}}}"#, r#"{"$patch":"replace","a":"#.repeat(levels), "}".repeat(levels)),
                 format!(r#"{{"$setElementOrder/list":{},"list":[{value}]}}"#, nested("[", "]", levels)),
                 format!(r#"{{"$retainKeys":["nest"],"nest":{value}}}"#),
                 format!("{}{}", r#"{"nest":"#.repeat(levels), "}".repeat(levels)),

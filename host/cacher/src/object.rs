@@ -72,7 +72,7 @@ impl Decoder {
     /// Bytes that somebody else wrote in another order of fields.
     fn relay(&self, value: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
         let object: serde_json::Value = serde_json::from_slice(value)?;
-        if !object.get("metadata").is_some_and(|m| m.get("name").is_some()) {
+        if object.get("metadata").is_none_or(|m| m.get("name").is_none()) {
             return Err(serde::de::Error::custom("the object has no metadata.name"));
         }
         Ok(wire::encode(&object, &self.resource.gvk))

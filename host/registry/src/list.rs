@@ -268,7 +268,7 @@ mod tests {
     fn an_expired_token_comes_back_for_the_state_of_now() {
         let token = ContinueToken::after(7, "web");
         let status = expired(Some(&token));
-        assert_eq!((status.code, status.reason.clone()), (410, Some(apimachinery::StatusReason::Expired)));
+        assert_eq!((status.code, status.reason), (410, Some(apimachinery::StatusReason::Expired)));
         let again = ContinueToken::decode(&status.continue_token.expect("a token")).expect("a good one");
         assert_eq!(again, ContinueToken { revision: None, start: "web\0".into() });
         assert_eq!(expired(None).continue_token, None);

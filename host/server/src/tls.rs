@@ -344,7 +344,7 @@ mod tests {
         for (at, believed, until) in
             [(begin - 1, false, Some(begin)), (begin, true, Some(end + 1)), (end, true, Some(end + 1)), (end + 1, false, None)]
         {
-            let judged = judge(&[der.clone()], authorities.clone(), Duration::from_secs(at as u64));
+            let judged = judge(std::slice::from_ref(&der), authorities.clone(), Duration::from_secs(at as u64));
             assert_eq!((judged.certificate.chain_error.is_none(), judged.valid_until), (believed, until), "{at}");
         }
     }

@@ -21,12 +21,7 @@ const DIRECTORY: &str = "WASMGATE_KILL_DIRECTORY";
 
 fn open(dir: &Path) -> Arc<Embedded> {
     // Little history and small files, so that compaction is always at work when the end comes.
-    let options = Options {
-        history_revisions_max: 300,
-        housekeeping_interval: Duration::from_millis(30),
-        sparse_file_bytes_min: 0,
-        ..Options::default()
-    };
+    let options = Options { history_revisions_max: 300, housekeeping_interval: Duration::from_millis(30), sparse_file_bytes_min: 0 };
     Embedded::open(dir, options).expect("the store opens after any crash")
 }
 

@@ -300,11 +300,11 @@ impl Strategy for Kind {
         value::restore_metadata(object, old, "generation");
         self.drop_disabled(object, Some(old));
         (self.prepare)(resource, object, Some(old));
-        if let Generation::From1(differs) | Generation::From0(differs) = self.generation {
-            if differs(object, old) {
-                let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
-                metadata_mut(object).insert("generation".to_owned(), (generation + 1).into());
-            }
+        if let Generation::From1(differs) | Generation::From0(differs) = self.generation
+            && differs(object, old)
+        {
+            let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+            metadata_mut(object).insert("generation".to_owned(), (generation + 1).into());
         }
     }
 

@@ -160,7 +160,7 @@ pub(crate) fn why_not_an_authority(certificate: &Certificate, now: i64) -> Optio
     let usage = &certificate.extended_key_usage;
     is_valid(certificate, Role::Leaf, &[], now)
         .and_then(|()| may_sign(certificate))
-        .and_then(|()| if usage.is_restricted && !usage.client_auth { Err(VerifyError::IncompatibleUsage) } else { Ok(()) })
+        .and(if usage.is_restricted && !usage.client_auth { Err(VerifyError::IncompatibleUsage) } else { Ok(()) })
         .err()
         .map(|error| error.to_string())
 }

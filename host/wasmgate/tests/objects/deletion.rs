@@ -125,10 +125,10 @@ impl Way {
 #[tokio::test]
 async fn a_deletion_that_fails_is_finished_by_the_next() {
     for (way, commits) in WAYS {
-        for failing in 0..commits.len() {
+        for (failing, commit) in commits.iter().enumerate() {
             for fault in [Fault::Conflict, Fault::Refused, Fault::AnswerLost] {
                 for restart in [false, true] {
-                    let case = format!("{way:?}: {fault:?} at the {}, restart {restart}", commits[failing]);
+                    let case = format!("{way:?}: {fault:?} at the {commit}, restart {restart}");
                     let mut world = World::new().await;
                     way.make(&world).await;
                     world.store.plan((0..=failing).map(|commit| if commit == failing { fault } else { Fault::None }));

@@ -100,24 +100,24 @@ async fn what_is_the_servers_stays() {
 /// Subresources whose strategy puts finalizers, or all of metadata, back to what they were.
 fn takes_no_metadata(resource: &api::Resource, subresource: &str, what: &str) -> bool {
     let all = matches!(&*resource.gvk.kind, "FlowSchema" | "PriorityLevelConfiguration") && subresource == "status";
-    all || what == "a finalizer more"
-        && match (&*resource.gvk.kind, subresource) {
-            ("Pod", "ephemeralcontainers" | "resize") => true,
-            (
+    let finalizers = matches!(
+        (&*resource.gvk.kind, subresource),
+        ("Pod", "ephemeralcontainers" | "resize")
+            | (
                 "ServiceCIDR"
-                | "VolumeAttachment"
-                | "StorageVersionMigration"
-                | "PodCertificateRequest"
-                | "ValidatingAdmissionPolicy"
-                | "ResourceClaim"
-                | "DeviceTaintRule"
-                | "APIService"
-                | "ResourcePoolStatusRequest",
+                    | "VolumeAttachment"
+                    | "StorageVersionMigration"
+                    | "PodCertificateRequest"
+                    | "ValidatingAdmissionPolicy"
+                    | "ResourceClaim"
+                    | "DeviceTaintRule"
+                    | "APIService"
+                    | "ResourcePoolStatusRequest",
                 "status",
-            ) => true,
-            ("CertificateSigningRequest", "status" | "approval") => true,
-            _ => false,
-        }
+            )
+            | ("CertificateSigningRequest", "status" | "approval")
+    );
+    all || what == "a finalizer more" && finalizers
 }
 
 /// What is not being deleted cannot be marked by an update.

@@ -697,7 +697,9 @@ mod tests {
                 "eventTime": "2020-01-01T00:00:00.000001Z", "firstTimestamp": null, "reportingComponent": "c", "reportingInstance": "i",
                 "action": "A", "reason": "R", "message": "m", "type": "Normal",
             });
-            event.as_object_mut().zip(more.as_object()).map(|(event, more)| event.extend(more.clone()));
+            if let Some((event, more)) = event.as_object_mut().zip(more.as_object()) {
+                event.extend(more.clone())
+            }
             event
         };
         let fields = |errors: Errors| errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>().join(" ");

@@ -361,12 +361,16 @@ mod tests {
     fn slices() {
         let base = |more: Value| {
             let mut spec = json!({ "driver": "d", "pool": { "name": "p", "resourceSliceCount": 1 } });
-            spec.as_object_mut().zip(more.as_object()).map(|(spec, more)| spec.extend(more.clone()));
+            if let Some((spec, more)) = spec.as_object_mut().zip(more.as_object()) {
+                spec.extend(more.clone())
+            }
             spec
         };
         let device = |more: Value| {
             let mut device = json!({ "name": "a" });
-            device.as_object_mut().zip(more.as_object()).map(|(device, more)| device.extend(more.clone()));
+            if let Some((device, more)) = device.as_object_mut().zip(more.as_object()) {
+                device.extend(more.clone())
+            }
             json!({ "allNodes": true, "devices": [device] })
         };
         let policy = |policy: Value| {

@@ -76,10 +76,10 @@ fn cluster_ips_update(spec: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     if old.len() > new.len() && new.is_empty() {
         errors.push(first().invalid("primary clusterIP can not be unset"));
     }
-    if let (Some(new), Some(old)) = (new.first(), old.first()) {
-        if new != old {
-            errors.push(first().invalid("may not change once set"));
-        }
+    if let (Some(new), Some(old)) = (new.first(), old.first())
+        && new != old
+    {
+        errors.push(first().invalid("may not change once set"));
     }
     if old.len() > new.len() && new.len() == 1 && spec.text_of("ipFamilyPolicy") != "SingleStack" {
         errors.push(spec.child("ipFamilyPolicy").invalid("must be set to 'SingleStack' when releasing the secondary clusterIP"));
@@ -103,10 +103,10 @@ fn families_update(spec: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     if old.len() > new.len() && spec.is_empty("clusterIPs") {
         errors.push(first.invalid("primary ipFamily can not be unset"));
     }
-    if let (Some(new), Some(old)) = (new.first(), old.first()) {
-        if new != old {
-            errors.push(ips_shown.invalid("may not change once set"));
-        }
+    if let (Some(new), Some(old)) = (new.first(), old.first())
+        && new != old
+    {
+        errors.push(ips_shown.invalid("may not change once set"));
     }
     if old.len() > new.len() && new.len() == 1 && spec.text_of("ipFamilyPolicy") != "SingleStack" {
         errors.push(spec.child("ipFamilyPolicy").invalid("must be set to 'SingleStack' when releasing the secondary ipFamily"));
@@ -116,10 +116,10 @@ fn families_update(spec: &At<'_>, before: &At<'_>, errors: &mut Errors) {
 fn load_balancer_class(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Errors) {
     let class = spec.child("loadBalancerClass");
     let balanced = spec.text_of("type") == "LoadBalancer";
-    if let Some(before) = before.filter(|before| balanced && before.text_of("type") == "LoadBalancer") {
-        if before.child("loadBalancerClass").value != class.value {
-            errors.push(class.invalid("may not change once set"));
-        }
+    if let Some(before) = before.filter(|before| balanced && before.text_of("type") == "LoadBalancer")
+        && before.child("loadBalancerClass").value != class.value
+    {
+        errors.push(class.invalid("may not change once set"));
     }
     if class.value.is_null() {
         return;
@@ -134,11 +134,11 @@ fn load_balancer_class(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Erro
 fn validate_service(service: &Value, old: Option<&Value>, errors: &mut Errors) {
     let root = At::root(service);
     let annotations = root.child("metadata").child("annotations");
-    if let (Some(mode), Some(hints)) = (annotations.some(MODE), annotations.some(HINTS)) {
-        if mode.value != hints.value {
-            let at = mode.renamed(annotations.path.key(MODE));
-            errors.push(at.invalid(&format!("must match annotations[{HINTS}] when both are specified")));
-        }
+    if let (Some(mode), Some(hints)) = (annotations.some(MODE), annotations.some(HINTS))
+        && mode.value != hints.value
+    {
+        let at = mode.renamed(annotations.path.key(MODE));
+        errors.push(at.invalid(&format!("must match annotations[{HINTS}] when both are specified")));
     }
     let spec = root.child("spec");
     let kind = spec.text_of("type");
