@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use api::ResourceRef;
 use imbl::OrdMap;
+use objectstore::{Codec, DecodeError};
 use parking_lot::{Mutex, RwLock};
 use storage::{KeyValue, Revision};
 
@@ -132,9 +133,9 @@ pub struct Cacher {
 }
 
 impl Cacher {
-    pub(crate) fn new(resource: ResourceRef, applied: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(codec: Codec, applied: Arc<AtomicU64>) -> Self {
         Self {
-            decoder: Decoder::new(resource),
+            decoder: Decoder::new(codec),
             state: RwLock::new(State {
                 objects: OrdMap::new(),
                 window: VecDeque::new(),
@@ -154,11 +155,16 @@ impl Cacher {
 
     /// The resource whose objects these are, in the version that is stored.
     pub fn resource(&self) -> &ResourceRef {
-        &self.decoder.resource
+        self.decoder.codec.resource()
+    }
+
+    /// How the objects are stored.
+    pub fn codec(&self) -> &Codec {
+        &self.decoder.codec
     }
 
     /// Decodes a value that was read from the store past the cache.
-    pub fn decode(&self, key: Arc<str>, kv: &KeyValue) -> Result<Arc<Object>, serde_json::Error> {
+    pub(crate) fn decode(&self, key: Arc<str>, kv: &KeyValue) -> Result<Arc<Object>, DecodeError> {
         self.decoder.decode(key, kv, EventType::Added).map(Arc::new)
     }
 
@@ -354,7 +360,7 @@ impl Cacher {
     }
 
     fn node_name<'a>(&self, object: &'a Object) -> Option<&'a str> {
-        let at = self.decoder.resource.selectable_fields.iter().position(|f| f == "spec.nodeName")?;
+        let at = self.resource().selectable_fields.iter().position(|f| f == "spec.nodeName")?;
         object.fields().get(at).map(|node| &**node).filter(|node| !node.is_empty())
     }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::ResourceRef;
+use objectstore::{DecodeError, ObjectStore};
 use storage::{KeyValue, Range, Revision, Storage, WatchBatch};
 use tokio::sync::watch;
 
-use crate::cacher::Cacher;
+use crate::cacher::{Cacher, Snapshot};
 use crate::limits::{FEED_RETRY_PAUSE, FILL_PAGE_KEYS, FRESH_LOOK_INTERVAL, FRESH_WAIT_MAX};
+use crate::object::Object;
 
 /// How reads get to be as fresh as the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +22,21 @@ pub enum Freshness {
     AskStore,
 }
 
-/// All caches, under one root of keys.
+/// A read past the cache that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// What is stored is no object.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+/// All caches, over one store.
 pub struct Caches {
-    storage: Arc<dyn Storage>,
+    store: ObjectStore,
     freshness: Freshness,
-    root: String,
     by_prefix: HashMap<String, Arc<Cacher>>,
     applied: Arc<AtomicU64>,
     /// What is older is gone, as far as this process knows.
@@ -33,31 +45,22 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Fills the caches of `resources` from the keys under `root` (`/registry/`), and keeps them up to date until the last
+    /// Fills the caches of `resources` from the store, and keeps them up to date until the last
     /// reference is gone.
     pub async fn start(
-        storage: Arc<dyn Storage>,
+        store: ObjectStore,
         freshness: Freshness,
-        root: &str,
         resources: impl IntoIterator<Item = ResourceRef>,
     ) -> Result<Arc<Self>, storage::Error> {
         let applied = Arc::new(AtomicU64::new(0));
         let by_prefix = resources
             .into_iter()
             .filter(|resource| !resource.storage_prefix.is_empty())
-            .map(|resource| (resource.storage_prefix.to_string(), Arc::new(Cacher::new(resource, applied.clone()))))
+            .map(|resource| (resource.storage_prefix.to_string(), Arc::new(Cacher::new(store.codec(resource), applied.clone()))))
             .collect();
-        let caches = Arc::new(Self {
-            storage,
-            freshness,
-            root: root.to_owned(),
-            by_prefix,
-            applied,
-            compacted: AtomicU64::new(0),
-            progress: watch::Sender::new(0),
-        });
+        let caches = Arc::new(Self { store, freshness, by_prefix, applied, compacted: AtomicU64::new(0), progress: watch::Sender::new(0) });
         let from = caches.fill().await?;
-        let watch = caches.storage.watch(root, from + 1).await?;
+        let watch = caches.storage().watch(caches.root(), from + 1).await?;
         tokio::spawn(feed(Arc::downgrade(&caches), watch));
         Ok(caches)
     }
@@ -72,19 +75,48 @@ impl Caches {
         self.by_prefix.values()
     }
 
-    /// The store below.
+    /// The store of objects below.
+    pub fn store(&self) -> &ObjectStore {
+        &self.store
+    }
+
+    /// The store below that, for what is no object.
     pub fn storage(&self) -> &Arc<dyn Storage> {
-        &self.storage
+        self.store.storage()
     }
 
     /// What all keys begin with: `/registry/`.
     pub fn root(&self) -> &str {
-        &self.root
+        self.store.root()
     }
 
     /// The store's key of an object.
     pub fn store_key(&self, resource: &api::Resource, key: &str) -> String {
-        format!("{}{}/{key}", self.root, resource.storage_prefix)
+        self.store.key(resource, key)
+    }
+
+    /// Reads one object past its cache.
+    ///
+    /// # Errors
+    /// The store failed, or what is stored is no object.
+    pub async fn read(&self, cacher: &Cacher, key: &str) -> Result<Option<Arc<Object>>, ReadError> {
+        let found = self.store.get(cacher.resource(), key).await?;
+        Ok(found.map(|kv| cacher.decode(key.into(), &kv)).transpose()?)
+    }
+
+    /// Reads all objects of a resource as of a revision past its cache; 0: now.
+    ///
+    /// # Errors
+    /// The store failed ([`storage::Error::Compacted`] where the revision is gone), or what is stored is no object.
+    pub async fn read_all(&self, cacher: &Cacher, revision: Revision) -> Result<Snapshot, ReadError> {
+        let prefix = self.store.key(cacher.resource(), "");
+        let found = self.store.list(cacher.resource(), revision).await?;
+        let mut objects = imbl::OrdMap::new();
+        for kv in &found.items {
+            let key: Arc<str> = kv.key.strip_prefix(&prefix).unwrap_or(&kv.key).into();
+            objects.insert(key.clone(), cacher.decode(key, kv)?);
+        }
+        Ok(Snapshot { objects, revision: found.revision })
     }
 
     /// Everything up to this revision is in the caches.
@@ -117,7 +149,7 @@ impl Caches {
             // Where the store got there by changes that are none of ours, it says so only when it is asked. One that cannot be asked
             // now may still go on.
             if is_late && self.freshness == Freshness::AskStore {
-                let _ = self.storage.request_progress().await;
+                let _ = self.storage().request_progress().await;
             }
         }
         true
@@ -128,19 +160,19 @@ impl Caches {
         if self.freshness == Freshness::InWritePath {
             return Ok(true);
         }
-        let current = self.storage.current_revision().await?;
+        let current = self.storage().current_revision().await?;
         if self.applied() >= current {
             return Ok(true);
         }
-        Ok(self.storage.request_progress().await? && self.wait_until(current).await)
+        Ok(self.storage().request_progress().await? && self.wait_until(current).await)
     }
 
     /// Reads everything under the root at one revision.
     async fn fill(&self) -> Result<Revision, storage::Error> {
         let mut by_prefix: HashMap<&str, Vec<(Arc<str>, KeyValue)>> = HashMap::new();
-        let mut range = Range { limit: FILL_PAGE_KEYS, ..Range::prefix(&self.root) };
+        let mut range = Range { limit: FILL_PAGE_KEYS, ..Range::prefix(self.root()) };
         let revision = loop {
-            let page = self.storage.range(range.clone()).await?;
+            let page = self.storage().range(range.clone()).await?;
             range.revision = page.revision;
             if let Some(last) = page.items.last() {
                 range.start = format!("{}\0", last.key);
@@ -165,7 +197,7 @@ impl Caches {
 
     /// `/registry/services/specs/default/web` → the cache of services, `default/web`.
     fn route<'a>(&self, key: &'a str) -> Option<(&str, &Arc<Cacher>, &'a str)> {
-        let path = key.strip_prefix(&self.root)?;
+        let path = key.strip_prefix(self.root())?;
         path.match_indices('/').take(2).find_map(|(slash, _)| {
             let (prefix, cacher) = self.by_prefix.get_key_value(&path[..slash])?;
             Some((prefix.as_str(), cacher, &path[slash + 1..]))
@@ -204,10 +236,10 @@ impl Caches {
     }
 
     async fn watch_again(&self) -> Result<Box<dyn storage::Watch>, storage::Error> {
-        match self.storage.watch(&self.root, self.applied() + 1).await {
+        match self.storage().watch(self.root(), self.applied() + 1).await {
             Err(storage::Error::Compacted { .. }) => {
                 let from = self.fill().await?;
-                self.storage.watch(&self.root, from + 1).await
+                self.storage().watch(self.root(), from + 1).await
             }
             watch => watch,
         }

@@ -3,6 +3,7 @@
 //!
 //! The road of a change: store event → [`Caches`] (one reader, one revision) → the [`Cacher`] of the resource → every
 //! [`Watcher`]. An object is kept as the bytes that go over the wire ([`Object`]); reads concatenate or slice them.
+//! What is read past the cache becomes the same [`Object`]s.
 //!
 //! **Architecture invariants:** the reader never waits for a watcher. No lock is held across an await. Everything that
 //! `Caches::applied` covers is visible in every `Cacher`.
@@ -14,10 +15,14 @@ mod extract;
 pub mod limits;
 mod object;
 mod watcher;
-pub mod wire;
 
 pub use cacher::{Cacher, Event, EventType, Lost, Snapshot};
-pub use caches::{Caches, Freshness};
+pub use caches::{Caches, Freshness, ReadError};
 pub use compactor::compact;
 pub use object::Object;
 pub use watcher::{Interest, Predicate, Update, Watcher};
+
+#[cfg(test)]
+fn codec_for_tests(resource: &'static api::Resource) -> objectstore::Codec {
+    objectstore::Codec::new(resource.into(), objectstore::StorageMediaType::Json, std::sync::Arc::new(objectstore::Identity))
+}

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use api::ResourceRef;
 use apimachinery::selector::label::Labels;
 use bytes::Bytes;
+use objectstore::{Codec, DecodeError, layout};
 use parking_lot::Mutex;
 use storage::{KeyValue, Revision};
 
 use crate::cacher::EventType;
 use crate::extract::Paths;
-use crate::wire;
 
-/// Turns stored bytes of one resource into [`Object`]s.
-#[derive(Debug)]
+/// Turns values of one resource into [`Object`]s.
 pub(crate) struct Decoder {
-    pub(crate) resource: ResourceRef,
-    head: String,
+    pub(crate) codec: Codec,
     paths: Paths,
     /// How many paths the decoder looks at for each selectable field, in their order: the first that has a value gives the field's.
     paths_per_field: Vec<usize>,
@@ -25,33 +22,28 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(resource: ResourceRef) -> Self {
-        let row = resource.clone();
+    pub(crate) fn new(codec: Codec) -> Self {
+        let row = codec.resource().clone();
         let selectable: Vec<&str> = row.selectable_fields.iter().map(|field| &**field).collect();
         let stored: Vec<Vec<&str>> = selectable.iter().map(|path| api::selectable::stored_paths(path)).collect();
         Self {
-            head: wire::head(&resource.gvk),
             paths_per_field: stored.iter().map(Vec::len).collect(),
             paths: Paths::new(stored.into_iter().flatten()),
-            absent: selectable.iter().map(|path| api::selectable::absent_value(&resource, path)).collect(),
-            resource,
+            absent: selectable.iter().map(|path| api::selectable::absent_value(&row, path)).collect(),
+            codec,
         }
     }
 
     /// Decodes a value; `key` is relative to the resource's prefix.
-    pub(crate) fn decode(&self, key: Arc<str>, kv: &KeyValue, event: EventType) -> Result<Object, serde_json::Error> {
-        let relaid;
-        let stored: &[u8] = if wire::in_layout(&kv.value, &self.head) {
-            &kv.value
-        } else {
-            relaid = self.relay(&kv.value)?;
-            &relaid
-        };
-        let mut frame = Vec::with_capacity(stored.len() + 80);
+    pub(crate) fn decode(&self, key: Arc<str>, kv: &KeyValue, event: EventType) -> Result<Object, DecodeError> {
+        let stored = self.codec.decode(&kv.key, &kv.value)?;
+        let head = self.codec.head();
+        let mut frame = Vec::with_capacity(stored.json.len() + 80);
         frame.extend_from_slice(event.frame_start());
-        wire::splice(&mut frame, stored, &self.head, kv.mod_revision);
+        layout::splice(&mut frame, &stored.json, head, kv.mod_revision);
         frame.extend_from_slice(FRAME_END);
-        let found = self.paths.extract(stored, self.paths_per_field.iter().sum())?;
+        let found = self.paths.extract(&stored.json, self.paths_per_field.iter().sum());
+        let found = found.map_err(|error| DecodeError::Unreadable(error.to_string()))?;
         let mut values = found.fields.into_iter();
         let fields = self.paths_per_field.iter().zip(&self.absent).map(|(paths, absent)| {
             let given = values.by_ref().take(*paths).filter(|value| !value.is_empty());
@@ -63,26 +55,18 @@ impl Decoder {
             labels: found.labels.into(),
             revision: kv.mod_revision,
             frame_event: event,
-            head_len: self.head.len() as u16,
+            head_len: head.len() as u16,
+            is_stale: stored.stale,
             frame: frame.into(),
             encodings: Mutex::default(),
         })
-    }
-
-    /// Bytes that somebody else wrote in another order of fields.
-    fn relay(&self, value: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-        let object: serde_json::Value = serde_json::from_slice(value)?;
-        if object.get("metadata").is_none_or(|m| m.get("name").is_none()) {
-            return Err(serde::de::Error::custom("the object has no metadata.name"));
-        }
-        Ok(wire::encode(&object, &self.resource.gvk))
     }
 
     /// The object of a deletion, or of one that has left a selector: as it was, at the revision of the change.
     pub(crate) fn departed(&self, object: &Object, revision: Revision) -> Object {
         let mut frame = Vec::with_capacity(object.frame.len() + 16);
         frame.extend_from_slice(EventType::Deleted.frame_start());
-        wire::respell(&mut frame, &object.json(), &self.head, object.revision, revision);
+        layout::respell(&mut frame, &object.json(), self.codec.head(), object.revision, revision);
         frame.extend_from_slice(FRAME_END);
         Object {
             key: object.key.clone(),
@@ -91,6 +75,7 @@ impl Decoder {
             revision,
             frame_event: EventType::Deleted,
             head_len: object.head_len,
+            is_stale: false,
             frame: frame.into(),
             encodings: Mutex::default(),
         }
@@ -109,6 +94,7 @@ pub struct Object {
     /// The event that `frame` is for.
     frame_event: EventType,
     head_len: u16,
+    is_stale: bool,
     /// `{"type":"ADDED","object":{…}}\n`; the object's own bytes are a slice of it.
     frame: Bytes,
     /// Other encodings that somebody asked for, by a key of the asker's.
@@ -150,6 +136,11 @@ impl Object {
     /// `metadata.resourceVersion`.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// Whether the next write stores it anew, even where nothing changes: see [`objectstore::Stored::stale`].
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     /// The object, in the version that is stored.
@@ -202,7 +193,7 @@ mod tests {
     fn a_selectable_field_may_have_a_second_place() {
         let resource = api::tables::find("", "v1", "events").expect("there are events");
         let at = resource.selectable_fields.iter().position(|field| field == "source").expect("events select by their source");
-        let decoder = Decoder::new(resource.into());
+        let decoder = Decoder::new(crate::codec_for_tests(resource));
         for (fields, want) in [
             (r#""source":{"component":"kubelet"},"reportingComponent":"other""#, "kubelet"),
             (r#""source":{},"reportingComponent":"scheduler""#, "scheduler"),

@@ -3,11 +3,12 @@
 use api::ResourceRef;
 use api::bootstrap::{Reconciled, split_from};
 use apimachinery::{Status, object};
-use cacher::{Object, wire};
+use cacher::Object;
 use serde_json::Value;
 use std::sync::Arc;
 use storage::{Error, Operation};
 
+use crate::create::encode;
 use crate::meta;
 use crate::{Registry, error};
 
@@ -31,8 +32,9 @@ impl Registry {
     pub async fn ensure(&self, objects: &[(ResourceRef, Value)], reconcile: Reconcile<'_>, now_seconds: i64) -> Result<usize, Status> {
         let mut written = 0;
         for _ in 0..BOOTSTRAP_TRIES_MAX {
-            let wanted = objects.iter().filter_map(|(resource, object)| self.operation(resource, object, reconcile, now_seconds));
-            let operations: Vec<Operation> = wanted.collect();
+            let wanted =
+                objects.iter().filter_map(|(resource, object)| self.operation(resource, object, reconcile, now_seconds).transpose());
+            let operations: Vec<Operation> = wanted.collect::<Result<_, Status>>()?;
             if operations.is_empty() {
                 return Ok(written);
             }
@@ -64,7 +66,7 @@ impl Registry {
     async fn commit_in_batches(&self, operations: &[Operation]) -> Result<usize, Status> {
         let mut committed = 0;
         for batch in operations.chunks(TRANSACTION_OPERATIONS_MAX) {
-            match self.caches().storage().commit(batch.to_vec()).await {
+            match self.caches().store().commit(batch.to_vec()).await {
                 Ok(revision) => {
                     committed += batch.len();
                     self.caches().wait_until(revision).await;
@@ -80,8 +82,14 @@ impl Registry {
         Ok(committed)
     }
 
-    fn operation(&self, resource: &ResourceRef, wanted: &Value, reconcile: Reconcile<'_>, now_seconds: i64) -> Option<Operation> {
-        let cacher = self.caches().cacher(&resource.storage_prefix)?;
+    fn operation(
+        &self,
+        resource: &ResourceRef,
+        wanted: &Value,
+        reconcile: Reconcile<'_>,
+        now_seconds: i64,
+    ) -> Result<Option<Operation>, Status> {
+        let Some(cacher) = self.caches().cacher(&resource.storage_prefix) else { return Ok(None) };
         let key = key(wanted);
         let store_key = self.caches().store_key(resource, &key);
         let parse = |object: Arc<Object>| serde_json::from_slice::<Value>(&object.json()).ok();
@@ -93,15 +101,20 @@ impl Registry {
             let metadata = object::metadata_mut(&mut object);
             metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
             metadata.insert("creationTimestamp".into(), meta::timestamp(now_seconds).into());
-            return Some(Operation::create(store_key, wire::encode(&object, &resource.gvk).into()));
+            let value = encode(cacher, &store_key, &object)?.value;
+            return Ok(Some(Operation::create(store_key, value)));
         };
         let revision = found.revision();
-        match reconcile(&parse(found)?, wanted) {
+        let Some(found) = parse(found) else { return Ok(None) };
+        Ok(match reconcile(&found, wanted) {
             Reconciled::Unchanged => None,
-            Reconciled::Update(object) => Some(Operation::update(store_key, revision, wire::encode(&object, &resource.gvk).into())),
+            Reconciled::Update(object) => {
+                let value = encode(cacher, &store_key, &object)?.value;
+                Some(Operation::update(store_key, revision, value))
+            }
             // The next round makes it.
             Reconciled::Recreate => Some(Operation::delete(store_key, revision)),
-        }
+        })
     }
 }
 

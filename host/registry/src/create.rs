@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use admission::{Objects, Operation};
+use admission::{Attributes, Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::options::parse_uint;
 use apimachinery::{Status, object};
 use bytes::Bytes;
-use cacher::wire;
+use cacher::Cacher;
+use objectstore::{Encoded, layout};
 use serde_json::Value;
 use storage::Error;
 
 use crate::meta;
 use crate::update::served;
+use crate::valid::Valid;
 use crate::{Registry, Request, Written, error};
 
 /// How often a generated name is drawn again when it is taken.
@@ -34,47 +36,60 @@ pub(crate) enum CommitError {
 /// What one try of a create came to.
 enum Tried {
     Created(Bytes),
-    /// The object's name is somebody else's.
-    NameTaken(String),
+    /// The object's name is somebody else's. The object as it was tried is given back.
+    NameTaken {
+        name: String,
+        object: Value,
+    },
     /// Something else that it was given is.
     Again,
 }
 
 impl Registry {
     /// Creates an object.
-    pub async fn create(&self, request: &Request, object: Value) -> Result<Written, Status> {
+    ///
+    /// # Errors
+    /// What admission, validation or the store answers; 409 where the name is taken.
+    pub async fn create(&self, request: &Request, mut object: Value) -> Result<Written, Status> {
+        self.admit_create(request, &mut object).await?;
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
-        let repeatable = generated || self.hooks.concern(request);
-        let (mut names_left, mut tries_left) = (if generated { GENERATE_NAME_TRIES_MAX } else { 1 }, TAKEN_TRIES_MAX);
-        let mut next = Some(object);
-        while let Some(object) = next.take() {
-            let spare = repeatable.then(|| object.clone());
-            match self.try_create(request, object).await? {
-                Tried::Created(json) => return Ok(Written { json, created: true }),
-                Tried::NameTaken(name) => {
+        let mut names_left = if generated { GENERATE_NAME_TRIES_MAX } else { 1 };
+        for _ in 0..TAKEN_TRIES_MAX {
+            // What a kind takes of the cluster's is written into the object, and is to be chosen anew.
+            let spare = self.hooks.concern(request).then(|| object.clone());
+            object = match (self.try_create(request, object).await?, spare) {
+                (Tried::Created(json), _) => return Ok(Written { json, created: true }),
+                (Tried::NameTaken { name, object }, spare) => {
                     names_left -= 1;
                     if names_left == 0 {
                         return Err(self.already_exists(request, &name, generated));
                     }
+                    let mut object = spare.unwrap_or(object);
+                    object::metadata_mut(&mut object).remove("name");
+                    object
                 }
-                Tried::Again => {}
-            }
-            tries_left -= 1;
-            next = spare.filter(|_| tries_left > 0);
+                (Tried::Again, Some(spare)) => spare,
+                (Tried::Again, None) => break,
+            };
         }
         Err(Status::internal("what the object needs besides its name is being taken by others too fast"))
+    }
+
+    /// What comes before the first try, and once: what no client may say, and mutating admission.
+    async fn admit_create(&self, request: &Request, object: &mut Value) -> Result<(), Status> {
+        meta::wipe_for_create(object);
+        let mut attributes = request.attributes(Operation::Create);
+        object::name(object).clone_into(&mut attributes.name);
+        request.warn(meta::drop_repeated_owners(object, ""));
+        request.context.chain.mutate(&attributes, request, Some(&mut *object), None).await?;
+        meta::keep_namespace(request, object)?;
+        request.warn(meta::drop_repeated_owners(object, meta::AFTER_MUTATION));
+        Ok(())
     }
 
     async fn try_create(&self, request: &Request, mut object: Value) -> Result<Tried, Status> {
         let resource = &*request.resource;
         let strategy = strategy(resource);
-        meta::wipe_for_create(&mut object);
-        let mut attributes = request.attributes(Operation::Create);
-        attributes.name = object::name(&object).to_owned();
-        request.warn(meta::drop_repeated_owners(&mut object, ""));
-        request.context.chain.mutate(&attributes, request, Some(&mut object), None).await?;
-        meta::keep_namespace(request, &mut object)?;
-        request.warn(meta::drop_repeated_owners(&mut object, meta::AFTER_MUTATION));
         meta::fill_for_create(request, &mut object);
         if object::name(&object).is_empty() {
             let prefix = object::meta_str(&object, "generateName").to_owned();
@@ -85,29 +100,29 @@ impl Registry {
         request.warn(strategy.warnings_before_preparation(&object));
         strategy.prepare_for_create(resource, &mut object);
         request.stamp(strategy, &mut object, None);
-        let name = object::name(&object).to_owned();
         // Before validation: upstream's words about an address come before those about the rest.
         let also = self.hooks.before_write(self, request, &mut object, None).await?;
-        let errors = strategy.validate(&request.requested, &object);
-        if !errors.is_empty() {
-            return Err(Status::invalid(&group_kind(request), &name, &errors));
-        }
-        request.warn(strategy.warnings("", &object, None));
-        attributes.name.clone_from(&name);
-        request.context.chain.validate(&attributes, request, Objects { object: Some(&object), old: None }).await?;
+        let mut valid = Valid::created(request, object)?;
+        let name = object::name(valid.object()).to_owned();
+        request.warn(strategy.warnings("", valid.object(), None));
+        let attributes = Attributes { name: name.clone(), ..request.attributes(Operation::Create) };
+        request.context.chain.validate(&attributes, request, Objects { object: Some(valid.object()), old: None }).await?;
         let key = request.key_of(&name);
         if request.dry_run {
             let there = self.cacher(request)?.get(&key).is_some();
-            return Ok(if there { Tried::NameTaken(name) } else { Tried::Created(served(request, &object)) });
+            return Ok(match there {
+                true => Tried::NameTaken { name, object: valid.into_object() },
+                false => Tried::Created(served(request, valid.object())),
+            });
         }
         // The store's to say, as upstream has it: who only tries never hears of it, and what is no number is passed over.
-        if parse_uint(object::resource_version(&object)).is_ok_and(|version| version != 0) {
+        if parse_uint(object::resource_version(valid.object())).is_ok_and(|version| version != 0) {
             return Err(error::unclassified("resourceVersion should not be set on objects to be created"));
         }
-        object::metadata_mut(&mut object).remove("resourceVersion");
-        match self.commit(request, &key, 0, &object, also).await {
+        valid.set_resource_version("");
+        match self.commit(request, &key, 0, &valid, also).await {
             Ok(json) => Ok(Tried::Created(json)),
-            Err(CommitError::Conflict) => Ok(Tried::NameTaken(name)),
+            Err(CommitError::Conflict) => Ok(Tried::NameTaken { name, object: valid.into_object() }),
             Err(CommitError::Taken) => Ok(Tried::Again),
             Err(CommitError::Failed(status)) => Err(status),
         }
@@ -135,19 +150,18 @@ impl Registry {
         request: &Request,
         key: &str,
         expected: u64,
-        object: &Value,
+        object: &Valid,
         also: Vec<storage::Operation>,
     ) -> Result<Bytes, CommitError> {
-        let gvk = &request.resource.gvk;
-        let stored: Bytes = wire::encode(object, gvk).into();
-        let revision = self.commit_bytes(request, key, expected, Some(stored.clone()), also).await?;
+        let cacher = self.cacher(request).map_err(CommitError::Failed)?;
+        let encoded = encode(cacher, &self.caches.store_key(&request.resource, key), object.object()).map_err(CommitError::Failed)?;
+        let revision = self.commit_bytes(request, key, expected, Some(encoded.value), also).await?;
         // As a rule the cache has made the very bytes already.
-        let cached = self.caches.cacher(&request.resource.storage_prefix).and_then(|cacher| cacher.get(key));
-        if let Some(cached) = cached.filter(|cached| cached.revision() == revision) {
+        if let Some(cached) = cacher.get(key).filter(|cached| cached.revision() == revision) {
             return Ok(cached.json());
         }
-        let mut served = Vec::with_capacity(stored.len() + 32);
-        wire::splice(&mut served, &stored, &wire::head(gvk), revision);
+        let mut served = Vec::with_capacity(encoded.json.len() + 32);
+        layout::splice(&mut served, &encoded.json, cacher.codec().head(), revision);
         Ok(served.into())
     }
 
@@ -165,7 +179,7 @@ impl Registry {
         let time_to_live = (stored.is_some() && resource.storage_prefix == "events").then_some(EVENT_TIME_TO_LIVE);
         let mut operations = vec![storage::Operation { key: own_key.clone(), expected, value: stored, time_to_live }];
         operations.extend(also);
-        let revision = match self.caches.storage().commit(operations).await {
+        let revision = match self.caches.store().commit(operations).await {
             Ok(revision) => revision,
             Err(Error::Conflict { key, .. }) if key == own_key => return Err(CommitError::Conflict),
             Err(Error::Conflict { current, .. }) => {
@@ -181,6 +195,11 @@ impl Registry {
         self.caches.wait_until(revision).await;
         Ok(revision)
     }
+}
+
+/// An object as it is stored under a key of the store.
+pub(crate) fn encode(cacher: &Cacher, store_key: &str, object: &Value) -> Result<Encoded, Status> {
+    cacher.codec().encode(store_key, object).map_err(Status::internal)
 }
 
 /// The kind as refusals name it. Events of both groups are one type to upstream, of the core group.

@@ -5,15 +5,15 @@ use api::kinds::strategy;
 use apimachinery::options::{DeleteOptions, Preconditions};
 use apimachinery::status::StatusDetails;
 use apimachinery::{Status, object};
+use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::create::CommitError;
+use crate::create::{CommitError, encode};
 use crate::deletion::{Step, is_namespace, step};
+use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::update::served;
-use crate::{ListRequest, ListResult, Registry, Request, error};
-
-const DELETE_TRIES_MAX: usize = 32;
+use crate::{ListRequest, ListResult, Registry, Request};
 
 /// What a deletion answers.
 #[derive(Debug)]
@@ -42,81 +42,7 @@ impl Registry {
     }
 
     async fn delete_as(&self, request: &Request, options: &DeleteOptions, ask: bool) -> Result<Deleted, Status> {
-        let cacher = self.cacher(request)?;
-        let key = request.key();
-        let attributes = request.attributes(Operation::Delete);
-        let mut options = options.clone();
-        let mut stored = self.get_fresh(cacher, request, &key).await?;
-        let mut marked: Option<Value> = None;
-        for _ in 0..DELETE_TRIES_MAX {
-            let found = stored.map(|found| serde_json::from_slice(&found.json()).map(|old: Value| (old, found.revision())));
-            let found = found.transpose().map_err(error::corrupt)?;
-            let (old, revision) = match (found, &marked) {
-                (Some((old, _)), Some(mark)) if object::uid(&old) != object::uid(mark) => return Ok(gone(request, mark)),
-                (Some(found), _) => found,
-                // It was marked here, and somebody else was faster to remove it.
-                (None, Some(mark)) => return Ok(gone(request, mark)),
-                (None, None) => return Err(request.not_found()),
-            };
-            check_preconditions(request, &old, options.preconditions.as_ref())?;
-            let step = step(request, &old, &options);
-            if step == Step::Pending {
-                return Ok(stays(request, &old));
-            }
-            if ask {
-                request.context.chain.mutate(&attributes, request, None, Some(&old)).await?;
-                request.context.chain.validate(&attributes, request, Objects { object: None, old: Some(&old) }).await?;
-            }
-            match self.take_step(request, &key, (&old, revision), step, (&mut options, &mut marked)).await {
-                Ok((object, true)) => return Ok(gone(request, &object)),
-                Ok((object, false)) => return Ok(stays(request, &object)),
-                Err(CommitError::Failed(status)) => return Err(status),
-                Err(CommitError::Conflict | CommitError::Taken) => {
-                    let (kv, _) = self.caches.storage().get(&self.caches.store_key(&request.resource, &key)).await.map_err(error::read)?;
-                    stored = kv.map(|kv| cacher.decode(key.as_str().into(), &kv)).transpose().map_err(error::corrupt)?;
-                }
-            }
-        }
-        Err(Status::conflict(&request.group_resource(), &request.name, "the object is being changed too often to be deleted"))
-    }
-
-    /// The object as it is then, and whether it is gone. What was marked on the way to the removal is kept for the next try, and the
-    /// version that the client insists on is then the mark's.
-    async fn take_step(
-        &self,
-        request: &Request,
-        key: &str,
-        (old, mut revision): (&Value, u64),
-        step: Step,
-        (options, marked): (&mut DeleteOptions, &mut Option<Value>),
-    ) -> Result<(Value, bool), CommitError> {
-        let mark = match step {
-            Step::Pending => return Ok((old.clone(), false)),
-            Step::Mark(object) if request.dry_run || object == *old => return Ok((object, false)),
-            Step::Mark(object) => return Ok((self.write(request, key, revision, object).await?.0, false)),
-            Step::Remove { mark } if request.dry_run => return Ok((mark.unwrap_or_else(|| old.clone()), true)),
-            Step::Remove { mark } => mark,
-        };
-        let mut last = old.clone();
-        if let Some(mark) = mark {
-            (last, revision) = self.write(request, key, revision, mark).await?;
-            if let Some(version) = options.preconditions.as_mut().and_then(|preconditions| preconditions.resource_version.as_mut()) {
-                object::resource_version(&last).clone_into(version);
-            }
-            *marked = Some(last.clone());
-        }
-        let also = self.hooks.before_remove(self, request, &last).await.map_err(CommitError::Failed)?;
-        let revision = self.commit_bytes(request, key, revision, None, also).await?;
-        object::set_meta_str(&mut last, "resourceVersion", &revision.to_string());
-        Ok((last, true))
-    }
-
-    /// Stores the object; returns it with the revision that it got.
-    async fn write(&self, request: &Request, key: &str, expected: u64, mut object: Value) -> Result<(Value, u64), CommitError> {
-        let stored = cacher::wire::encode(&object, &request.resource.gvk).into();
-        let revision = self.commit_bytes(request, key, expected, Some(stored), Vec::new()).await?;
-        object::set_meta_str(&mut object, "resourceVersion", &revision.to_string());
-        Ok((object, revision))
+        self.guaranteed_update(request, Deletion { registry: self, request, options: options.clone(), ask, marked: None }).await
     }
 
     /// Deletes what a list selects, one by one; an object that has gone in between is no error.
@@ -134,6 +60,92 @@ impl Registry {
             }
         }
         Ok(found)
+    }
+}
+
+/// A deletion of one object.
+struct Deletion<'a> {
+    registry: &'a Registry,
+    request: &'a Request,
+    options: DeleteOptions,
+    /// Whether admission is asked.
+    ask: bool,
+    /// What was marked on the way to a removal that somebody else was faster than.
+    marked: Option<Value>,
+}
+
+#[async_trait]
+impl Attempt for Deletion<'_> {
+    type Output = Deleted;
+
+    async fn attempt(&mut self, key: &str, stored: Option<Stored>) -> Result<Attempted<Deleted>, Status> {
+        let request = self.request;
+        let Stored { object: old, revision, .. } = match (stored, &self.marked) {
+            (Some(found), Some(mark)) if object::uid(&found.object) != object::uid(mark) => {
+                return Ok(Attempted::Done(gone(request, mark)));
+            }
+            (Some(found), _) => found,
+            // It was marked here, and somebody else was faster to remove it.
+            (None, Some(mark)) => return Ok(Attempted::Done(gone(request, mark))),
+            (None, None) => return Err(request.not_found()),
+        };
+        check_preconditions(request, &old, self.options.preconditions.as_ref())?;
+        let step = step(request, &old, &self.options);
+        if step == Step::Pending {
+            return Ok(Attempted::Done(stays(request, &old)));
+        }
+        if self.ask {
+            let attributes = request.attributes(Operation::Delete);
+            request.context.chain.mutate(&attributes, request, None, Some(&old)).await?;
+            request.context.chain.validate(&attributes, request, Objects { object: None, old: Some(&old) }).await?;
+        }
+        match self.take(step, key, (&old, revision)).await {
+            Ok((object, true)) => Ok(Attempted::Done(gone(request, &object))),
+            Ok((object, false)) => Ok(Attempted::Done(stays(request, &object))),
+            Err(CommitError::Conflict | CommitError::Taken) => Ok(Attempted::Conflict),
+            Err(CommitError::Failed(status)) => Err(status),
+        }
+    }
+
+    fn exhausted(&self) -> Status {
+        Status::conflict(&self.request.group_resource(), &self.request.name, "the object is being changed too often to be deleted")
+    }
+}
+
+impl Deletion<'_> {
+    /// The object as it is then, and whether it is gone. What was marked on the way to the removal is kept for the next attempt, and the
+    /// version that the client insists on is then the mark's.
+    async fn take(&mut self, step: Step, key: &str, (old, mut revision): (&Value, u64)) -> Result<(Value, bool), CommitError> {
+        let (registry, request) = (self.registry, self.request);
+        let mark = match step {
+            Step::Pending => return Ok((old.clone(), false)),
+            Step::Mark(object) if request.dry_run || object == *old => return Ok((object, false)),
+            Step::Mark(object) => return Ok((self.write(key, revision, object).await?.0, false)),
+            Step::Remove { mark } if request.dry_run => return Ok((mark.unwrap_or_else(|| old.clone()), true)),
+            Step::Remove { mark } => mark,
+        };
+        let mut last = old.clone();
+        if let Some(mark) = mark {
+            (last, revision) = self.write(key, revision, mark).await?;
+            if let Some(version) = self.options.preconditions.as_mut().and_then(|preconditions| preconditions.resource_version.as_mut()) {
+                object::resource_version(&last).clone_into(version);
+            }
+            self.marked = Some(last.clone());
+        }
+        let also = registry.hooks.before_remove(registry, request, &last).await.map_err(CommitError::Failed)?;
+        let revision = registry.commit_bytes(request, key, revision, None, also).await?;
+        object::set_meta_str(&mut last, "resourceVersion", &revision.to_string());
+        Ok((last, true))
+    }
+
+    /// Stores the object; returns it with the revision that it got.
+    async fn write(&self, key: &str, expected: u64, mut object: Value) -> Result<(Value, u64), CommitError> {
+        let (registry, request) = (self.registry, self.request);
+        let cacher = registry.cacher(request).map_err(CommitError::Failed)?;
+        let encoded = encode(cacher, &registry.caches.store_key(&request.resource, key), &object).map_err(CommitError::Failed)?;
+        let revision = registry.commit_bytes(request, key, expected, Some(encoded.value), Vec::new()).await?;
+        object::set_meta_str(&mut object, "resourceVersion", &revision.to_string());
+        Ok((object, revision))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What goes wrong in the store, in the API's words.
 
 use apimachinery::Status;
+use cacher::ReadError;
 use storage::Error;
 
 /// A failure of the store below a request.
@@ -38,8 +39,16 @@ fn unavailable(error: Error) -> Status {
     }
 }
 
+/// A read of an object past its cache that failed.
+pub(crate) fn read_object(error: ReadError) -> Status {
+    match error {
+        ReadError::Storage(error) => read(error),
+        ReadError::Decode(error) => corrupt(error),
+    }
+}
+
 /// An object in the store that is none.
-pub(crate) fn corrupt(error: serde_json::Error) -> Status {
+pub(crate) fn corrupt(error: impl std::fmt::Display) -> Status {
     Status::internal(format!("the stored object cannot be read: {error}"))
 }
 

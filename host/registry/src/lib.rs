@@ -6,17 +6,20 @@
 //! **Architecture invariant:** knows nothing of HTTP or of encodings; a body arrives decoded and defaulted, in the version that is stored.
 
 mod bootstrap;
+mod change;
 mod continue_token;
 mod create;
 mod delete;
 mod deletion;
 mod error;
+mod guaranteed;
 mod hooks;
 mod list;
 mod meta;
 mod request;
 pub mod services;
 mod update;
+mod valid;
 mod watch;
 
 use std::sync::Arc;
@@ -24,13 +27,13 @@ use std::sync::Arc;
 use admission::{Objects, Operation};
 use cacher::{Cacher, Caches, Object};
 
+pub use change::{Change, Facet};
 pub use delete::Deleted;
 pub use error::StoreFailure;
 pub use hooks::{Hooks, NoHooks};
 pub use list::{ListRequest, ListResult, ListRevision};
 pub use meta::timestamp;
 pub use request::{Request, Written};
-pub use update::{Change, Facet};
 pub use watch::{WatchRequest, WatchStart};
 
 use apimachinery::Status;
@@ -74,18 +77,22 @@ impl Registry {
                 self.wait_for(minimum).await?;
                 cacher.get(&key)
             }
-            None => self.get_fresh(cacher, request, &key).await?,
+            None => self.get_fresh(cacher, &key).await?,
         };
         found.ok_or_else(|| request.not_found())
     }
 
     /// As fresh as the store.
-    pub(crate) async fn get_fresh(&self, cacher: &Arc<Cacher>, request: &Request, key: &str) -> Result<Option<Arc<Object>>, Status> {
+    pub(crate) async fn get_fresh(&self, cacher: &Cacher, key: &str) -> Result<Option<Arc<Object>>, Status> {
         if self.caches.make_fresh().await.map_err(error::read)? {
             return Ok(cacher.get(key));
         }
-        let (kv, _) = self.caches.storage().get(&self.caches.store_key(&request.resource, key)).await.map_err(error::read)?;
-        kv.map(|kv| cacher.decode(key.into(), &kv)).transpose().map_err(error::corrupt)
+        self.get_from_store(cacher, key).await
+    }
+
+    /// Past the cache.
+    pub(crate) async fn get_from_store(&self, cacher: &Cacher, key: &str) -> Result<Option<Arc<Object>>, Status> {
+        self.caches.read(cacher, key).await.map_err(error::read_object)
     }
 
     /// Asks admission about an object that is answered and not stored (`Binding`, `TokenRequest`): lets it change the object.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use apimachinery::Status;
 use apimachinery::options::{ListOptions, ResourceVersionMatch, parse_resource_version};
-use cacher::{Cacher, Object, Predicate, Snapshot};
-use storage::{Error, Range};
+use cacher::{Cacher, Object, Predicate, ReadError, Snapshot};
+use storage::Error;
 
 use crate::continue_token::ContinueToken;
 use crate::{Registry, Request, error};
@@ -101,14 +101,12 @@ impl Registry {
     pub async fn list(&self, request: &Request, list: &ListRequest) -> Result<ListResult, Status> {
         let cacher = self.cacher(request)?;
         let snapshot = match list.plan.revision {
-            ListRevision::MostRecent => self.fresh_snapshot(cacher, request).await?,
+            ListRevision::MostRecent => self.fresh_snapshot(cacher).await?,
             ListRevision::NotOlderThan(revision) => {
                 self.wait_for(revision).await?;
                 cacher.snapshot()
             }
-            ListRevision::Exact(revision) => {
-                self.snapshot_at(cacher, request, revision).await?.ok_or_else(|| expired(list.plan.start.as_ref()))?
-            }
+            ListRevision::Exact(revision) => self.snapshot_at(cacher, revision).await?.ok_or_else(|| expired(list.plan.start.as_ref()))?,
         };
         let scope = if request.namespace.is_empty() { String::new() } else { format!("{}/", request.namespace) };
         let result = page(list, &snapshot, &scope, list.plan.start.is_none() && names_one(request, &list.predicate));
@@ -118,19 +116,19 @@ impl Registry {
         Ok(result)
     }
 
-    async fn fresh_snapshot(&self, cacher: &Arc<Cacher>, request: &Request) -> Result<Snapshot, Status> {
+    async fn fresh_snapshot(&self, cacher: &Cacher) -> Result<Snapshot, Status> {
         if self.caches.make_fresh().await.map_err(error::read)? {
             return Ok(cacher.snapshot());
         }
-        self.read_snapshot(cacher, request, 0).await?.ok_or_else(|| expired(None))
+        self.read_snapshot(cacher, 0).await?.ok_or_else(|| expired(None))
     }
 
     /// The state at exactly this revision; none where it has been compacted away.
-    async fn snapshot_at(&self, cacher: &Arc<Cacher>, request: &Request, revision: u64) -> Result<Option<Snapshot>, Status> {
+    async fn snapshot_at(&self, cacher: &Cacher, revision: u64) -> Result<Option<Snapshot>, Status> {
         if revision > cacher.revision() {
             // A store that does not say how far it is may be there long before the cache knows.
             if !self.caches.storage().request_progress().await.map_err(error::read)? {
-                return self.read_snapshot(cacher, request, revision).await;
+                return self.read_snapshot(cacher, revision).await;
             }
             if !self.caches.wait_until(revision).await {
                 // As upstream's store says it, which such a list is read from: who asks again gets no more.
@@ -142,23 +140,16 @@ impl Registry {
         }
         match cacher.snapshot_at(revision) {
             Some(snapshot) => Ok(Some(snapshot)),
-            None => self.read_snapshot(cacher, request, revision).await,
+            None => self.read_snapshot(cacher, revision).await,
         }
     }
 
     /// From the store's history, past the cache; none where it has been compacted away.
-    async fn read_snapshot(&self, cacher: &Arc<Cacher>, request: &Request, revision: u64) -> Result<Option<Snapshot>, Status> {
-        let prefix = self.caches.store_key(&request.resource, "");
-        let found = match self.caches.storage().range(Range { revision, ..Range::prefix(&prefix) }).await {
-            Err(Error::Compacted { .. }) => return Ok(None),
-            found => found.map_err(error::read)?,
-        };
-        let mut objects = imbl::OrdMap::new();
-        for kv in &found.items {
-            let key: Arc<str> = kv.key.strip_prefix(&prefix).unwrap_or(&kv.key).into();
-            objects.insert(key.clone(), cacher.decode(key, kv).map_err(error::corrupt)?);
+    async fn read_snapshot(&self, cacher: &Cacher, revision: u64) -> Result<Option<Snapshot>, Status> {
+        match self.caches.read_all(cacher, revision).await {
+            Err(ReadError::Storage(Error::Compacted { .. })) => Ok(None),
+            found => found.map(Some).map_err(error::read_object),
         }
-        Ok(Some(Snapshot { objects, revision: found.revision }))
     }
 }
 

@@ -4,168 +4,198 @@ use admission::{Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::options::parse_uint;
 use apimachinery::{Status, field, object};
+use async_trait::async_trait;
 use auth::{Attributes, Decision};
+use bytes::Bytes;
+use objectstore::layout;
 use serde_json::Value;
 
-use crate::create::{CommitError, group_kind};
+use crate::change::{Change, Facet};
+use crate::create::CommitError;
 use crate::deletion::{is_emptied_namespace, is_namespace};
+use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::meta;
+use crate::valid::Valid;
 use crate::{Registry, Request, Written, error};
-
-/// How often a change that names no resource version is tried again; upstream's `retry` of patches is 5.
-const UPDATE_TRIES_MAX: usize = 32;
-
-/// Makes the new object from the one that is stored (none: there is none). May run several times.
-///
-/// The object is decoded and defaulted, in the version that is stored.
-pub type Change<'a> = &'a (dyn Fn(Option<&Value>) -> Result<Value, Status> + Send + Sync);
-
-/// A kind that stands for a part of the stored one, as `Scale` for `spec.replicas`: what clients and admission are shown of it.
-pub trait Facet: Send + Sync {
-    /// What is shown of an object.
-    fn of(&self, object: &Value) -> Result<Value, Status>;
-    /// Puts what was shown, changed, back into the object.
-    fn put(&self, facet: &Value, object: &mut Value);
-}
 
 impl Registry {
     /// Changes an object, or creates it where the kind allows that and `change` makes one from nothing.
-    pub async fn update(&self, request: &Request, change: Change<'_>, create_allowed: bool) -> Result<Written, Status> {
-        self.update_as(request, change, create_allowed, None).await
+    ///
+    /// # Errors
+    /// What `change`, admission, validation or the store answers; 404, and 409 where the object is of another version than asked for.
+    pub async fn update(&self, request: &Request, change: &dyn Change, create_allowed: bool) -> Result<Written, Status> {
+        self.guaranteed_update(request, Update { registry: self, request, change, facet: None, create_allowed }).await
     }
 
     /// Changes an object through a facet: admission is shown the facet, the strategy the whole object.
-    pub async fn update_facet(&self, request: &Request, change: Change<'_>, facet: &dyn Facet) -> Result<Written, Status> {
-        self.update_as(request, change, false, Some(facet)).await
-    }
-
-    async fn update_as(
-        &self,
-        request: &Request,
-        change: Change<'_>,
-        create_allowed: bool,
-        facet: Option<&dyn Facet>,
-    ) -> Result<Written, Status> {
-        let cacher = self.cacher(request)?;
-        let key = request.key();
-        let mut stored = self.get_fresh(cacher, request, &key).await?;
-        for _ in 0..UPDATE_TRIES_MAX {
-            let Some(current) = &stored else {
-                return self.create_by_update(request, change, create_allowed).await;
-            };
-            let old: Value = serde_json::from_slice(&current.json()).map_err(error::corrupt)?;
-            match self.try_update(request, &key, &old, current.revision(), (change, facet)).await? {
-                Ok(json) => return Ok(Written { json, created: false }),
-                Err(insisted) if insisted => return Err(self.modified(request)),
-                Err(_) => {
-                    let (kv, _) = self.caches.storage().get(&self.caches.store_key(&request.resource, &key)).await.map_err(error::read)?;
-                    stored = kv.map(|kv| cacher.decode(key.as_str().into(), &kv)).transpose().map_err(error::corrupt)?;
-                }
-            }
-        }
-        Err(self.modified(request))
-    }
-
-    /// One try; the inner error says whether the request insisted on a resource version.
-    async fn try_update(
-        &self,
-        request: &Request,
-        key: &str,
-        old: &Value,
-        revision: u64,
-        (change, facet): (Change<'_>, Option<&dyn Facet>),
-    ) -> Result<Result<bytes::Bytes, bool>, Status> {
-        let resource = &*request.resource;
-        let strategy = strategy(resource);
-        let mut object = change(Some(old))?;
-        let insisted = self.check_preconditions(request, &object, old, revision)?;
-        let attributes = request.attributes(Operation::Update);
-        // What a patch repeats is looked at after admission only.
-        if request.verb != "patch" {
-            request.warn(meta::drop_repeated_owners(&mut object, ""));
-        }
-        match facet {
-            None => request.context.chain.mutate(&attributes, request, Some(&mut object), Some(old)).await?,
-            Some(facet) => {
-                let mut shown = facet.of(&object)?;
-                request.context.chain.mutate(&attributes, request, Some(&mut shown), Some(&facet.of(old)?)).await?;
-                facet.put(&shown, &mut object);
-            }
-        }
-        request.warn(meta::drop_repeated_owners(&mut object, meta::AFTER_MUTATION));
-        meta::fill_for_update(&mut object, old);
-        let whole = request.subresource.is_empty() || facet.is_some();
-        if whole {
-            strategy.prepare_for_update(resource, &mut object, old);
-        } else {
-            strategy.prepare_for_subresource_update(resource, &request.subresource, &mut object, old);
-        }
-        request.stamp(strategy, &mut object, Some(old));
-        meta::keep_identity(&mut object, old);
-        // Before validation: upstream's words about an address come before those about the rest.
-        let also = self.hooks.before_write(self, request, &mut object, Some(old)).await?;
-        let errors = if whole {
-            strategy.validate_update(&request.requested, &object, old)
-        } else {
-            strategy.validate_subresource_update(&request.requested, &request.subresource, &object, old)
-        };
-        if !errors.is_empty() {
-            return Err(Status::invalid(&group_kind(request), &request.name, &errors));
-        }
-        let subresource = if whole { "" } else { request.subresource.as_str() };
-        request.warn(strategy.warnings(subresource, &object, Some(old)));
-        match facet {
-            None => request.context.chain.validate(&attributes, request, Objects { object: Some(&object), old: Some(old) }).await?,
-            Some(facet) => {
-                let (shown, before) = (facet.of(&object)?, facet.of(old)?);
-                request.context.chain.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?;
-            }
-        }
-        object::set_meta_str(&mut object, "resourceVersion", object::resource_version(old));
-        // Before the look at what changed: nothing has to, where a deletion stopped between its mark and its end.
-        if is_gone_after(request, &object, old) {
-            return self.remove_after_update(request, key, revision, &object, old).await.map(|json| json.ok_or(insisted));
-        }
-        if object == *old {
-            // Nothing changed: nothing is written, and no watcher hears of it.
-            return Ok(Ok(served(request, &object)));
-        }
-        if request.dry_run {
-            return Ok(Ok(served(request, &object)));
-        }
-        match self.commit(request, key, revision, &object, also).await {
-            Ok(json) => Ok(Ok(json)),
-            Err(CommitError::Conflict) => Ok(Err(insisted)),
-            Err(CommitError::Taken) => Ok(Err(false)),
-            Err(CommitError::Failed(status)) => Err(status),
-        }
+    ///
+    /// # Errors
+    /// As [`Self::update`].
+    pub async fn update_facet(&self, request: &Request, change: &dyn Change, facet: &dyn Facet) -> Result<Written, Status> {
+        self.guaranteed_update(request, Update { registry: self, request, change, facet: Some(facet), create_allowed: false }).await
     }
 
     /// Changes an object that is there, whatever its kind asks of an update: neither strategy nor admission is called. For what the
     /// server does itself once something else was admitted (a binding, an eviction). Returns the object's bytes as served.
-    pub async fn modify(&self, request: &Request, change: Change<'_>) -> Result<bytes::Bytes, Status> {
-        let cacher = self.cacher(request)?;
-        let key = request.key();
-        let mut stored = self.get_fresh(cacher, request, &key).await?;
-        for _ in 0..UPDATE_TRIES_MAX {
-            let current = stored.ok_or_else(|| request.not_found())?;
-            let old: Value = serde_json::from_slice(&current.json()).map_err(error::corrupt)?;
-            let object = change(Some(&old))?;
-            if request.dry_run || object == old {
-                return Ok(served(request, &object));
-            }
-            match self.commit(request, &key, current.revision(), &object, Vec::new()).await {
-                Ok(json) => return Ok(json),
-                Err(CommitError::Failed(status)) => return Err(status),
-                Err(CommitError::Conflict | CommitError::Taken) => {
-                    let (kv, _) = self.caches.storage().get(&self.caches.store_key(&request.resource, &key)).await.map_err(error::read)?;
-                    stored = kv.map(|kv| cacher.decode(key.as_str().into(), &kv)).transpose().map_err(error::corrupt)?;
-                }
-            }
+    ///
+    /// # Errors
+    /// What `change` or the store answers, and 404.
+    pub async fn modify(&self, request: &Request, change: &dyn Change) -> Result<Bytes, Status> {
+        self.guaranteed_update(request, Modification { registry: self, request, change }).await
+    }
+}
+
+/// An update or patch.
+struct Update<'a> {
+    registry: &'a Registry,
+    request: &'a Request,
+    change: &'a dyn Change,
+    facet: Option<&'a dyn Facet>,
+    create_allowed: bool,
+}
+
+#[async_trait]
+impl Attempt for Update<'_> {
+    type Output = Written;
+
+    async fn attempt(&mut self, key: &str, stored: Option<Stored>) -> Result<Attempted<Written>, Status> {
+        let Some(stored) = stored else {
+            return self.registry.create_by_update(self.request, self.change, self.create_allowed).await.map(Attempted::Done);
+        };
+        let old = &stored.object;
+        let mut object = self.change.apply(Some(old)).await?;
+        let insists = self.registry.check_preconditions(self.request, &object, old, stored.revision)?;
+        self.mutate(&mut object, old).await?;
+        let also = self.prepare(&mut object, old).await?;
+        let valid = self.validate(object, old).await?;
+        match self.store(key, &stored, valid, also).await {
+            Ok(json) => Ok(Attempted::Done(Written { json, created: false })),
+            Err(CommitError::Conflict) if insists => Err(self.registry.modified(self.request)),
+            Err(CommitError::Conflict | CommitError::Taken) => Ok(Attempted::Conflict),
+            Err(CommitError::Failed(status)) => Err(status),
         }
-        Err(self.modified(request))
     }
 
+    fn exhausted(&self) -> Status {
+        self.registry.modified(self.request)
+    }
+}
+
+impl Update<'_> {
+    async fn mutate(&self, object: &mut Value, old: &Value) -> Result<(), Status> {
+        let request = self.request;
+        let attributes = request.attributes(Operation::Update);
+        // What a patch repeats is looked at after admission only.
+        if request.verb != "patch" {
+            request.warn(meta::drop_repeated_owners(object, ""));
+        }
+        match self.facet {
+            None => request.context.chain.mutate(&attributes, request, Some(&mut *object), Some(old)).await?,
+            Some(facet) => {
+                let mut shown = facet.of(object)?;
+                request.context.chain.mutate(&attributes, request, Some(&mut shown), Some(&facet.of(old)?)).await?;
+                facet.put(&shown, object);
+            }
+        }
+        request.warn(meta::drop_repeated_owners(object, meta::AFTER_MUTATION));
+        Ok(())
+    }
+
+    /// The subresource that the kind judges by itself; empty where it judges the whole object.
+    fn judged(&self) -> &str {
+        if self.facet.is_some() { "" } else { &self.request.subresource }
+    }
+
+    /// Puts right what no client may change. Returns what is to be committed with the object.
+    async fn prepare(&self, object: &mut Value, old: &Value) -> Result<Vec<storage::Operation>, Status> {
+        let request = self.request;
+        let (resource, strategy) = (&*request.resource, strategy(&request.resource));
+        meta::fill_for_update(object, old);
+        match self.judged() {
+            "" => strategy.prepare_for_update(resource, object, old),
+            subresource => strategy.prepare_for_subresource_update(resource, subresource, object, old),
+        }
+        request.stamp(strategy, object, Some(old));
+        meta::keep_identity(object, old);
+        // Before validation: upstream's words about an address come before those about the rest.
+        self.registry.hooks.before_write(self.registry, request, object, Some(old)).await
+    }
+
+    async fn validate(&self, object: Value, old: &Value) -> Result<Valid, Status> {
+        let request = self.request;
+        let mut valid = Valid::updated(request, self.judged(), object, old)?;
+        request.warn(strategy(&request.resource).warnings(self.judged(), valid.object(), Some(old)));
+        let attributes = request.attributes(Operation::Update);
+        match self.facet {
+            None => {
+                let objects = Objects { object: Some(valid.object()), old: Some(old) };
+                request.context.chain.validate(&attributes, request, objects).await?;
+            }
+            Some(facet) => {
+                let (shown, before) = (facet.of(valid.object())?, facet.of(old)?);
+                request.context.chain.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?;
+            }
+        }
+        valid.set_resource_version(object::resource_version(old));
+        Ok(valid)
+    }
+
+    /// Commits the object, where anything changed and something is to be stored. Returns its bytes as served.
+    async fn store(
+        &self,
+        key: &str,
+        Stored { object: old, revision, is_stale }: &Stored,
+        valid: Valid,
+        also: Vec<storage::Operation>,
+    ) -> Result<Bytes, CommitError> {
+        let (registry, request) = (self.registry, self.request);
+        // Before the look at what changed: nothing has to, where a deletion stopped between its mark and its end.
+        if is_gone_after(request, valid.object(), old) {
+            if !request.dry_run {
+                // What the stored object holds is given back; what the last change asked for is not taken any more.
+                let also = registry.hooks.before_remove(registry, request, old).await.map_err(CommitError::Failed)?;
+                registry.commit_bytes(request, key, *revision, None, also).await?;
+            }
+            return Ok(served(request, valid.object()));
+        }
+        // Where nothing changed nothing is written, and no watcher hears of it.
+        if request.dry_run || (valid.object() == old && !is_stale) {
+            return Ok(served(request, valid.object()));
+        }
+        registry.commit(request, key, *revision, &valid, also).await
+    }
+}
+
+/// A change by the server itself.
+struct Modification<'a> {
+    registry: &'a Registry,
+    request: &'a Request,
+    change: &'a dyn Change,
+}
+
+#[async_trait]
+impl Attempt for Modification<'_> {
+    type Output = Bytes;
+
+    async fn attempt(&mut self, key: &str, stored: Option<Stored>) -> Result<Attempted<Bytes>, Status> {
+        let Stored { object: old, revision, is_stale } = stored.ok_or_else(|| self.request.not_found())?;
+        let object = self.change.apply(Some(&old)).await?;
+        if self.request.dry_run || (object == old && !is_stale) {
+            return Ok(Attempted::Done(served(self.request, &object)));
+        }
+        match self.registry.commit(self.request, key, revision, &Valid::changed_by_server(object), Vec::new()).await {
+            Ok(json) => Ok(Attempted::Done(json)),
+            Err(CommitError::Conflict | CommitError::Taken) => Ok(Attempted::Conflict),
+            Err(CommitError::Failed(status)) => Err(status),
+        }
+    }
+
+    fn exhausted(&self) -> Status {
+        self.registry.modified(self.request)
+    }
+}
+
+impl Registry {
     /// Whether the request insists on a resource version; an error if that is not the stored one's.
     fn check_preconditions(&self, request: &Request, object: &Value, old: &Value, revision: u64) -> Result<bool, Status> {
         let uid = object::uid(object);
@@ -204,11 +234,11 @@ impl Registry {
     }
 
     /// A PUT or patch of what is not there: 404, or a create that is authorized as one.
-    async fn create_by_update(&self, request: &Request, change: Change<'_>, create_allowed: bool) -> Result<Written, Status> {
+    async fn create_by_update(&self, request: &Request, change: &dyn Change, create_allowed: bool) -> Result<Written, Status> {
         if !create_allowed || !request.subresource.is_empty() {
             return Err(request.not_found());
         }
-        let mut object = change(None)?;
+        let mut object = change.apply(None).await?;
         if !object::uid(&object).is_empty() {
             return Err(self.other_uid(request, object::uid(&object), ""));
         }
@@ -240,26 +270,6 @@ impl Registry {
             (Decision::Deny | Decision::NoOpinion, None) => Err(auth::forbidden(&attributes, &answer.reason)),
         }
     }
-
-    async fn remove_after_update(
-        &self,
-        request: &Request,
-        key: &str,
-        revision: u64,
-        object: &Value,
-        old: &Value,
-    ) -> Result<Option<bytes::Bytes>, Status> {
-        if !request.dry_run {
-            // What the stored object holds is given back; what the last change asked for is not taken any more.
-            let also = self.hooks.before_remove(self, request, old).await?;
-            match self.commit_bytes(request, key, revision, None, also).await {
-                Ok(_) => {}
-                Err(CommitError::Conflict | CommitError::Taken) => return Ok(None),
-                Err(CommitError::Failed(status)) => return Err(status),
-            }
-        }
-        Ok(Some(served(request, object)))
-    }
 }
 
 /// An object marked as deleted whose last finalizer has gone is removed by the update that took it. A namespace has finalizers of its own.
@@ -279,11 +289,11 @@ fn version_of(object: &Value) -> Result<u64, Status> {
 }
 
 /// An object's bytes as they are served, with the resource version that it carries.
-pub(crate) fn served(request: &Request, object: &Value) -> bytes::Bytes {
+pub(crate) fn served(request: &Request, object: &Value) -> Bytes {
     let gvk = &request.resource.gvk;
-    let stored = cacher::wire::encode(object, gvk);
+    let stored = layout::encode(object, gvk);
     let Ok(revision) = object::resource_version(object).parse() else { return stored.into() };
     let mut served = Vec::with_capacity(stored.len() + 32);
-    cacher::wire::splice(&mut served, &stored, &cacher::wire::head(gvk), revision);
+    layout::splice(&mut served, &stored, &layout::head(gvk), revision);
     served.into()
 }

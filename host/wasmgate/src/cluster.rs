@@ -38,9 +38,7 @@ impl ClusterView for CachedCluster {
 
     async fn get_live(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<Option<Bytes>, String> {
         let Some((cacher, key)) = self.find(resource, namespace, name) else { return Ok(None) };
-        let store_key = self.caches.store_key(cacher.resource(), &key);
-        let (kv, _) = self.caches.storage().get(&store_key).await.map_err(|error| error.to_string())?;
-        let object = kv.map(|kv| cacher.decode(key.into(), &kv)).transpose().map_err(|error| error.to_string())?;
+        let object = self.caches.read(cacher, &key).await.map_err(|error| error.to_string())?;
         Ok(object.map(|object| object.json()))
     }
 

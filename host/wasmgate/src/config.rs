@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use controllers::Controller;
+use objectstore::StorageMediaType;
 use rustls_pki_types::CertificateDer;
 
 use crate::flags::{Flags, UsageError};
@@ -66,6 +67,8 @@ pub struct Config {
     pub requests: RequestLimits,
     /// How often the store's history is forgotten; none: never.
     pub compaction_interval: Option<Duration>,
+    /// The form in which objects are written.
+    pub storage_media_type: StorageMediaType,
     /// From the first signal to the closing of the port.
     pub shutdown_delay: Duration,
     /// Privileged containers are allowed.
@@ -265,6 +268,7 @@ impl Config {
                 inflight_max: Some(flags.max_requests_inflight).filter(|max| *max > 0),
                 mutating_inflight_max: Some(flags.max_mutating_requests_inflight).filter(|max| *max > 0),
             },
+            storage_media_type: flags.storage_media_type,
             compaction_interval: Some(flags.etcd_compaction_interval).filter(|interval| !interval.is_zero()),
             shutdown_delay: flags.shutdown_delay_duration,
             allow_privileged: flags.allow_privileged,

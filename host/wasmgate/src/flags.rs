@@ -13,6 +13,7 @@ use std::time::Duration;
 use apimachinery::field;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
+use objectstore::StorageMediaType;
 
 use crate::upstream_flags;
 use crate::values::{self, Cidr};
@@ -81,6 +82,10 @@ pub struct Flags {
     /// Private key of --etcd-certfile
     #[arg(long, value_name = "FILE", help_heading = ETCD)]
     pub etcd_keyfile: Option<PathBuf>,
+    /// The form in which objects are written, in etcd or embedded: application/json, whose bytes are served as they are, or
+    /// application/vnd.kubernetes.protobuf, which is upstream's default. Either is read
+    #[arg(long, value_name = "TYPE", default_value = "application/json", value_parser = values::storage_media_type, help_heading = ETCD)]
+    pub storage_media_type: StorageMediaType,
     /// How often the history of the store, embedded or etcd's, is forgotten up to where it was an interval before; 0: never
     #[arg(long, value_name = "DURATION", default_value = "5m0s", value_parser = values::duration, help_heading = ETCD)]
     pub etcd_compaction_interval: Duration,

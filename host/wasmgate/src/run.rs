@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cacher::{Caches, Freshness};
+use objectstore::ObjectStore;
 use plugin_host::{CodeCache, Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
 use registry::Registry;
 use registry::services::{Masters, ServiceHooks, ServiceRanges};
@@ -18,7 +19,6 @@ use server::openid::OpenId;
 use server::road::{Road, RoadConfig};
 use server::shutdown::{Phase, Shutdown};
 use server::tls::Tls;
-use storage::Storage;
 
 use crate::bootstrap::Bootstrap;
 use crate::cluster::CachedCluster;
@@ -44,9 +44,9 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let port = ReservedPort::take(config.listen)?;
     let address = port.address();
 
-    let (storage, freshness, root) = open_storage(&config).await?;
+    let (store, freshness) = open_store(&config).await?;
     let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
-    let caches = Caches::start(storage, freshness, &root, resources).await?;
+    let caches = Caches::start(store, freshness, resources).await?;
     if let Some(interval) = config.compaction_interval {
         tokio::spawn(cacher::compact(Arc::downgrade(&caches), interval));
     }
@@ -125,12 +125,12 @@ fn tls(pki: &Pki) -> Result<Tls, Failure> {
     Ok(Tls::from_pem(pem(&pki.serving.chain).as_bytes(), key.as_bytes(), Some(client_ca.as_bytes()))?)
 }
 
-/// The store, how fresh reads get to be, and the root of all keys.
-async fn open_storage(config: &Config) -> Result<(Arc<dyn Storage>, Freshness, String), Failure> {
-    Ok(match &config.storage {
+/// The store, and how fresh reads get to be.
+async fn open_store(config: &Config) -> Result<(ObjectStore, Freshness), Failure> {
+    let (store, freshness) = match &config.storage {
         config::Storage::Embedded => {
             let store = storage_embedded::Embedded::open(&config.data_dir, storage_embedded::Options::default())?;
-            (store, Freshness::InWritePath, "/registry/".to_owned())
+            (ObjectStore::new(store, "/registry/"), Freshness::InWritePath)
         }
         config::Storage::Etcd(etcd) => {
             let bytes = |pem: &String| pem.clone().into_bytes();
@@ -139,9 +139,10 @@ async fn open_storage(config: &Config) -> Result<(Arc<dyn Storage>, Freshness, S
             options.cert = etcd.client_pem.as_ref().map(|(certificate, _)| bytes(certificate));
             options.key = etcd.client_pem.as_ref().map(|(_, key)| bytes(key));
             let store = storage_etcd::Etcd::connect(options).await?;
-            (store, Freshness::AskStore, format!("{}/", etcd.prefix))
+            (ObjectStore::new(store, &format!("{}/", etcd.prefix)), Freshness::AskStore)
         }
-    })
+    };
+    Ok((store.with_media_type(config.storage_media_type), freshness))
 }
 
 /// The data directory, private to this user, and in it the cache of compiled plugins. A server to which everything is given keeps nothing

@@ -135,7 +135,6 @@ const NAMES: &[&str] = &[
     "shutdown-watch-termination-grace-period",
     "storage-backend",
     "storage-initialization-timeout",
-    "storage-media-type",
     "strict-transport-security-directives",
     "tls-cipher-suites",
     "tls-curve-preferences",

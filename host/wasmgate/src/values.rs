@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use apimachinery::field;
 use apimachinery::time::parse_duration;
+use objectstore::StorageMediaType;
 
 /// Go's `time.ParseDuration`, without negative durations: no flag of ours takes one.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -17,6 +18,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
         Err(_) => Err("can not be negative".to_owned()),
     }
+}
+
+/// A form in which objects can be written.
+pub fn storage_media_type(text: &str) -> Result<StorageMediaType, String> {
+    StorageMediaType::parse(text)
+        .ok_or_else(|| "must be application/json or application/vnd.kubernetes.protobuf: objects are written in no other form".to_owned())
 }
 
 /// Go's `strconv.ParseInt`, in decimal.

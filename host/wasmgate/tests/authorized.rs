@@ -11,8 +11,9 @@ use admission::{Admission, FixedChain, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use async_trait::async_trait;
 use auth::{Attributes, Authentication, Authenticator, Authorization, Authorizer, Credentials, Decision, Fault, Rules, UserInfo};
-use cacher::{Caches, Freshness, wire};
+use cacher::{Caches, Freshness};
 use flowcontrol::FlowControl;
+use objectstore::{ObjectStore, layout};
 use parking_lot::Mutex;
 use registry::{NoHooks, Registry};
 use serde_json::{Value, json};
@@ -96,7 +97,8 @@ impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let storage: Arc<dyn Storage> = storage_embedded::Embedded::open(dir.path(), storage_embedded::Options::default()).unwrap();
-        let caches = Caches::start(storage.clone(), Freshness::InWritePath, ROOT, stored_rows().map(Into::into)).await.unwrap();
+        let caches =
+            Caches::start(ObjectStore::new(storage.clone(), ROOT), Freshness::InWritePath, stored_rows().map(Into::into)).await.unwrap();
         let asked = Arc::new(Recorder::default());
         let registry = Arc::new(Registry::new(caches.clone(), Arc::new(NoHooks)));
         let metrics = Arc::new(Metrics::new());
@@ -140,7 +142,7 @@ impl World {
                     }
                     let key = [ROOT.trim_end_matches('/'), &row.storage_prefix, namespace, name];
                     let key: Vec<&str> = key.into_iter().filter(|part| !part.is_empty()).collect();
-                    all.insert(key.join("/"), wire::encode(&object, &row.gvk));
+                    all.insert(key.join("/"), layout::encode(&object, &row.gvk));
                 }
             }
         }

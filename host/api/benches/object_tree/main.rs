@@ -12,7 +12,7 @@ use apimachinery::codec::{check, json, node::Node};
 use apimachinery::object::metadata_mut;
 use apimachinery::schema::Schema;
 use apimachinery::{GroupVersionKind, codec};
-use cacher::wire;
+use objectstore::layout;
 use serde_json::{Value, json};
 use wasmgate_api::kinds::{self, shape};
 use wasmgate_api::{Resource, tables};
@@ -69,14 +69,14 @@ impl Road {
     }
 
     fn encode(&self, pod: &Value) -> Vec<u8> {
-        wire::encode(pod, &self.resource.gvk)
+        layout::encode(pod, &self.resource.gvk)
     }
 }
 
 fn main() {
     let resource = tables::find("", "v1", "pods").expect("there are pods");
     let road = Road { resource, schema: &resource.schema };
-    let (plans, head) = (Plans::of(road.schema), wire::head(&resource.gvk));
+    let (plans, head) = (Plans::of(road.schema), layout::head(&resource.gvk));
     let numbers = Numbers::of(&plans);
     let given = [NAMESPACE, UID, CREATED];
     let pods = pods();

@@ -254,7 +254,7 @@ impl Plans {
         Some(pod)
     }
 
-    /// In the layout of `cacher::wire`.
+    /// In the layout of `objectstore::layout`.
     pub fn encode(&self, object: &Tree<'_>, head: &str, numbers: &Numbers) -> Vec<u8> {
         let mut out = Vec::with_capacity(4096);
         out.extend_from_slice(head.as_bytes());

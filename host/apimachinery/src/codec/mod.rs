@@ -243,11 +243,37 @@ pub fn decode(
         }
         decoded
     };
-    if let Some(object) = decoded.value.as_object_mut() {
-        object.insert("apiVersion".to_owned(), found.api_version().into());
-        object.insert("kind".to_owned(), found.kind.into_owned().into());
-    }
+    name_kind(&mut decoded, &found);
     Ok(decoded)
+}
+
+/// Reads a body as an object of whatever kind it says it is, where `kinds` knows that kind. `default` is what it is where it does not
+/// say.
+///
+/// # Errors
+/// It cannot be read, or not as what it says it is.
+pub fn decode_any(
+    body: &[u8],
+    media_type: MediaType,
+    default: &GroupVersionKind,
+    kinds: &dyn Kinds,
+) -> Result<(GroupVersionKind, Decoded), DecodeError> {
+    let unread = |message| DecodeError { kind: None, message };
+    let body = Body::read(body, media_type).map_err(unread)?;
+    let found = body.interpret(default).map_err(unread)?;
+    let refuse = |message| DecodeError { kind: Some(found.clone()), message };
+    let schema = kinds.schema(&found).ok_or_else(|| refuse(kind_not_registered(&found)))?;
+    let mut decoded = body.decode(&schema).map_err(refuse)?;
+    name_kind(&mut decoded, &found);
+    Ok((found, decoded))
+}
+
+/// Writes into an object what it is.
+fn name_kind(decoded: &mut Decoded, kind: &GroupVersionKind) {
+    if let Some(object) = decoded.value.as_object_mut() {
+        object.insert("apiVersion".to_owned(), kind.api_version().into());
+        object.insert("kind".to_owned(), kind.kind.to_string().into());
+    }
 }
 
 /// A number, and the place of its field in the schema.

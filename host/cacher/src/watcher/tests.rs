@@ -19,7 +19,7 @@ impl Feed {
     fn new() -> Self {
         let applied = Arc::new(AtomicU64::new(0));
         let resource = api::tables::find("", "v1", "configmaps").expect("built in");
-        Self { cacher: Arc::new(Cacher::new(resource.into(), applied.clone())), applied, revision: 0 }
+        Self { cacher: Arc::new(Cacher::new(crate::codec_for_tests(resource), applied.clone())), applied, revision: 0 }
     }
 
     /// One change that is not published yet: `namespace/name`, and a label or the object's end.

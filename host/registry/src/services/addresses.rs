@@ -6,13 +6,13 @@ use apimachinery::Status;
 use apimachinery::field::{Error, Path};
 use apimachinery::object;
 use apimachinery::validation::ip::parse_ip_sloppy;
-use cacher::wire;
 use serde_json::{Value, json};
 use storage::Operation;
 
 use super::range::AddressRange;
 use super::spec::{is_external, is_headless, list, spec_mut, text, texts};
 use super::{Family, Plan, families, invalid};
+use crate::create::encode;
 use crate::{Registry, Request, error, meta};
 
 /// Upstream's `ErrMismatchedNetwork`.
@@ -153,22 +153,24 @@ pub(crate) fn ip_address(namespace: &str, name: &str, ip: IpAddr) -> Value {
 }
 
 /// Creates the IPAddress.
-pub(crate) fn creation(registry: &Registry, request: &Request, service: &Value, ip: IpAddr) -> Option<Operation> {
-    let resource = registry.caches().cacher("ipaddresses")?.resource().clone();
+pub(crate) fn creation(registry: &Registry, request: &Request, service: &Value, ip: IpAddr) -> Result<Option<Operation>, Status> {
+    let Some(cacher) = registry.caches().cacher("ipaddresses") else { return Ok(None) };
     let mut address = ip_address(object::namespace(service), object::name(service), ip);
     let metadata = object::metadata_mut(&mut address);
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".into(), meta::timestamp(request.context.now_seconds()).into());
-    let key = registry.caches().store_key(&resource, &ip.to_string());
-    Some(Operation::create(key, wire::encode(&address, &resource.storage_gvk).into()))
+    let key = registry.caches().store_key(cacher.resource(), &ip.to_string());
+    let value = encode(cacher, &key, &address)?.value;
+    Ok(Some(Operation::create(key, value)))
 }
 
 /// Removes the IPAddress, if it is this Service's.
 pub(crate) async fn release(registry: &Registry, service: &Value, ip: &str) -> Result<Option<Operation>, Status> {
     let (Some(ip), Some(cacher)) = (parse_ip_sloppy(ip), registry.caches().cacher("ipaddresses")) else { return Ok(None) };
-    let key = registry.caches().store_key(cacher.resource(), &ip.to_string());
-    let (stored, _) = registry.caches().storage().get(&key).await.map_err(error::read)?;
-    Ok(stored.filter(|stored| belongs_to(&stored.value, service)).map(|stored| Operation::delete(key, stored.mod_revision)))
+    let key = ip.to_string();
+    let found = registry.caches().read(cacher, &key).await.map_err(error::read_object)?;
+    let ours = found.filter(|found| belongs_to(&found.json(), service));
+    Ok(ours.map(|found| Operation::delete(registry.caches().store_key(cacher.resource(), &key), found.revision())))
 }
 
 fn belongs_to(address: &[u8], service: &Value) -> bool {

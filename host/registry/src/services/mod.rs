@@ -138,7 +138,7 @@ impl ServiceHooks {
     async fn operations(&self, registry: &Registry, request: &Request, service: &Value, plan: Plan) -> Result<Vec<Operation>, Status> {
         let mut operations = Vec::new();
         for ip in &plan.addresses_taken {
-            operations.extend(addresses::creation(registry, request, service, *ip));
+            operations.extend(addresses::creation(registry, request, service, *ip)?);
         }
         for ip in &plan.addresses_released {
             operations.extend(addresses::release(registry, service, ip).await?);

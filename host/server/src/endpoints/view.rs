@@ -9,7 +9,8 @@ use apimachinery::codec::protobuf::{self as messages, EncodeError};
 use apimachinery::query::Query;
 use apimachinery::{GroupVersionKind, Status, StatusReason, field};
 use bytes::Bytes;
-use cacher::{EventType, Object, wire};
+use cacher::{EventType, Object};
+use objectstore::layout;
 use registry::ListResult;
 use serde_json::{Value, json};
 
@@ -260,7 +261,7 @@ impl View {
         let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
         let mut chunks = VecDeque::with_capacity(list.objects.len() * 2 + 2);
         chunks.push_back(head.into());
-        let converted_head = wire::head(self.gvk).len();
+        let converted_head = layout::head(self.gvk).len();
         for (i, object) in list.objects.iter().enumerate() {
             match self.form {
                 Form::Metadata { .. } => {
@@ -322,11 +323,11 @@ fn partial_metadata(object: &Value, beta: bool) -> Value {
 
 /// An object as it is served, in layout, with its resource version where it stands.
 pub(crate) fn served(object: &Value, gvk: &GroupVersionKind) -> Vec<u8> {
-    let stored = wire::encode(object, gvk);
+    let stored = layout::encode(object, gvk);
     match apimachinery::object::resource_version(object).parse() {
         Ok(revision) => {
             let mut out = Vec::with_capacity(stored.len() + 32);
-            wire::splice(&mut out, &stored, &wire::head(gvk), revision);
+            layout::splice(&mut out, &stored, &layout::head(gvk), revision);
             out
         }
         Err(_) => stored,

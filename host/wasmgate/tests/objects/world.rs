@@ -50,7 +50,7 @@ impl Faulty {
         if let (Some(found), _) = self.store.get(key).await? {
             let mut object: Value = serde_json::from_slice(&found.value).unwrap();
             object["metadata"]["annotations"]["touched"] = found.mod_revision.to_string().into();
-            let touched = cacher::wire::encode(&object, &gvk(&object)).into();
+            let touched = objectstore::layout::encode(&object, &gvk(&object)).into();
             self.store.commit(vec![Operation::update(key, found.mod_revision, touched)]).await?;
         }
         Ok(())
@@ -181,7 +181,7 @@ impl World {
         let meta = |field| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         let key = if resource.namespaced() { format!("{}/{}", meta("namespace"), meta("name")) } else { meta("name") };
         let key = self.registry.caches().store_key(resource, &key);
-        let bytes = cacher::wire::encode(object, &resource.gvk).into();
+        let bytes = objectstore::layout::encode(object, &resource.gvk).into();
         self.store.store.commit(vec![Operation::create(key, bytes)]).await.unwrap();
         self.settle().await;
     }
@@ -259,7 +259,8 @@ impl World {
 
 async fn registry(store: &Arc<Faulty>) -> Arc<Registry> {
     let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
-    let caches = Caches::start(store.clone(), Freshness::InWritePath, "/registry/", resources).await.unwrap();
+    let caches =
+        Caches::start(objectstore::ObjectStore::new(store.clone(), "/registry/"), Freshness::InWritePath, resources).await.unwrap();
     let ranges = ServiceRanges::new(["10.0.0.0/24"], 30000..=30100).unwrap();
     Arc::new(Registry::new(caches, Arc::new(ServiceHooks::new(ranges))))
 }

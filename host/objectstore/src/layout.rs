@@ -49,12 +49,14 @@ fn write_fields<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = (&'a String,
     }
 }
 
-/// Whether stored bytes are in layout, so that [`splice`] may be used.
+/// Whether stored bytes are in layout, so that [`splice`] may be used. kube-apiserver begins its JSON in the same way and ends it with
+/// a new line, which is how what it wrote is told from ours.
 pub fn in_layout(stored: &[u8], head: &str) -> bool {
-    stored
+    let is_begun = stored
         .strip_prefix(head.as_bytes())
         .and_then(|rest| rest.strip_prefix(METADATA.as_bytes()))
-        .is_some_and(|rest| !rest.starts_with(b"}") && !rest.starts_with(REVISION.as_bytes()))
+        .is_some_and(|rest| !rest.starts_with(b"}") && !rest.starts_with(REVISION.as_bytes()));
+    is_begun && stored.ends_with(b"}")
 }
 
 /// Appends stored bytes to `out`, with the resource version spliced in.
@@ -88,6 +90,8 @@ mod tests {
         let head = head(&gvk);
         assert!(in_layout(&stored, &head));
         assert_eq!(String::from_utf8_lossy(&stored), r#"{"kind":"Deployment","apiVersion":"apps/v1","metadata":{"name":"a"},"spec":{}}"#);
+        let upstreams = [&stored[..], b"\n"].concat();
+        assert!(!in_layout(&upstreams, &head), "what kube-apiserver wrote ends with a new line");
         let mut served = Vec::new();
         splice(&mut served, &stored, &head, 99);
         assert!(!in_layout(&served, &head), "a served object is not stored again as it is");
