@@ -3,10 +3,6 @@
 import json
 
 from wit_world import exports
-from wit_world.exports.mutating_admission import Answer, Mutation_Patch, Mutation_Unchanged
-from wit_world.imports import cluster
-from wit_world.imports.admission_types import Notes
-from wit_world.imports.types import GroupResource
 
 from policy import patch
 
@@ -17,10 +13,8 @@ class Plugin(exports.Plugin):
 
 
 class MutatingAdmission(exports.MutatingAdmission):
-    def admit(self, attributes, object, old):
-        # Only what is asked for crosses the boundary: the labels, and not the whole pod.
-        labels = object.get("/metadata/labels")
-        namespace = cluster.get(GroupResource("", "namespaces"), "", attributes.namespace)
-        operations = patch(labels and json.loads(labels), namespace and json.loads(namespace))
-        mutation = Mutation_Patch(json.dumps(operations).encode()) if operations else Mutation_Unchanged()
-        return Answer(mutation, Notes(warnings=[], audit_annotations=[]))
+    def admit(self, request, input):
+        # What plugin.yaml asks for came with the call: the labels, and the pod's namespace.
+        given = json.loads(input)
+        operations = patch(given["object"]["metadata"].get("labels"), given["lookups"]["namespace"])
+        return json.dumps(operations).encode() if operations else None

@@ -24,8 +24,12 @@ pub trait ChainSource: Send + Sync {
 pub struct RequestContext {
     /// Decides about the request.
     pub chain: Arc<dyn DecidingChain>,
+    /// What the request is known by in the log; empty for those that the server makes to itself.
+    pub id: Arc<str>,
     /// Who sent it; after impersonation, whom they speak for. Nobody before authentication.
     pub user: Arc<UserInfo>,
+    /// Who really sent it, where `user` is impersonated.
+    pub original_user: Option<Arc<UserInfo>>,
     /// The time that the request is served at, as objects and answers show it.
     pub now: SystemTime,
     /// The same moment, to measure from.
@@ -39,7 +43,21 @@ pub struct RequestContext {
 impl RequestContext {
     /// A request that begins now.
     pub fn new(chain: Arc<dyn DecidingChain>, user: Arc<UserInfo>, now: SystemTime) -> Self {
-        Self { chain, user, now, received: Instant::now(), deadline: None, recorder: Recorder::default() }
+        Self {
+            chain,
+            id: Arc::default(),
+            user,
+            original_user: None,
+            now,
+            received: Instant::now(),
+            deadline: None,
+            recorder: Recorder::default(),
+        }
+    }
+
+    /// What authenticators and authorizers are told of it.
+    pub fn asking(&self) -> auth::AskedFor {
+        auth::AskedFor { id: self.id.clone(), original_user: self.original_user.clone(), recorder: self.recorder.clone() }
     }
 
     /// [`Self::now`] in seconds since 1970.

@@ -3,7 +3,6 @@
 pub mod chain;
 mod context;
 mod fixed;
-mod recorder;
 mod version;
 
 use std::sync::Arc;
@@ -13,9 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
+pub use auth::{AuditAnnotations, Recorder, Warnings};
 pub use context::{ChainSource, DecidingChain, RequestContext};
 pub use fixed::{EmptyChain, FixedChain};
-pub use recorder::{AuditAnnotations, Recorder, Warnings};
 pub use version::{ObjectView, Version};
 
 /// What is done to the object.

@@ -1,6 +1,7 @@
 //! Who a request comes from and what it may do: the nouns, the traits, and the chains over them.
 
 mod forbidden;
+mod recorder;
 
 pub mod chain;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use forbidden::{forbidden, sanitized};
+pub use recorder::{AuditAnnotations, Recorder, Warnings};
 
 /// A user, as an authenticator names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,17 @@ pub struct PeerCertificate {
     pub chain_error: Option<String>,
 }
 
+/// The request that a question belongs to. It is no part of the question: the same question has the same answer for another request.
+#[derive(Clone, Debug, Default)]
+pub struct AskedFor {
+    /// What the request is known by in the log; empty for those that the server makes to itself.
+    pub id: Arc<str>,
+    /// Who really sent it, where its user is impersonated.
+    pub original_user: Option<Arc<UserInfo>>,
+    /// Where warnings and audit annotations go.
+    pub recorder: Recorder,
+}
+
 /// What a request shows to prove who sent it.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
@@ -50,6 +63,8 @@ pub struct Credentials {
     pub bearer_token: Option<String>,
     /// Whom the credentials must be meant for: those that a TokenReview names. Empty: this server.
     pub audiences: Vec<String>,
+    /// The request that shows them.
+    pub asked_for: AskedFor,
 }
 
 /// What an authenticator says.
@@ -120,6 +135,8 @@ pub struct Attributes {
     pub field_selector: Vec<SelectorRequirement>,
     /// Parsed requirements of `labelSelector`.
     pub label_selector: Vec<SelectorRequirement>,
+    /// The request that wants it.
+    pub asked_for: AskedFor,
 }
 
 /// What an authorizer says.

@@ -7,14 +7,14 @@ wasmtime::component::bindgen!({
         package wasmgate:host;
 
         world host {
-            include wasmgate:plugin/capabilities@0.1.0;
-            export wasmgate:plugin/plugin@0.1.0;
-            export wasmgate:plugin/authenticator@0.1.0;
-            export wasmgate:plugin/authorizer@0.1.0;
-            export wasmgate:plugin/rules@0.1.0;
-            export wasmgate:plugin/mutating-admission@0.1.0;
-            export wasmgate:plugin/validating-admission@0.1.0;
-            export wasmgate:plugin/changes@0.1.0;
+            include wasmgate:plugin/capabilities@0.2.0;
+            export wasmgate:plugin/plugin@0.2.0;
+            export wasmgate:plugin/authenticator@0.2.0;
+            export wasmgate:plugin/authorizer@0.2.0;
+            export wasmgate:plugin/rules@0.2.0;
+            export wasmgate:plugin/mutating-admission@0.2.0;
+            export wasmgate:plugin/validating-admission@0.2.0;
+            export wasmgate:plugin/changes@0.2.0;
         }
     ",
     world: "wasmgate:host/host",
@@ -25,5 +25,5 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     ownership: Borrowing { duplicate_if_necessary: true },
-    with: { "wasmgate:plugin/objects.object": crate::object::ObjectHandle },
+    with: { "wasmgate:plugin/requests.request": crate::request::RequestHandle },
 });

@@ -16,6 +16,8 @@ pub struct Change {
     pub namespace: Arc<str>,
     /// The object's name.
     pub name: Arc<str>,
+    /// Its resource version; of a deletion, the revision at which it went.
+    pub revision: u64,
     /// The object as it is now, in its wire form; `None`: deleted.
     pub object: Option<Bytes>,
 }
@@ -25,8 +27,8 @@ pub struct Change {
 pub struct FeedSnapshot {
     /// Where the feed stands: a cursor for [`Feed::changes_since`].
     pub cursor: u64,
-    /// Every resource of the feed, with its objects in their wire form.
-    pub objects: Vec<(GroupResource, Vec<Bytes>)>,
+    /// Every resource of the feed, with all its objects.
+    pub objects: Vec<(GroupResource, Vec<Change>)>,
 }
 
 /// What happened since a cursor.

@@ -5,20 +5,37 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Precompiled};
 
-use crate::bindings::exports::wasmgate::plugin as exports;
-use crate::bindings::wasmgate::plugin as imports;
 use crate::code_cache::CodeCache;
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
+use crate::guest::Indices;
 use crate::host::HostState;
-use crate::limits;
 use crate::manifest::{self, Capability, Manifest, Role};
+use crate::{limits, v0_1, v0_2};
 
 const PACKAGE: &str = "wasmgate:plugin";
-const VERSION: &str = "0.1.0";
+
+/// A version of the interface that this server serves, with all that are compatible with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InterfaceVersion {
+    V0_1,
+    V0_2,
+}
+
+impl InterfaceVersion {
+    /// Of `0.2.7`: what counts of a version below 1 is its minor number.
+    fn parse(version: &str) -> Option<Self> {
+        let mut numbers = version.split('.');
+        match (numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()) {
+            ("0", "1", _, None) => Some(Self::V0_1),
+            ("0", "2", _, None) => Some(Self::V0_2),
+            _ => None,
+        }
+    }
+}
 
 /// Why a plugin does not load.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,8 +61,10 @@ pub enum LoadError {
     Wasi(String),
     #[error("it imports {0}, which this server does not have")]
     UnknownImport(String),
-    #[error("it was built for {found}; this server has {PACKAGE}@{VERSION}")]
+    #[error("it was built for {found}; this server has {PACKAGE}@0.1 and {PACKAGE}@0.2")]
     OtherVersion { found: String },
+    #[error("it was built for two versions of {PACKAGE} at once: {one} and {other}")]
+    TwoVersions { one: String, other: String },
     #[error("it does not export {PACKAGE}/{interface}, which {needed_by} needs")]
     MissingExport { interface: &'static str, needed_by: String },
     #[error("what it imports or exports is not of the type that the interface says: {0}")]
@@ -61,6 +80,10 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    pub(crate) fn wrong_type(error: wasmtime::Error) -> Self {
+        Self::WrongType(format!("{error:#}"))
+    }
+
     /// Whether the same files may load at another time: what a busy machine did not start in time.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Start(_))
@@ -96,18 +119,7 @@ fn hex(bytes: &[u8]) -> String {
 /// A component that can be instantiated.
 pub(crate) struct Linked {
     pub(crate) pre: InstancePre<HostState>,
-    pub(crate) exports: Exports,
-}
-
-/// Where the exports are; looked up once.
-pub(crate) struct Exports {
-    pub(crate) plugin: exports::plugin::GuestIndices,
-    pub(crate) authenticator: Option<exports::authenticator::GuestIndices>,
-    pub(crate) authorizer: Option<exports::authorizer::GuestIndices>,
-    pub(crate) rules: Option<exports::rules::GuestIndices>,
-    pub(crate) mutating: Option<exports::mutating_admission::GuestIndices>,
-    pub(crate) validating: Option<exports::validating_admission::GuestIndices>,
-    pub(crate) changes: Option<exports::changes::GuestIndices>,
+    pub(crate) exports: Indices,
 }
 
 /// Compiles and links. Takes seconds for a large foreign component: not for a worker of the runtime.
@@ -126,10 +138,11 @@ pub(crate) fn link(
         Artifact::Precompiled(bytes) => deserialize(engine, bytes)?,
         Artifact::Wasm(bytes) => compile(engine, &manifest.name, bytes, cache)?,
     };
-    check_imports(engine, &component, &manifest.capabilities)?;
-    let wrong = |error: wasmtime::Error| LoadError::WrongType(format!("{error:#}"));
-    let pre = linker(engine, &manifest.capabilities).and_then(|linker| linker.instantiate_pre(&component)).map_err(wrong)?;
-    let exports = find_exports(&component, &pre, manifest)?;
+    let version = interface_version(engine, &component)?;
+    check_imports(engine, &component, version, &manifest.capabilities)?;
+    let linker = linker(engine, version, &manifest.capabilities).map_err(LoadError::wrong_type)?;
+    let pre = linker.instantiate_pre(&component).map_err(LoadError::wrong_type)?;
+    let exports = Indices::find(version, &component, &pre, manifest)?;
     Ok(Linked { pre, exports })
 }
 
@@ -195,11 +208,36 @@ fn our_interface(name: &str) -> Option<(&str, &str)> {
     Some((interface, version))
 }
 
-fn check_imports(engine: &Engine, component: &Component, granted: &BTreeSet<Capability>) -> Result<(), LoadError> {
+/// For which version of the interface it was built, as its imports and exports say. One that has none of ours is told what it lacks.
+fn interface_version(engine: &Engine, component: &Component) -> Result<InterfaceVersion, LoadError> {
+    let ty = component.component_type();
+    let imports = ty.imports(engine).map(|(name, _)| name.to_owned());
+    let mut known: Option<(InterfaceVersion, String)> = None;
+    for name in imports.chain(ty.exports(engine).map(|(name, _)| name.to_owned())) {
+        let Some((_, version)) = our_interface(&name) else { continue };
+        let Some(version) = InterfaceVersion::parse(version) else { return Err(LoadError::OtherVersion { found: name }) };
+        match &known {
+            Some((other, _)) if *other == version => {}
+            Some((_, other)) => return Err(LoadError::TwoVersions { one: other.clone(), other: name }),
+            None => known = Some((version, name)),
+        }
+    }
+    Ok(known.map_or(InterfaceVersion::V0_2, |(version, _)| version))
+}
+
+fn check_imports(
+    engine: &Engine,
+    component: &Component,
+    version: InterfaceVersion,
+    granted: &BTreeSet<Capability>,
+) -> Result<(), LoadError> {
+    let common: &[&str] = match version {
+        InterfaceVersion::V0_1 => &["types", "objects", "admission-types", "authorization-types"],
+        InterfaceVersion::V0_2 => &["types", "requests", "admission-types"],
+    };
     for (name, _) in component.component_type().imports(engine) {
         match our_interface(name) {
-            Some((_, version)) if version != VERSION => return Err(LoadError::OtherVersion { found: name.to_owned() }),
-            Some(("types" | "objects" | "admission-types" | "authorization-types", _)) => {}
+            Some((interface, _)) if common.contains(&interface) => {}
             Some((interface, _)) => match Capability::ALL.into_iter().find(|capability| capability.interface() == interface) {
                 Some(capability) if granted.contains(&capability) => {}
                 Some(capability) => return Err(LoadError::CapabilityNotAskedFor { capability, import: name.to_owned() }),
@@ -213,57 +251,54 @@ fn check_imports(engine: &Engine, component: &Component, granted: &BTreeSet<Capa
 }
 
 /// What is granted, and the interfaces that grant nothing.
-fn linker(engine: &Engine, granted: &BTreeSet<Capability>) -> wasmtime::Result<Linker<HostState>> {
-    type Own = HasSelf<HostState>;
+fn linker(engine: &Engine, version: InterfaceVersion, granted: &BTreeSet<Capability>) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::<HostState>::new(engine);
-    imports::types::add_to_linker::<HostState, Own>(&mut linker, |state| state)?;
-    imports::objects::add_to_linker::<HostState, Own>(&mut linker, |state| state)?;
-    imports::admission_types::add_to_linker::<HostState, Own>(&mut linker, |state| state)?;
-    imports::authorization_types::add_to_linker::<HostState, Own>(&mut linker, |state| state)?;
-    for capability in granted {
-        match capability {
-            Capability::Log => imports::log::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
-            Capability::Clock => imports::clock::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
-            Capability::Random => imports::random::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
-            Capability::Jwt => imports::jwt::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
-            Capability::Cluster => imports::cluster::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
-            Capability::Authorizer => imports::authorization::add_to_linker::<HostState, Own>(&mut linker, |state| state)?,
+    match version {
+        InterfaceVersion::V0_1 => {
+            v0_1::link_common(&mut linker)?;
+            granted.iter().try_for_each(|capability| v0_1::link(&mut linker, *capability))?;
+        }
+        InterfaceVersion::V0_2 => {
+            v0_2::link_common(&mut linker)?;
+            granted.iter().try_for_each(|capability| v0_2::link(&mut linker, *capability))?;
         }
     }
     Ok(linker)
 }
 
-fn find_exports(component: &Component, pre: &InstancePre<HostState>, manifest: &Manifest) -> Result<Exports, LoadError> {
-    let exported = |interface: &str| component.get_export_index(None, format!("{PACKAGE}/{interface}@{VERSION}").as_str()).is_some();
-    let wrong = |error: wasmtime::Error| LoadError::WrongType(format!("{error:#}"));
-    let require = |interface: &'static str, needed_by: String| match exported(interface) {
-        true => Ok(()),
-        false => Err(LoadError::MissingExport { interface, needed_by }),
-    };
-    require("plugin", "every plugin".into())?;
-    for role in &manifest.roles {
-        require(role.as_str(), format!("the role {}", role.as_str()))?;
-    }
-    if !manifest.watches.is_empty() {
-        require("changes", "spec.watches".into())?;
-    }
-    /// The indices of an interface, where a condition holds.
-    macro_rules! indices {
-        ($interface:ident if $wanted:expr) => {
-            match $wanted {
-                true => Some(exports::$interface::GuestIndices::new(pre).map_err(wrong)?),
-                false => None,
-            }
+/// Which interfaces a component is asked for.
+pub(crate) struct Wanted {
+    pub(crate) authenticator: bool,
+    pub(crate) authorizer: bool,
+    pub(crate) rules: bool,
+    pub(crate) mutating: bool,
+    pub(crate) validating: bool,
+    pub(crate) changes: bool,
+}
+
+impl Wanted {
+    /// What the manifest promises must be there.
+    pub(crate) fn of(component: &Component, manifest: &Manifest, version: &str) -> Result<Self, LoadError> {
+        let exported = |interface: &str| component.get_export_index(None, format!("{PACKAGE}/{interface}@{version}").as_str()).is_some();
+        let require = |interface: &'static str, needed_by: String| match exported(interface) {
+            true => Ok(()),
+            false => Err(LoadError::MissingExport { interface, needed_by }),
         };
+        require("plugin", "every plugin".into())?;
+        for role in &manifest.roles {
+            require(role.as_str(), format!("the role {}", role.as_str()))?;
+        }
+        if !manifest.watches.is_empty() {
+            require("changes", "spec.watches".into())?;
+        }
+        let has = |role| manifest.roles.contains(&role);
+        Ok(Self {
+            authenticator: has(Role::Authenticator),
+            authorizer: has(Role::Authorizer),
+            rules: has(Role::Authorizer) && exported("rules"),
+            mutating: has(Role::MutatingAdmission),
+            validating: has(Role::ValidatingAdmission),
+            changes: !manifest.watches.is_empty(),
+        })
     }
-    let has = |role| manifest.roles.contains(&role);
-    Ok(Exports {
-        plugin: exports::plugin::GuestIndices::new(pre).map_err(wrong)?,
-        authenticator: indices!(authenticator if has(Role::Authenticator)),
-        authorizer: indices!(authorizer if has(Role::Authorizer)),
-        rules: indices!(rules if has(Role::Authorizer) && exported("rules")),
-        mutating: indices!(mutating_admission if has(Role::MutatingAdmission)),
-        validating: indices!(validating_admission if has(Role::ValidatingAdmission)),
-        changes: indices!(changes if !manifest.watches.is_empty()),
-    })
 }

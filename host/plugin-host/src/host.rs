@@ -1,25 +1,23 @@
-//! What a guest may call, on the host's side: one struct holds all that an instance can reach.
+//! What a guest may call, on the host's side, whichever version of the interface it was built for: one struct holds all that an instance
+//! can reach.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use admission::RequestContext;
-use apimachinery::{GroupResource, GroupVersionKind, GroupVersionResource};
+use admission::{Recorder, RequestContext};
+use apimachinery::GroupResource;
+use auth::Authorization;
+use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
-use wasmtime::component::Resource;
-use wasmtime::{Result, bail};
+use wasmtime::Result;
 
-use auth::Decision;
-
-use crate::bindings::wasmgate::plugin::{
-    admission_types, authorization, authorization_types, clock, cluster, jwt, log, objects, random, types,
-};
 use crate::cluster::ClusterView;
 use crate::limits;
-use crate::object::{Lent, ObjectHandle};
-use crate::pick::Fields;
+use crate::lookup::{LookupError, LookupFailure};
 use crate::pool;
-use crate::token::{TokenVerifier, Verification};
+use crate::projection::Fields;
+use crate::request::{Lent, Subject, checked};
+use crate::token::TokenVerifier;
 
 /// What the host offers to plugins, whatever each of them was granted.
 #[derive(Clone)]
@@ -32,35 +30,102 @@ pub struct Services {
     pub now: fn() -> SystemTime,
 }
 
+/// A resource that a plugin may look up or is told of, and what of its objects it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectedResource {
+    /// Which.
+    pub resource: GroupResource,
+    /// Of each object.
+    pub fields: Fields,
+}
+
+impl ProjectedResource {
+    /// What is shown of an object.
+    pub(crate) fn shown(&self, object: &Bytes) -> Bytes {
+        match std::str::from_utf8(object) {
+            Ok(text) if !self.fields.is_whole() => {
+                let mut out = Vec::with_capacity(256);
+                self.fields.cut(text, &mut out);
+                out.into()
+            }
+            _ => object.clone(),
+        }
+    }
+}
+
 /// What all instances of a plugin share.
 pub(crate) struct Shared {
     pub(crate) name: String,
-    pub(crate) reads: Vec<GroupResource>,
+    pub(crate) reads: Vec<ProjectedResource>,
     pub(crate) services: Services,
+}
+
+impl Shared {
+    /// The resource, if the manifest's `reads` names it.
+    fn readable(&self, group: &str, resource: &str) -> Result<&ProjectedResource, LookupError> {
+        let found = self.reads.iter().find(|item| item.resource.group == group && item.resource.resource == resource);
+        found.ok_or_else(|| {
+            let resource = GroupResource::new(group.to_owned(), resource.to_owned());
+            LookupError::new(LookupFailure::NotGranted, format!("{resource} is not in the manifest's spec.reads"))
+        })
+    }
+
+    /// An object of the watch cache, as far as the manifest shows it.
+    pub(crate) fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<Option<Bytes>, LookupError> {
+        let read = self.readable(&resource.group, &resource.resource)?;
+        Ok(self.services.cluster.get(&read.resource, namespace, name).map(|object| read.shown(&object)))
+    }
 }
 
 /// All that one instance can reach.
 pub(crate) struct HostState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) lent: Lent,
-    /// What is being admitted, during a call of admission.
-    pub(crate) admitting: Option<Admitting>,
+    /// The chain that decides about the request that is being admitted, during a call of admission: behind `authorizer`.
+    pub(crate) admitting: Option<Arc<RequestContext>>,
+    pub(crate) notes: Notes,
+    /// Whether the running call has looked at anything but its input: its answer is then not only the input's.
+    pub(crate) looked_around: bool,
     pub(crate) limiter: Limiter,
     pub(crate) log_lines_left: u32,
 }
 
-/// What a call of admission is about, beyond the objects.
-pub(crate) struct Admitting {
-    /// What the client asked for.
-    pub(crate) kind: GroupVersionKind,
-    pub(crate) resource: GroupVersionResource,
-    /// Behind `authorizer`: the chain that decides about the same request.
-    pub(crate) context: Arc<RequestContext>,
+/// What a guest says beside its answer.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) warnings: Vec<String>,
+    pub(crate) annotations: Vec<(String, String)>,
 }
 
-impl Admitting {
-    pub(crate) fn of(attributes: &admission::Attributes) -> Self {
-        Self { kind: attributes.kind.clone(), resource: attributes.resource.clone(), context: attributes.context.clone() }
+impl Notes {
+    /// Whether there are more than an answer may have. What goes beyond is not kept.
+    pub(crate) fn too_many(&self) -> bool {
+        self.warnings.len().max(self.annotations.len()) > limits::NOTES_MAX
+    }
+
+    pub(crate) fn warn(&mut self, text: String) {
+        if self.warnings.len() <= limits::NOTES_MAX {
+            self.warnings.push(text);
+        }
+    }
+
+    pub(crate) fn annotate(&mut self, key: String, value: String) {
+        if self.annotations.len() <= limits::NOTES_MAX {
+            self.annotations.push((key, value));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.warnings.is_empty() && self.annotations.is_empty()
+    }
+
+    /// Hands them over. `own_keys`: the plugin may write keys that look like another's.
+    pub(crate) fn record(self, recorder: &Recorder, plugin: &str, own_keys: bool) {
+        self.warnings.iter().for_each(|warning| recorder.warnings.add(warning));
+        for (key, value) in self.annotations {
+            let key = if own_keys && key.contains('/') { key } else { format!("{plugin}/{key}") };
+            recorder.annotations.add(limits::bounded(key), limits::bounded(value));
+        }
     }
 }
 
@@ -115,208 +180,144 @@ impl wasmtime::ResourceLimiter for Limiter {
     }
 }
 
-impl types::Host for HostState {}
-impl authorization_types::Host for HostState {}
-impl objects::Host for HostState {}
-
-impl admission_types::Host for HostState {
-    fn requested(&mut self) -> Result<admission_types::RequestedResource> {
-        let Some(Admitting { kind, resource, .. }) = &self.admitting else { bail!("there is no request: this is no call of admission") };
-        let kind = admission_types::GroupVersionKindResult {
-            group: kind.group.to_string(),
-            version: kind.version.to_string(),
-            kind: kind.kind.to_string(),
-        };
-        let resource = admission_types::GroupVersionResourceResult {
-            group: resource.group.to_string(),
-            version: resource.version.to_string(),
-            resource: resource.resource.to_string(),
-        };
-        Ok(admission_types::RequestedResource { kind, resource })
-    }
-}
-
-impl objects::HostObject for HostState {
-    fn bytes(&mut self, handle: Resource<ObjectHandle>) -> Result<Vec<u8>> {
-        Ok(self.lent.get(&handle)?.bytes().to_vec())
-    }
-
-    fn get(&mut self, handle: Resource<ObjectHandle>, pointer: String) -> Result<Option<Vec<u8>>> {
-        let found = self.lent.get(&handle)?.value().pointer(checked(&pointer)?);
-        Ok(found.map(|value| serde_json::to_vec(value).expect("a Value has string keys only")))
-    }
-
-    fn get_string(&mut self, handle: Resource<ObjectHandle>, pointer: String) -> Result<Option<String>> {
-        let found = self.lent.get(&handle)?.value().pointer(checked(&pointer)?);
-        Ok(found.and_then(|value| value.as_str()).map(str::to_owned))
-    }
-
-    fn pick(&mut self, handle: Resource<ObjectHandle>, pointer: String, fields: Vec<String>) -> Result<Option<Vec<u8>>> {
-        let fields = Fields::parse(&fields)?;
-        let found = self.lent.get(&handle)?.value().pointer(checked(&pointer)?);
-        Ok(found.map(|value| fields.json_of(value)))
-    }
-
-    fn drop(&mut self, _: Resource<ObjectHandle>) -> Result<()> {
-        // Guests only borrow; the loan ends with the call.
-        Ok(())
-    }
-}
-
-fn checked(pointer: &str) -> Result<&str> {
-    if pointer.len() > limits::POINTER_BYTES_MAX {
-        bail!("a JSON Pointer has {} bytes, more than {}", pointer.len(), limits::POINTER_BYTES_MAX);
-    }
-    Ok(pointer)
-}
-
-impl log::Host for HostState {
-    fn log(&mut self, level: log::Level, message: String) -> Result<()> {
-        // Silently, beyond that: a chatty plugin must neither fill the disk nor fail for it.
-        if self.log_lines_left == 0 {
-            return Ok(());
-        }
-        self.log_lines_left -= 1;
-        let plugin = self.shared.name.as_str();
-        // One line is one line: a guest must not write what looks like another's.
-        let line = limits::shorten(&message, limits::LOG_LINE_BYTES_MAX).replace(char::is_control, " ");
-        match level {
-            log::Level::Debug => tracing::debug!(target: "plugin", plugin, "{line}"),
-            log::Level::Info => tracing::info!(target: "plugin", plugin, "{line}"),
-            log::Level::Warn => tracing::warn!(target: "plugin", plugin, "{line}"),
-            log::Level::Error => tracing::error!(target: "plugin", plugin, "{line}"),
-        }
-        Ok(())
-    }
-}
-
-impl clock::Host for HostState {
-    fn now_milliseconds(&mut self) -> Result<u64> {
-        let since = (self.shared.services.now)().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-    }
-}
-
-impl random::Host for HostState {
-    fn bytes(&mut self, count: u32) -> Result<Vec<u8>> {
-        if count > limits::RANDOM_BYTES_MAX {
-            bail!("{count} random bytes are more than {}", limits::RANDOM_BYTES_MAX);
-        }
-        let mut bytes = vec![0; count as usize];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| wasmtime::format_err!("the system has no random bytes"))?;
-        Ok(bytes)
-    }
-}
-
-impl jwt::Host for HostState {
-    fn verify(&mut self, token: String) -> Result<jwt::Verification> {
-        Ok(match self.shared.services.tokens.verify(&token) {
-            Verification::Claims(claims) => jwt::Verification::Claims(claims.to_vec()),
-            Verification::Unknown => jwt::Verification::Unknown,
-            Verification::Invalid(why) => jwt::Verification::Invalid(why),
-        })
-    }
-
-    fn audiences(&mut self) -> Result<Vec<String>> {
-        Ok(self.shared.services.tokens.audiences().to_vec())
-    }
+/// How much a line of the log matters.
+#[derive(Clone, Copy)]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
 }
 
 impl HostState {
-    /// Takes back what a call of admission was lent.
-    pub(crate) fn end_admission(&mut self) {
+    pub(crate) fn new(shared: Arc<Shared>, memory_bytes_max: usize) -> Self {
+        Self {
+            shared,
+            lent: Lent::default(),
+            admitting: None,
+            notes: Notes::default(),
+            looked_around: false,
+            limiter: Limiter::new(memory_bytes_max),
+            log_lines_left: limits::LOG_LINES_PER_CALL_MAX,
+        }
+    }
+
+    /// Forgets what an earlier call left.
+    pub(crate) fn begin(&mut self) {
+        self.limiter.begin();
+        self.log_lines_left = limits::LOG_LINES_PER_CALL_MAX;
+        self.notes = Notes::default();
+        self.looked_around = false;
+    }
+
+    /// Takes back what a call was lent.
+    pub(crate) fn end(&mut self) {
         self.lent.end();
         self.admitting = None;
     }
 
-    /// The resource, if the manifest's `reads` names it.
-    fn readable(&self, group: &str, resource: &str) -> std::result::Result<GroupResource, String> {
-        let found = self.shared.reads.iter().find(|item| item.group == group && item.resource == resource);
-        found
-            .cloned()
-            .ok_or_else(|| format!("{} is not in the manifest's spec.reads", GroupResource::new(group.to_owned(), resource.to_owned())))
-    }
-}
-
-impl cluster::Host for HostState {
-    fn get(
-        &mut self,
-        resource: cluster::GroupResource,
-        namespace: String,
-        name: String,
-    ) -> Result<std::result::Result<Option<Vec<u8>>, String>> {
-        let resource = self.readable(&resource.group, &resource.resource);
-        Ok(resource.map(|resource| self.shared.services.cluster.get(&resource, &namespace, &name).map(|bytes| bytes.to_vec())))
+    /// The request that the running call is about.
+    pub(crate) fn subject(&self) -> Result<&Subject<'_>> {
+        self.lent.get().ok_or_else(|| wasmtime::format_err!("the request's handle outlived its call"))
     }
 
-    async fn get_live(
-        &mut self,
-        resource: cluster::GroupResource,
-        namespace: String,
-        name: String,
-    ) -> Result<std::result::Result<Option<Vec<u8>>, String>> {
-        let resource = match self.readable(&resource.group, &resource.resource) {
-            Ok(resource) => resource,
-            Err(why) => return Ok(Err(why)),
-        };
-        let found = self.shared.services.cluster.get_live(&resource, &namespace, &name).await;
-        Ok(found.map(|object| object.map(|bytes| bytes.to_vec())))
-    }
-
-    fn list(&mut self, resource: cluster::GroupResource, namespace: String) -> Result<std::result::Result<Vec<Vec<u8>>, String>> {
-        let resource = match self.readable(&resource.group, &resource.resource) {
-            Ok(resource) => resource,
-            Err(why) => return Ok(Err(why)),
-        };
-        let list = self.shared.services.cluster.list(&resource, &namespace);
-        let bytes: usize = list.iter().map(bytes::Bytes::len).sum();
-        if bytes > limits::LIST_BYTES_MAX {
-            return Ok(Err(format!("{resource} are {bytes} bytes, more than {}; watch them instead", limits::LIST_BYTES_MAX)));
+    /// JSON at a pointer into the request.
+    pub(crate) fn request_get(&self, pointer: &str, fields: &Fields) -> Result<Result<Option<Vec<u8>>, LookupError>> {
+        let subject = self.subject()?;
+        if let Some(below) = pointer.strip_prefix("/namespaceObject").filter(|below| below.is_empty() || below.starts_with('/')) {
+            return Ok(self.namespace_object().map(|object| {
+                let object: serde_json::Value = serde_json::from_slice(&object?).ok()?;
+                object.pointer(below).map(|value| fields.json_of(value))
+            }));
         }
-        Ok(Ok(list.iter().map(|bytes| bytes.to_vec()).collect()))
+        Ok(checked(pointer).map(|pointer| subject.at(pointer, |value| fields.json_of(value))))
     }
-}
 
-impl authorization::Host for HostState {
-    async fn authorize(&mut self, attributes: authorization_types::AttributesResult) -> Result<authorization::Answer> {
-        let Some(Admitting { context, .. }) = &self.admitting else {
-            bail!("the authorizers may be asked while a request is admitted, and at no other time");
+    /// The object of the request's namespace.
+    pub(crate) fn namespace_object(&self) -> Result<Option<Bytes>, LookupError> {
+        let not_now = || LookupError::new(LookupFailure::NotNow, "there is no object's namespace: this is no call of admission");
+        let subject = self.lent.get().filter(|subject| matches!(subject, Subject::Admission(..))).ok_or_else(not_now)?;
+        let namespace = subject.text_at("/namespace");
+        let read = self.shared.readable("", "namespaces")?;
+        Ok(Some(namespace).filter(|name| !name.is_empty()).and_then(|name| self.shared.get(&read.resource, "", &name).ok().flatten()))
+    }
+
+    pub(crate) fn log(&mut self, level: LogLevel, message: &str) {
+        // Silently, beyond that: a chatty plugin must neither fill the disk nor fail for it.
+        if self.log_lines_left == 0 {
+            return;
+        }
+        self.log_lines_left -= 1;
+        let plugin = self.shared.name.as_str();
+        // One line is one line: a guest must not write what looks like another's.
+        let line = limits::shorten(message, limits::LOG_LINE_BYTES_MAX).replace(char::is_control, " ");
+        match level {
+            LogLevel::Debug => tracing::debug!(target: "plugin", plugin, "{line}"),
+            LogLevel::Info => tracing::info!(target: "plugin", plugin, "{line}"),
+            LogLevel::Warn => tracing::warn!(target: "plugin", plugin, "{line}"),
+            LogLevel::Error => tracing::error!(target: "plugin", plugin, "{line}"),
+        }
+    }
+
+    pub(crate) fn now_milliseconds(&mut self) -> u64 {
+        self.looked_around = true;
+        let since = (self.shared.services.now)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn random_bytes(&mut self, count: u32) -> Result<Vec<u8>, LookupError> {
+        self.looked_around = true;
+        if count > limits::RANDOM_BYTES_MAX {
+            let message = format!("{count} random bytes are more than {}", limits::RANDOM_BYTES_MAX);
+            return Err(LookupError::new(LookupFailure::TooLong, message));
+        }
+        let mut bytes = vec![0; count as usize];
+        let filled = SystemRandom::new().fill(&mut bytes);
+        filled.map_err(|_| LookupError::new(LookupFailure::Unavailable, "the system has no random bytes"))?;
+        Ok(bytes)
+    }
+
+    pub(crate) fn cluster_get(&mut self, group: &str, resource: &str, namespace: &str, name: &str) -> Result<Option<Bytes>, LookupError> {
+        self.looked_around = true;
+        let read = self.shared.readable(group, resource)?;
+        Ok(self.shared.services.cluster.get(&read.resource, namespace, name).map(|object| read.shown(&object)))
+    }
+
+    pub(crate) async fn cluster_get_live(
+        &mut self,
+        group: &str,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Bytes>, LookupError> {
+        self.looked_around = true;
+        let read = self.shared.readable(group, resource)?;
+        let found = self.shared.services.cluster.get_live(&read.resource, namespace, name).await;
+        let found = found.map_err(|why| LookupError::new(LookupFailure::Unavailable, why))?;
+        Ok(found.map(|object| read.shown(&object)))
+    }
+
+    pub(crate) fn cluster_list(&mut self, group: &str, resource: &str, namespace: &str) -> Result<Vec<Bytes>, LookupError> {
+        self.looked_around = true;
+        let read = self.shared.readable(group, resource)?;
+        let list = self.shared.services.cluster.list(&read.resource, namespace);
+        let list: Vec<Bytes> = list.iter().map(|object| read.shown(object)).collect();
+        let bytes: usize = list.iter().map(Bytes::len).sum();
+        if bytes > limits::LIST_BYTES_MAX {
+            let message = format!("{} are {bytes} bytes, more than {}; watch them instead", read.resource, limits::LIST_BYTES_MAX);
+            return Err(LookupError::new(LookupFailure::TooLarge, message));
+        }
+        Ok(list)
+    }
+
+    /// Asks the authorizers of the request that is being admitted.
+    pub(crate) async fn authorize(&mut self, mut attributes: auth::Attributes) -> Result<Authorization, LookupError> {
+        self.looked_around = true;
+        let Some(context) = &self.admitting else {
+            let message = "the authorizers may be asked while a request is admitted, and at no other time";
+            return Err(LookupError::new(LookupFailure::NotNow, message));
         };
-        let answer = pool::nested(context.chain.authorize(&attributes_from(attributes))).await;
-        Ok(authorization::Answer {
-            decision: match answer.decision {
-                Decision::Allow => authorization::Decision::Allow,
-                Decision::Deny => authorization::Decision::Deny,
-                Decision::NoOpinion => authorization::Decision::NoOpinion,
-            },
-            reason: answer.reason,
-            evaluation_error: answer.evaluation_error,
-        })
-    }
-}
-
-fn attributes_from(attributes: authorization_types::AttributesResult) -> auth::Attributes {
-    let requirements = |list: Vec<authorization_types::SelectorRequirementResult>| {
-        list.into_iter().map(|item| auth::SelectorRequirement { key: item.key, operator: item.operator, values: item.values }).collect()
-    };
-    let user = attributes.user;
-    auth::Attributes {
-        user: Arc::new(auth::UserInfo {
-            name: user.name,
-            uid: user.uid,
-            groups: user.groups,
-            extra: user.extra.into_iter().map(|extra| (extra.key, extra.values)).collect(),
-        }),
-        verb: attributes.verb,
-        namespace: attributes.namespace,
-        api_group: attributes.api_group,
-        api_version: attributes.api_version,
-        resource: attributes.resource,
-        subresource: attributes.subresource,
-        name: attributes.name,
-        resource_request: attributes.resource_request,
-        path: attributes.path,
-        field_selector: requirements(attributes.field_selector),
-        label_selector: requirements(attributes.label_selector),
+        attributes.asked_for = context.asking();
+        Ok(pool::nested(context.chain.authorize(&attributes)).await)
     }
 }

@@ -7,12 +7,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::timeout;
 use wasmtime::Store;
 
-use crate::bindings::exports::wasmgate::plugin as exports;
-use crate::bindings::wasmgate::plugin::types::GroupResourceParam;
-use crate::cluster::{Change, Changes, Feed};
+use crate::cluster::{Change, Changes, Feed, FeedSnapshot};
 use crate::component::Linked;
 use crate::fault::Fault;
-use crate::host::{HostState, Limiter, Shared};
+use crate::guest::Exports;
+use crate::host::{HostState, ProjectedResource, Shared};
 use crate::limits;
 
 /// What instances of a plugin are made from.
@@ -22,6 +21,8 @@ pub(crate) struct Mould {
     pub(crate) memory_bytes_max: usize,
     /// JSON, as the guest gets it.
     pub(crate) config: Vec<u8>,
+    /// What of them the plugin is told.
+    pub(crate) watches: Vec<ProjectedResource>,
     /// The resources that the plugin watches.
     pub(crate) feed: Option<Arc<dyn Feed>>,
     /// How many live.
@@ -39,13 +40,7 @@ pub(crate) enum StartError {
 /// A running copy.
 pub(crate) struct Instance {
     pub(crate) store: Store<HostState>,
-    plugin: exports::plugin::Guest,
-    pub(crate) authenticator: Option<exports::authenticator::Guest>,
-    pub(crate) authorizer: Option<exports::authorizer::Guest>,
-    pub(crate) rules: Option<exports::rules::Guest>,
-    pub(crate) mutating: Option<exports::mutating_admission::Guest>,
-    pub(crate) validating: Option<exports::validating_admission::Guest>,
-    changes: Option<exports::changes::Guest>,
+    pub(crate) exports: Exports,
     /// How far it has been told; `None`: nothing yet.
     cursor: Option<u64>,
     live: Gauge,
@@ -67,21 +62,15 @@ impl Mould {
     }
 
     async fn try_cast(&self) -> Result<Instance, StartError> {
-        let state = HostState {
-            shared: self.shared.clone(),
-            lent: Default::default(),
-            admitting: None,
-            limiter: Limiter::new(self.memory_bytes_max),
-            log_lines_left: limits::LOG_LINES_PER_CALL_MAX,
-        };
+        let state = HostState::new(self.shared.clone(), self.memory_bytes_max);
         let mut store = Store::new(self.linked.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits::COPIED_BYTES_PER_CALL_MAX);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let mut instance = self.instantiate(store).await?;
-        let Instance { plugin, store, .. } = &mut instance;
-        match plugin.call_configure(&mut *store, &self.config).await {
+        let Instance { exports, store, .. } = &mut instance;
+        match exports.configure(store, &self.config).await {
             Ok(Ok(())) => {}
             Ok(Err(words)) => return Err(StartError::Refused(limits::shorten(&words, limits::MESSAGE_BYTES_MAX).to_owned())),
             Err(error) => return Err(StartError::Fault(instance.fault(&error))),
@@ -98,39 +87,12 @@ impl Mould {
             Ok(copy) => copy,
             Err(error) => return Err(refused(&store, error)),
         };
-        let indices = &self.linked.exports;
-        /// The functions of an interface, if the plugin has it.
-        macro_rules! load {
-            ($field:ident) => {
-                match indices.$field.as_ref().map(|indices| indices.load(&mut store, &copy)).transpose() {
-                    Ok(guest) => guest,
-                    Err(error) => return Err(StartError::Fault(Fault::Malformed(format!("{error:#}")))),
-                }
-            };
-        }
-        let plugin = match indices.plugin.load(&mut store, &copy) {
-            Ok(guest) => guest,
+        let exports = match self.linked.exports.load(&mut store, &copy) {
+            Ok(exports) => exports,
             Err(error) => return Err(StartError::Fault(Fault::Malformed(format!("{error:#}")))),
         };
-        let authenticator = load!(authenticator);
-        let authorizer = load!(authorizer);
-        let rules = load!(rules);
-        let mutating = load!(mutating);
-        let validating = load!(validating);
-        let changes = load!(changes);
         self.live.inc();
-        Ok(Instance {
-            store,
-            plugin,
-            authenticator,
-            authorizer,
-            rules,
-            mutating,
-            validating,
-            changes,
-            cursor: None,
-            live: self.live.clone(),
-        })
+        Ok(Instance { store, exports, cursor: None, live: self.live.clone() })
     }
 
     /// Tells an instance of everything up to now. Costs an atomic load where nothing changed.
@@ -154,16 +116,31 @@ impl Mould {
         };
         match known {
             Changes::Since { cursor, list } => {
-                instance.apply(&list).await?;
+                instance.tell(&self.projected(list)).await?;
                 instance.cursor = Some(cursor);
             }
             Changes::Lost => {
-                let state = feed.snapshot();
-                instance.reset(&state.objects).await?;
+                let mut state = feed.snapshot();
+                for (_, objects) in &mut state.objects {
+                    *objects = self.projected(std::mem::take(objects));
+                }
+                instance.tell_all(&state).await?;
                 instance.cursor = Some(state.cursor);
             }
         }
         Ok(())
+    }
+}
+
+impl Mould {
+    /// Each object as far as the manifest shows it.
+    fn projected(&self, mut changes: Vec<Change>) -> Vec<Change> {
+        for watch in self.watches.iter().filter(|watch| !watch.fields.is_whole()) {
+            for change in changes.iter_mut().filter(|change| change.resource == watch.resource) {
+                change.object = change.object.as_ref().map(|object| watch.shown(object));
+            }
+        }
+        changes
     }
 }
 
@@ -172,9 +149,7 @@ impl Instance {
     pub(crate) fn begin(&mut self) {
         // The clock went on while nobody called; without this the guest would yield at once.
         self.store.set_epoch_deadline(1);
-        let state = self.store.data_mut();
-        state.limiter.begin();
-        state.log_lines_left = limits::LOG_LINES_PER_CALL_MAX;
+        self.store.data_mut().begin();
     }
 
     /// Why the guest did not answer.
@@ -183,34 +158,13 @@ impl Instance {
         Fault::from_engine(error, self.store.data().limiter.refused())
     }
 
-    async fn reset(&mut self, objects: &[(apimachinery::GroupResource, Vec<bytes::Bytes>)]) -> Result<(), Fault> {
-        let Some(guest) = &self.changes else { return Ok(()) };
-        for (resource, objects) in objects {
-            let name = GroupResourceParam { group: &resource.group, resource: &resource.resource };
-            let objects: Vec<&[u8]> = objects.iter().map(|bytes| &bytes[..]).collect();
-            if let Err(error) = guest.call_reset(&mut self.store, name, &objects).await {
-                return Err(self.fault(&error));
-            }
-        }
-        Ok(())
+    async fn tell_all(&mut self, state: &FeedSnapshot) -> Result<(), Fault> {
+        let told = self.exports.tell_all(&mut self.store, state).await;
+        told.map_err(|error| self.fault(&error))
     }
 
-    async fn apply(&mut self, list: &[Change]) -> Result<(), Fault> {
-        let Some(guest) = &self.changes else { return Ok(()) };
-        for part in list.chunks(limits::CHANGES_PER_CALL_MAX) {
-            let part: Vec<_> = part
-                .iter()
-                .map(|change| exports::changes::Changed {
-                    resource: GroupResourceParam { group: &change.resource.group, resource: &change.resource.resource },
-                    namespace: &change.namespace,
-                    name: &change.name,
-                    object: change.object.as_deref(),
-                })
-                .collect();
-            if let Err(error) = guest.call_apply(&mut self.store, &part).await {
-                return Err(self.fault(&error));
-            }
-        }
-        Ok(())
+    async fn tell(&mut self, list: &[Change]) -> Result<(), Fault> {
+        let told = self.exports.tell(&mut self.store, list).await;
+        told.map_err(|error| self.fault(&error))
     }
 }

@@ -40,6 +40,10 @@ pub const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(10);
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 /// Changes told in one call of `changes.apply`.
 pub const CHANGES_PER_CALL_MAX: usize = 1_000;
+/// Bytes of the objects told in one call of `changes.apply`, unless one object alone has more.
+pub const CHANGES_BYTES_PER_CALL_MAX: usize = 1 << 20;
+/// Objects that come with a call.
+pub const LOOKUPS_MAX: usize = 8;
 /// Objects that `cluster.list` gives at once, in bytes.
 pub const LIST_BYTES_MAX: usize = 64 << 20;
 /// Random bytes of one call.
@@ -76,6 +80,13 @@ const _: () = assert!(TIMEOUT_MILLISECONDS_DEFAULT <= TIMEOUT_MILLISECONDS_MAX);
 const _: () = assert!(INSTANCES_MAX <= INSTANCES_TOTAL_MAX);
 // A pool's slot is reserved at 4 GiB whatever the limit, so that no load or store needs a bounds check.
 const _: () = assert!(MEMORY_BYTES_MAX < 1 << 32);
+
+/// A guest's words, as far as they are kept.
+pub(crate) fn bounded(mut text: String) -> String {
+    let end = shorten(&text, MESSAGE_BYTES_MAX).len();
+    text.truncate(end);
+    text
+}
 
 /// The start of a guest's words, at a character's border.
 pub(crate) fn shorten(text: &str, bytes_max: usize) -> &str {

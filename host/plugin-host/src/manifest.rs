@@ -11,7 +11,10 @@ use apimachinery::GroupResource;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::host::ProjectedResource;
+use crate::input::{Input, Lookup};
 use crate::limits;
+use crate::projection::Fields;
 
 /// What stands in `apiVersion`.
 pub const API_VERSION: &str = "plugins.wasmgate.dev/v1alpha1";
@@ -218,6 +221,24 @@ struct ResourceName {
     #[serde(default)]
     group: String,
     resource: String,
+    /// What of its objects is shown; empty: all.
+    #[serde(default)]
+    fields: Vec<String>,
+}
+
+/// A look-up whose result comes with the call.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LookupSpec {
+    name: String,
+    #[serde(default)]
+    group: String,
+    resource: String,
+    namespace_from: Option<String>,
+    #[serde(default)]
+    name_from: Vec<String>,
+    #[serde(default)]
+    name_default: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -257,6 +278,10 @@ struct Spec {
     credentials: Vec<Credential>,
     #[serde(default)]
     fallback: bool,
+    #[serde(default)]
+    input: Vec<String>,
+    #[serde(default)]
+    lookups: Vec<LookupSpec>,
     #[serde(default)]
     reads: Vec<ResourceName>,
     #[serde(default)]
@@ -327,10 +352,12 @@ pub struct Manifest {
     pub credentials: BTreeSet<Credential>,
     /// An authenticator that is asked only where no other named a user, found anything invalid or failed: anonymous.
     pub fallback: bool,
+    /// What is handed over with a call.
+    pub input: Input,
     /// What `cluster` may look up.
-    pub reads: Vec<GroupResource>,
+    pub reads: Vec<ProjectedResource>,
     /// What `changes` tells of.
-    pub watches: Vec<GroupResource>,
+    pub watches: Vec<ProjectedResource>,
     /// Whether an instance serves many calls.
     pub instances: Instances,
     /// Lower ones are asked first; equal ones by name. See [`Self::order_as`].
@@ -411,6 +438,10 @@ impl Manifest {
                 "needs `instances: Reused`: a fresh instance would be told of everything at every call",
             ));
         }
+        let reads = resources("spec.reads", spec.reads)?;
+        let lookups = lookups(spec.lookups, &reads, admits)?;
+        let at = |(index, problem): (usize, String)| field_error(format!("spec.input[{index}]"), problem);
+        let input = Input::compile(&spec.input, lookups).map_err(at)?;
         let (failure_policy, authorizer_failure_policy) = failure_policies(spec.failure_policy, &roles)?;
         Ok(Self {
             name,
@@ -423,7 +454,8 @@ impl Manifest {
             capabilities,
             credentials,
             fallback: spec.fallback,
-            reads: resources("spec.reads", spec.reads)?,
+            input,
+            reads,
             watches: resources("spec.watches", spec.watches)?,
             instances: spec.instances,
             order: spec.order,
@@ -517,9 +549,9 @@ fn unique<T: Copy + Ord + std::fmt::Debug>(field: &str, list: &[T]) -> Result<BT
     Ok(set)
 }
 
-fn resources(field: &str, names: Vec<ResourceName>) -> Result<Vec<GroupResource>, Error> {
-    let mut list: Vec<GroupResource> = Vec::with_capacity(names.len());
-    for (index, ResourceName { group, resource }) in names.into_iter().enumerate() {
+fn resources(field: &str, names: Vec<ResourceName>) -> Result<Vec<ProjectedResource>, Error> {
+    let mut list: Vec<ProjectedResource> = Vec::with_capacity(names.len());
+    for (index, ResourceName { group, resource, fields }) in names.into_iter().enumerate() {
         if resource.is_empty() || resource.contains(['/', '*']) {
             return Err(field_error(
                 format!("{field}[{index}].resource"),
@@ -527,10 +559,48 @@ fn resources(field: &str, names: Vec<ResourceName>) -> Result<Vec<GroupResource>
             ));
         }
         let resource = GroupResource::new(group, resource);
-        if list.contains(&resource) {
+        if list.iter().any(|known| known.resource == resource) {
             return Err(field_error(format!("{field}[{index}]"), format!("{resource} is there twice")));
         }
-        list.push(resource);
+        let fields = Fields::parse(&fields).map_err(|problem| field_error(format!("{field}[{index}].fields"), problem))?;
+        list.push(ProjectedResource { resource, fields });
+    }
+    Ok(list)
+}
+
+/// Look-ups are of what `reads` grants, and are made for the admission roles.
+fn lookups(specs: Vec<LookupSpec>, reads: &[ProjectedResource], admits: bool) -> Result<Vec<Lookup>, Error> {
+    if specs.len() > limits::LOOKUPS_MAX {
+        return Err(field_error("spec.lookups", format!("are {}, more than {}", specs.len(), limits::LOOKUPS_MAX)));
+    }
+    let mut list: Vec<Lookup> = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.into_iter().enumerate() {
+        let field = |name: &str| format!("spec.lookups[{index}].{name}");
+        if !admits {
+            return Err(field_error(field("name"), "look-ups come with calls of the admission roles only"));
+        }
+        if spec.name.is_empty() || list.iter().any(|known| known.name == spec.name) {
+            return Err(field_error(field("name"), format!("\"{}\" must be a name that no other look-up has", spec.name)));
+        }
+        let resource = GroupResource::new(spec.group, spec.resource);
+        if !reads.iter().any(|read| read.resource == resource) {
+            return Err(field_error(field("resource"), format!("{resource} must be in spec.reads")));
+        }
+        if spec.name_from.is_empty() && spec.name_default.is_empty() {
+            return Err(field_error(field("nameFrom"), "must say where the object's name is"));
+        }
+        for pointer in spec.namespace_from.iter().chain(&spec.name_from) {
+            if !pointer.starts_with('/') || pointer.len() > limits::POINTER_BYTES_MAX {
+                return Err(field_error(field("nameFrom"), format!("\"{pointer}\" must be a JSON Pointer, such as /object/spec/nodeName")));
+            }
+        }
+        list.push(Lookup {
+            name: spec.name,
+            resource,
+            namespace_from: spec.namespace_from,
+            name_from: spec.name_from,
+            name_default: spec.name_default,
+        });
     }
     Ok(list)
 }

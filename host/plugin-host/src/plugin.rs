@@ -7,28 +7,27 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admission::Version;
 use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, Round};
+use admission::{Recorder, Version};
 use apimachinery::{Status, StatusReason};
 use async_trait::async_trait;
-use auth::{Authentication, Authorization, Credentials, Decision, Rules, UserInfo};
+use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
 use prometheus_client::metrics::histogram::Histogram;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::bindings::exports::wasmgate::plugin as exports;
-use crate::bindings::wasmgate::plugin::{admission_types, authorization_types, types};
 use crate::code_cache::CodeCache;
 use crate::component::{self, Artifact, LoadError};
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
-use crate::host::{Admitting, Services, Shared};
-use crate::instance::{Mould, StartError};
+use crate::guest::{RawDenial, RawMutation};
+use crate::host::{Services, Shared};
+use crate::instance::{Instance, Mould, StartError};
 use crate::limits;
 use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation};
 use crate::metrics::{Metrics, PluginMetrics};
-use crate::object::Lent;
 use crate::pool::{Lease, Pool};
+use crate::request::Subject;
 
 /// Where a plugin comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +70,7 @@ pub struct Plugin {
     manifest: Manifest,
     origin: Origin,
     digest: String,
+    shared: Arc<Shared>,
     pool: Pool,
     timeout: Duration,
     metrics: PluginMetrics,
@@ -90,21 +90,23 @@ impl Loader {
     /// cluster's state.
     pub(crate) async fn load(&self, manifest: Manifest, artifact: Artifact<'_>, origin: Origin) -> Result<Plugin, LoadError> {
         for (field, list) in [("reads", &manifest.reads), ("watches", &manifest.watches)] {
-            if let Some(resource) = list.iter().find(|resource| !self.services.cluster.serves(resource)) {
-                return Err(LoadError::UnknownResource { field, resource: resource.to_string() });
+            if let Some(unknown) = list.iter().find(|item| !self.services.cluster.serves(&item.resource)) {
+                return Err(LoadError::UnknownResource { field, resource: unknown.resource.to_string() });
             }
         }
         let everything = BTreeSet::from(Capability::ALL);
         let allowed = if origin == Origin::Embedded { &everything } else { &self.allowed };
         let linked = component::link(&self.engine, artifact, &manifest, allowed, self.cache.as_ref())?;
         let metrics = self.metrics.of(&manifest.name);
-        let shared = Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone() };
+        let shared = Arc::new(Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone() });
+        let watched: Vec<_> = manifest.watches.iter().map(|watch| watch.resource.clone()).collect();
         let mould = Mould {
             linked,
-            shared: Arc::new(shared),
+            shared: shared.clone(),
             memory_bytes_max: manifest.limits.memory_bytes,
             config: serde_json::to_vec(&manifest.config).expect("a Value has string keys only"),
-            feed: (!manifest.watches.is_empty()).then(|| self.services.cluster.subscribe(&manifest.watches)),
+            watches: manifest.watches.clone(),
+            feed: (!watched.is_empty()).then(|| self.services.cluster.subscribe(&watched)),
             live: metrics.instances.clone(),
         };
         let timeout = Duration::from_millis(manifest.limits.timeout_milliseconds);
@@ -122,7 +124,7 @@ impl Loader {
             admit: metrics.call("admit"),
             validate: metrics.call("validate"),
         };
-        Ok(Plugin { manifest, origin, digest: artifact.digest(), pool, timeout, metrics, durations })
+        Ok(Plugin { manifest, origin, digest: artifact.digest(), shared, pool, timeout, metrics, durations })
     }
 }
 
@@ -154,165 +156,123 @@ impl Plugin {
 
     async fn call_authenticate(&self, credentials: &Credentials) -> Result<Authentication, Fault> {
         let wanted = |credential| self.manifest.credentials.contains(&credential);
-        let certificate = credentials.certificate.as_deref().filter(|_| wanted(Credential::ClientCertificate));
-        let organizations: Vec<&str> = certificate.map(|found| texts(&found.organizations)).unwrap_or_default();
-        let audiences = texts(&credentials.audiences);
-        let shown = exports::authenticator::Credentials {
-            certificate: certificate.map(|found| exports::authenticator::PeerCertificate {
-                der: &found.der,
-                common_name: &found.common_name,
-                organizations: &organizations,
-                uid: &found.uid,
-                sha256: &found.sha256,
-                chain_error: found.chain_error.as_deref(),
-            }),
-            bearer_token: credentials.bearer_token.as_deref().filter(|_| wanted(Credential::BearerToken)),
-            audiences: &audiences,
+        let shown = Credentials {
+            certificate: credentials.certificate.clone().filter(|_| wanted(Credential::ClientCertificate)),
+            bearer_token: credentials.bearer_token.clone().filter(|_| wanted(Credential::BearerToken)),
+            audiences: credentials.audiences.clone(),
+            asked_for: credentials.asked_for.clone(),
         };
-        let mut lease = self.pool.lease().await?;
-        let instance = lease.instance();
-        let guest = instance.authenticator.clone().ok_or_else(missing)?;
-        let result = timeout(self.timeout, guest.call_authenticate(&mut instance.store, shown)).await;
-        let answer = match lease.outcome(result, self.timeout)? {
-            exports::authenticator::Authentication::NoOpinion => Authentication::NoOpinion,
-            exports::authenticator::Authentication::Rejected(why) => Authentication::Rejected(bounded(why)),
-            exports::authenticator::Authentication::User(user) => Authentication::User(user_from(user)?),
-            exports::authenticator::Authentication::UserFor((user, audiences)) => {
-                if audiences.is_empty() {
-                    return Err(Fault::Malformed("a user by a token that is meant for nobody".into()));
-                }
-                Authentication::UserFor(user_from(user)?, audiences)
+        let subject = Subject::Authentication(&shown);
+        let mut call = Call::begin(self, &subject).await?;
+        let Call { instance, input, .. } = &mut call;
+        let Instance { exports, store, .. } = instance.instance();
+        let result = timeout(self.timeout, exports.authenticate(store, &subject, input)).await;
+        let answer = match call.end(result)? {
+            Authentication::NoOpinion => Authentication::NoOpinion,
+            Authentication::Rejected(why) => Authentication::Rejected(limits::bounded(why)),
+            Authentication::User(user) => Authentication::User(checked_user(user)?),
+            Authentication::UserFor(_, audiences) if audiences.is_empty() => {
+                return Err(Fault::Malformed("a user by a token that is meant for nobody".into()));
             }
+            Authentication::UserFor(user, audiences) => Authentication::UserFor(checked_user(user)?, audiences),
         };
-        lease.give_back();
+        call.give_back();
         Ok(answer)
     }
 
     async fn call_authorize(&self, attributes: &auth::Attributes) -> Result<Authorization, Fault> {
-        let user = UserRef::of(&attributes.user);
-        let extra = user.extra();
-        let fields = Requirements::of(&attributes.field_selector);
-        let labels = Requirements::of(&attributes.label_selector);
-        let (fields, labels) = (fields.list(), labels.list());
-        let shown = authorization_types::AttributesParam {
-            user: user.param(&extra),
-            verb: &attributes.verb,
-            namespace: &attributes.namespace,
-            api_group: &attributes.api_group,
-            api_version: &attributes.api_version,
-            resource: &attributes.resource,
-            subresource: &attributes.subresource,
-            name: &attributes.name,
-            resource_request: attributes.resource_request,
-            path: &attributes.path,
-            field_selector: &fields,
-            label_selector: &labels,
-            conditional_accepted: false,
+        let subject = Subject::Authorization(attributes);
+        let mut call = Call::begin(self, &subject).await?;
+        let Call { instance, input, .. } = &mut call;
+        let Instance { exports, store, .. } = instance.instance();
+        let result = timeout(self.timeout, exports.authorize(store, &subject, input)).await;
+        let Some(answer) = call.end(result)? else {
+            return Err(Fault::Malformed("a conditional decision, which was not asked for".into()));
         };
-        let mut lease = self.pool.lease().await?;
-        let instance = lease.instance();
-        let guest = instance.authorizer.clone().ok_or_else(missing)?;
-        let result = timeout(self.timeout, guest.call_authorize(&mut instance.store, shown)).await;
-        let answer = lease.outcome(result, self.timeout)?;
-        let decision = match answer.decision {
-            exports::authorizer::Decision::Allow => Decision::Allow,
-            exports::authorizer::Decision::Deny => Decision::Deny,
-            exports::authorizer::Decision::NoOpinion => Decision::NoOpinion,
-            exports::authorizer::Decision::Conditional(_) => {
-                return Err(Fault::Malformed("a conditional decision, which was not asked for".into()));
-            }
-        };
-        lease.give_back();
-        Ok(Authorization { decision, reason: bounded(answer.reason), evaluation_error: answer.evaluation_error.map(bounded) })
+        call.give_back();
+        let Authorization { decision, reason, evaluation_error } = answer;
+        Ok(Authorization { decision, reason: limits::bounded(reason), evaluation_error: evaluation_error.map(limits::bounded) })
     }
 
     async fn call_rules_for(&self, user: &UserInfo, namespace: &str) -> Result<Option<Rules>, Fault> {
-        let user = UserRef::of(user);
-        let extra = user.extra();
         let mut lease = self.pool.lease().await?;
-        let instance = lease.instance();
-        let Some(guest) = instance.rules.clone() else {
-            lease.give_back();
-            return Ok(None);
-        };
-        let result = timeout(self.timeout, guest.call_rules_for(&mut instance.store, user.param(&extra), namespace)).await;
+        let Instance { exports, store, .. } = lease.instance();
+        let result = timeout(self.timeout, exports.rules_for(store, user, namespace)).await;
         let answer = lease.outcome(result, self.timeout)?;
         lease.give_back();
-        let resource_rules = answer.resource_rules.into_iter().map(|rule| auth::ResourceRule {
-            verbs: rule.verbs,
-            api_groups: rule.api_groups,
-            resources: rule.resources,
-            resource_names: rule.resource_names,
-        });
-        let non_resource_rules = answer
-            .non_resource_rules
-            .into_iter()
-            .map(|rule| auth::NonResourceRule { verbs: rule.verbs, non_resource_urls: rule.non_resource_urls });
-        Ok(Some(Rules {
-            resource_rules: resource_rules.collect(),
-            non_resource_rules: non_resource_rules.collect(),
-            incomplete: answer.incomplete,
-            evaluation_error: bounded(answer.evaluation_error),
-        }))
+        Ok(answer.map(|rules| Rules { evaluation_error: limits::bounded(rules.evaluation_error), ..rules }))
     }
 
     async fn call_admit(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Mutation, Fault> {
-        let user = UserRef::of(&attributes.context.user);
-        let extra = user.extra();
-        let shown = admission_attributes(attributes, version, user.param(&extra));
-        let mut lease = self.pool.lease().await?;
-        let instance = lease.instance();
-        let guest = instance.mutating.clone().ok_or_else(missing)?;
-        let (handle, old_handle) = Lent::handles(version.object, version.old);
-        // SAFETY: this future holds both borrows, and the lease; where it is dropped, so is the lease with the store.
-        unsafe { instance.store.data_mut().lent.begin(version.object, version.old) };
-        instance.store.data_mut().admitting = Some(Admitting::of(attributes));
-        let result = timeout(self.timeout, guest.call_admit(&mut instance.store, shown, handle, old_handle)).await;
-        instance.store.data_mut().end_admission();
-        let answer = lease.outcome(result, self.timeout)?;
-        self.record_notes(answer.notes, &attributes.context.recorder)?;
-        let mutation = match answer.mutation {
-            exports::mutating_admission::Mutation::Unchanged => Mutation::Unchanged,
-            exports::mutating_admission::Mutation::Denied(denial) => Mutation::Denied(denial_from(denial)?),
-            exports::mutating_admission::Mutation::Patch(bytes) => Mutation::Patch(operations(&bytes)?),
+        let subject = Subject::Admission(attributes, version);
+        let mut call = Call::begin(self, &subject).await?;
+        let Call { instance, input, .. } = &mut call;
+        let Instance { exports, store, .. } = instance.instance();
+        let result = timeout(self.timeout, exports.admit(store, &subject, input)).await;
+        let mutation = match call.end(result)? {
+            RawMutation::Unchanged => Mutation::Unchanged,
+            RawMutation::Denied(denial) => Mutation::Denied(denial_from(denial)?),
+            RawMutation::Patch(bytes) => Mutation::Patch(operations(&bytes)?),
         };
-        lease.give_back();
+        call.give_back();
         Ok(mutation)
     }
 
     async fn call_validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault> {
-        let user = UserRef::of(&attributes.context.user);
-        let extra = user.extra();
-        let shown = admission_attributes(attributes, version, user.param(&extra));
-        let mut lease = self.pool.lease().await?;
-        let instance = lease.instance();
-        let guest = instance.validating.clone().ok_or_else(missing)?;
-        let (handle, old_handle) = Lent::handles(version.object, version.old);
-        // SAFETY: as in `call_admit`.
-        unsafe { instance.store.data_mut().lent.begin(version.object, version.old) };
-        instance.store.data_mut().admitting = Some(Admitting::of(attributes));
-        let result = timeout(self.timeout, guest.call_validate(&mut instance.store, shown, handle, old_handle)).await;
-        instance.store.data_mut().end_admission();
-        let answer = lease.outcome(result, self.timeout)?;
-        self.record_notes(answer.notes, &attributes.context.recorder)?;
-        let denial = answer.denial.map(denial_from).transpose()?;
-        lease.give_back();
+        let subject = Subject::Admission(attributes, version);
+        let mut call = Call::begin(self, &subject).await?;
+        let Call { instance, input, .. } = &mut call;
+        let Instance { exports, store, .. } = instance.instance();
+        let result = timeout(self.timeout, exports.validate(store, &subject, input)).await;
+        let denial = call.end(result)?.map(denial_from).transpose()?;
+        call.give_back();
         Ok(denial)
     }
+}
 
-    /// Keeps what goes with an answer, before the answer is judged: it reaches the client and the audit log with a refusal, too.
-    fn record_notes(&self, notes: admission_types::Notes, recorder: &admission::Recorder) -> Result<(), Fault> {
-        if notes.warnings.len().max(notes.audit_annotations.len()) > limits::NOTES_MAX {
+/// A call on its way: an instance, and the request that it was lent.
+struct Call<'a> {
+    plugin: &'a Plugin,
+    instance: Lease<'a>,
+    /// What is handed over with the call.
+    input: Vec<u8>,
+    recorder: Recorder,
+}
+
+impl<'a> Call<'a> {
+    /// Leases an instance, and lends it the request. The caller holds the request's borrow for as long as the guest may run: in the same
+    /// future as this, so that the instance goes where the future goes.
+    async fn begin(plugin: &'a Plugin, subject: &'a Subject<'_>) -> Result<Self, Fault> {
+        let mut instance = plugin.pool.lease().await?;
+        let input = plugin.manifest.input.of(subject, &plugin.shared);
+        let state = instance.instance().store.data_mut();
+        // SAFETY: the caller's future holds the borrow, and the lease; where it is dropped, so is the lease with the store.
+        unsafe { state.lent.begin(subject) };
+        if let Subject::Admission(attributes, _) = subject {
+            state.admitting = Some(attributes.context.clone());
+        }
+        Ok(Self { plugin, instance, input, recorder: subject.asked_for().recorder })
+    }
+
+    /// Takes the request back. Notes are kept before the answer is judged: they reach the client and the audit log with a refusal, too.
+    fn end<T>(&mut self, result: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>) -> Result<T, Fault> {
+        let state = self.instance.instance().store.data_mut();
+        state.end();
+        let notes = std::mem::take(&mut state.notes);
+        let answer = self.instance.outcome(result, self.plugin.timeout)?;
+        if notes.too_many() {
             return Err(Fault::Malformed(format!("more than {} warnings or annotations", limits::NOTES_MAX)));
         }
-        notes.warnings.iter().for_each(|warning| recorder.warnings.add(warning));
-        for note in notes.audit_annotations {
+        if !notes.is_empty() {
             // Standard plugins write upstream's keys; nobody else may write a key that looks like another's.
-            let own = self.origin == Origin::Embedded && note.key.contains('/');
-            let key = if own { note.key } else { format!("{}/{}", self.manifest.name, note.key) };
-            recorder.annotations.add(bounded(key), bounded(note.value));
+            notes.record(&self.recorder, &self.plugin.manifest.name, self.plugin.origin == Origin::Embedded);
         }
-        Ok(())
+        Ok(answer)
+    }
+
+    /// The call went well.
+    fn give_back(self) {
+        self.instance.give_back();
     }
 }
 
@@ -391,98 +351,14 @@ impl AdmissionPlugin for Plugin {
     }
 }
 
-/// A role that was not looked up at load: ours, not the guest's, and still no reason to end the server.
-fn missing() -> Fault {
-    Fault::Malformed("the role is not exported".into())
-}
-
-fn bounded(mut text: String) -> String {
-    let end = limits::shorten(&text, limits::MESSAGE_BYTES_MAX).len();
-    text.truncate(end);
-    text
-}
-
-fn texts(list: &[String]) -> Vec<&str> {
-    list.iter().map(String::as_str).collect()
-}
-
-/// A user as the guest is shown it: borrowed, but for the lists of pointers.
-struct UserRef<'a> {
-    user: &'a UserInfo,
-    groups: Vec<&'a str>,
-    extra: Vec<(&'a str, Vec<&'a str>)>,
-}
-
-impl<'a> UserRef<'a> {
-    fn of(user: &'a UserInfo) -> Self {
-        Self { user, groups: texts(&user.groups), extra: user.extra.iter().map(|(key, values)| (key.as_str(), texts(values))).collect() }
-    }
-
-    fn extra(&self) -> Vec<types::ExtraParam<'_>> {
-        self.extra.iter().map(|(key, values)| types::ExtraParam { key, values }).collect()
-    }
-
-    fn param<'b>(&'b self, extra: &'b [types::ExtraParam<'b>]) -> types::UserInfoParam<'b> {
-        types::UserInfoParam { name: &self.user.name, uid: &self.user.uid, groups: &self.groups, extra }
-    }
-}
-
-/// Selector requirements, in the same way.
-struct Requirements<'a>(Vec<(&'a auth::SelectorRequirement, Vec<&'a str>)>);
-
-impl<'a> Requirements<'a> {
-    fn of(list: &'a [auth::SelectorRequirement]) -> Self {
-        Self(list.iter().map(|item| (item, texts(&item.values))).collect())
-    }
-
-    fn list(&self) -> Vec<authorization_types::SelectorRequirementParam<'_>> {
-        let item = |(item, values)| {
-            let item: &auth::SelectorRequirement = item;
-            authorization_types::SelectorRequirementParam { key: &item.key, operator: &item.operator, values }
-        };
-        self.0.iter().map(|(requirement, values)| item((requirement, values.as_slice()))).collect()
-    }
-}
-
-fn admission_attributes<'a>(
-    attributes: &'a admission::Attributes,
-    version: Version<'a>,
-    user: types::UserInfoParam<'a>,
-) -> admission_types::Attributes<'a> {
-    use admission_types::Operation;
-    admission_types::Attributes {
-        operation: match attributes.operation {
-            admission::Operation::Create => Operation::Create,
-            admission::Operation::Update => Operation::Update,
-            admission::Operation::Delete => Operation::Delete,
-            admission::Operation::Connect => Operation::Connect,
-        },
-        kind: admission_types::GroupVersionKindParam {
-            group: &version.kind.group,
-            version: &version.kind.version,
-            kind: &version.kind.kind,
-        },
-        resource: admission_types::GroupVersionResourceParam {
-            group: &version.resource.group,
-            version: &version.resource.version,
-            resource: &version.resource.resource,
-        },
-        subresource: &attributes.subresource,
-        namespace: &attributes.namespace,
-        name: &attributes.name,
-        user,
-        dry_run: attributes.dry_run,
-        options: attributes.options.as_deref(),
-    }
-}
-
-fn user_from(user: types::UserInfoResult) -> Result<UserInfo, Fault> {
+/// A user as a guest names one.
+fn checked_user(user: UserInfo) -> Result<UserInfo, Fault> {
     // Upstream's userid annotation and every message would be empty; nobody means that.
     if user.name.is_empty() {
         return Err(Fault::Malformed("a user without a name".into()));
     }
-    let extra = user.extra.into_iter().map(|extra| (extra.key.to_ascii_lowercase(), extra.values)).collect();
-    Ok(UserInfo { name: user.name, uid: user.uid, groups: user.groups, extra })
+    let extra = user.extra.into_iter().map(|(key, values)| (key.to_ascii_lowercase(), values)).collect();
+    Ok(UserInfo { extra, ..user })
 }
 
 /// A guest's patch has the bounds of a client's.
@@ -497,10 +373,10 @@ fn operations(patch: &[u8]) -> Result<Vec<Value>, Fault> {
     }
 }
 
-fn denial_from(denial: admission_types::Denial) -> Result<Denial, Fault> {
+fn denial_from(denial: RawDenial) -> Result<Denial, Fault> {
     match denial {
-        admission_types::Denial::Forbidden(message) => Ok(Denial::Forbidden(bounded(message))),
-        admission_types::Denial::Status(bytes) => {
+        RawDenial::Forbidden(message) => Ok(Denial::Forbidden(limits::bounded(message))),
+        RawDenial::Status(bytes) => {
             let malformed = |error| Fault::Malformed(format!("its refusal is no Status: {error}"));
             let mut value: Value = serde_json::from_slice(&bytes).map_err(malformed)?;
             if let Some(fields) = value.as_object_mut() {

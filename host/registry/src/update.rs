@@ -260,6 +260,7 @@ impl Registry {
             resource: gvr.resource.to_string(),
             name: request.name.clone(),
             resource_request: true,
+            asked_for: request.context.asking(),
             ..Attributes::default()
         };
         let answer = request.context.chain.authorize(&attributes).await;

@@ -85,7 +85,7 @@ impl Authorized {
 
     /// What was authorized.
     pub fn attributes(&self) -> Attributes {
-        crate::filters::authorization::attributes(&self.info, &self.context.user)
+        crate::filters::authorization::attributes(&self.info, &self.context)
     }
 
     /// Warns the client.

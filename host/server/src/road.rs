@@ -116,9 +116,10 @@ impl Road {
     /// Answers a request: the outermost wrap, and the one place where an error becomes a response.
     pub async fn serve(&self, request: http::Request<RequestBody>, connection: &Arc<Connection>) -> Response {
         // The chain and the time are taken here, once: whatever is replaced meanwhile, they stay the request's own.
-        let context = RequestContext::new(self.config.chains.in_force(), Arc::default(), (self.config.now)());
+        let mut context = RequestContext::new(self.config.chains.in_force(), Arc::default(), (self.config.now)());
         // Outermost, so that whatever happens can be found again in the log.
         let audit_id = audit::id_of(request.headers());
+        context.id = audit_id.as_str().into();
         let responder = ErrorResponder::of(&request);
         let recorder = context.recorder.clone();
         let mut cleanup = RequestCleanup::default();
@@ -165,7 +166,7 @@ impl Road {
 
             // Who it is. Behind it, nobody sees what proved it.
             let certificate = connection.peer.as_ref().map(|peer| peer.certificate());
-            let credentials = authentication::credentials(&headers, certificate, &context.recorder.warnings);
+            let credentials = authentication::credentials(&headers, certificate, context.asking());
             let asked = Instant::now();
             let user = authentication::authenticate(&*context.chain, &credentials).await;
             config.metrics.authenticated(user.is_ok(), asked.elapsed());
@@ -181,8 +182,9 @@ impl Road {
 
             // For whom they speak: itself authorized, as the user that they are. All later stages see only the other user.
             if let Some(wanted) = impersonation::wanted(&mut headers)? {
-                let asked = authorization::attributes(&info, &context.user);
-                context.user = Arc::new(self.impersonation.impersonate(&*context.chain, &wanted, &asked).await?);
+                let asked = authorization::attributes(&info, &context);
+                let speaks_for = Arc::new(self.impersonation.impersonate(&*context.chain, &wanted, &asked).await?);
+                context.original_user = Some(std::mem::replace(&mut context.user, speaks_for));
             }
 
             // A seat, before the stages that cost: authorization is a component's work, the handler's is storage's. It is given back when
@@ -199,7 +201,7 @@ impl Road {
             }
 
             // What they may do. Last before the handler, and the only way to it.
-            let attributes = authorization::attributes(&info, &context.user);
+            let attributes = authorization::attributes(&info, &context);
             let asked = Instant::now();
             let answer = context.chain.authorize(&attributes).await;
             let result = match (answer.decision, &answer.evaluation_error) {

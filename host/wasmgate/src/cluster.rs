@@ -73,8 +73,17 @@ impl Feed for CachedFeed {
     fn snapshot(&self) -> FeedSnapshot {
         // Taken first: a change that the state holds already may come once more, which does no harm.
         let cursor = self.cursor();
-        let objects_of = |cacher: &Cacher| cacher.snapshot().objects.values().map(|object| object.json()).collect();
-        FeedSnapshot { cursor, objects: self.cachers.iter().map(|(resource, cacher)| (resource.clone(), objects_of(cacher))).collect() }
+        let change = |resource: &GroupResource, object: &cacher::Object| Change {
+            resource: resource.clone(),
+            namespace: object.namespace().into(),
+            name: object.name().into(),
+            revision: object.revision(),
+            object: Some(object.json()),
+        };
+        let objects_of =
+            |resource: &GroupResource, cacher: &Cacher| cacher.snapshot().objects.values().map(|object| change(resource, object)).collect();
+        let of = |(resource, cacher): &(GroupResource, Arc<Cacher>)| (resource.clone(), objects_of(resource, cacher));
+        FeedSnapshot { cursor, objects: self.cachers.iter().map(of).collect() }
     }
 
     fn changes_since(&self, cursor: u64) -> Changes {
@@ -89,6 +98,7 @@ impl Feed for CachedFeed {
             resource: resource.clone(),
             namespace: event.object.namespace().into(),
             name: event.object.name().into(),
+            revision: event.revision(),
             object: (event.kind != EventType::Deleted).then(|| event.object.json()),
         };
         Changes::Since { cursor: up_to, list: list.iter().map(|(_, resource, event)| change(resource, event)).collect() }

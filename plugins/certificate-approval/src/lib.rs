@@ -24,7 +24,7 @@ impl ValidatingAdmission for CertificateApproval {
             return Err(deny_forbidden("expected type CertificateSigningRequest, got: <nil>"));
         };
         let signer_name = stored.get_str("/spec/signerName").unwrap_or_default();
-        if signers::is_authorized(&request.user, "approve", &signer_name) {
+        if signers::is_authorized(request.user(), "approve", &signer_name) {
             return Ok(());
         }
         Err(deny_forbidden(format!("user not permitted to approve requests with signerName {}", quote(&signer_name))))

@@ -21,12 +21,12 @@ fn refusal(held: (&'static str, &'static [&'static str]), (operation, subresourc
         operation,
         resource: GroupVersionResource { group, version: "v1".to_owned(), resource },
         subresource: subresource.to_owned(),
-        user: UserInfo::new("jane"),
         ..Attributes::default()
     };
     // Another signer in the approval helps nobody.
     let (new, old) = (json!({"spec": {"signerName": "example.com/mine"}}), json!({"spec": {"signerName": "example.com/a"}}));
-    match CertificateApproval.validate(&Request::new(attributes, Some(Object::of(&new)), Some(Object::of(&old)))) {
+    match CertificateApproval.validate(&Request::new(attributes, Some(Object::of(&new)), Some(Object::of(&old))).by(UserInfo::new("jane")))
+    {
         Ok(()) => String::new(),
         Err(Denial::Forbidden(message)) => message,
         Err(Denial::Status(status)) => status.message().to_owned(),

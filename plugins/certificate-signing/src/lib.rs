@@ -41,7 +41,7 @@ impl ValidatingAdmission for CertificateSigning {
         }
         // The stored request counts: the change must not name another signer than the one that signs.
         let signer_name = stored.get_str("/spec/signerName").unwrap_or_default();
-        if signers::is_authorized(&request.user, "sign", &signer_name) {
+        if signers::is_authorized(request.user(), "sign", &signer_name) {
             return Ok(());
         }
         Err(deny_forbidden(format!("user not permitted to sign requests with signerName {}", quote(&signer_name))))

@@ -20,12 +20,11 @@ fn refusal(held: &'static [&'static str], subresource: &str, old: Value, new: Va
         operation: Operation::Update,
         resource: GroupVersionResource { group, version: "v1".to_owned(), resource },
         subresource: subresource.to_owned(),
-        user: UserInfo::new("jane"),
         ..Attributes::default()
     };
     let old = json!({"spec": {"signerName": "example.com/a"}, "status": old});
     let new = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"signerName": "example.com/mine"}, "status": new});
-    match CertificateSigning.validate(&Request::new(attributes, Some(Object::of(&new)), Some(Object::of(&old)))) {
+    match CertificateSigning.validate(&Request::new(attributes, Some(Object::of(&new)), Some(Object::of(&old))).by(UserInfo::new("jane"))) {
         Ok(()) => String::new(),
         Err(Denial::Forbidden(message)) => message,
         Err(Denial::Status(status)) => status.message().to_owned(),

@@ -29,7 +29,7 @@ impl ValidatingAdmission for ClusterTrustBundleAttest {
         if signer_name.is_empty() || request.changes_only_owners() {
             return Ok(());
         }
-        if signers::is_authorized(&request.user, "attest", &signer_name) {
+        if signers::is_authorized(request.user(), "attest", &signer_name) {
             return Ok(());
         }
         Err(deny_forbidden(format!("user not permitted to attest for signerName {}", quote(&signer_name))))

@@ -18,10 +18,10 @@ fn refusal(held: &'static [&'static str], old: Option<&Value>, new: &Value) -> S
     let attributes = Attributes {
         operation: if old.is_some() { Operation::Update } else { Operation::Create },
         resource: GroupVersionResource { group, version: "v1beta1".to_owned(), resource },
-        user: UserInfo::new("jane"),
         ..Attributes::default()
     };
-    match ClusterTrustBundleAttest.validate(&Request::new(attributes, Some(Object::of(new)), old.map(Object::of))) {
+    match ClusterTrustBundleAttest.validate(&Request::new(attributes, Some(Object::of(new)), old.map(Object::of)).by(UserInfo::new("jane")))
+    {
         Ok(()) => String::new(),
         Err(Denial::Forbidden(message)) => message,
         Err(Denial::Status(status)) => status.message().to_owned(),

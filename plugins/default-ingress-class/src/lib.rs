@@ -35,8 +35,8 @@ impl MutatingAdmission for DefaultIngressClass {
 }
 
 impl Changes for DefaultIngressClass {
-    fn reset(&mut self, _: GroupResource, objects: Vec<Json>) {
-        self.classes.reset(&objects);
+    fn reset(&mut self, _: GroupResource) {
+        self.classes.reset();
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(named(&plugin, &json!({"spec": {}})), "", "there is no default yet");
         for mark in MARKS {
             let class = json!({"metadata": {"name": "a", "annotations": {mark: "true"}}});
-            plugin.reset(GroupResource::new("networking.k8s.io", "ingressclasses"), vec![Json::from(&class)]);
+            plugin.apply(vec![Change::put(GroupResource::new("networking.k8s.io", "ingressclasses"), &class)]);
             let rows = [
                 (json!({"spec": {}}), r#""/spec/ingressClassName"="a""#),
                 (json!({"spec": {"ingressClassName": ""}}), ""),
@@ -82,6 +82,7 @@ mod tests {
             resource: GroupResource::new("networking.k8s.io", "ingressclasses"),
             namespace: String::new(),
             name: "a".to_owned(),
+            revision: 1,
             object: None,
         };
         plugin.apply(vec![gone]);

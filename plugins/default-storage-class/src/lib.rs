@@ -36,8 +36,8 @@ impl MutatingAdmission for DefaultStorageClass {
 }
 
 impl Changes for DefaultStorageClass {
-    fn reset(&mut self, _: GroupResource, objects: Vec<Json>) {
-        self.classes.reset(&objects);
+    fn reset(&mut self, _: GroupResource) {
+        self.classes.reset();
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(named(&plugin, &json!({"spec": {}})), "", "there is no default yet");
         for mark in MARKS {
             let class = json!({"metadata": {"name": "a", "annotations": {mark: "true"}}});
-            plugin.reset(GroupResource::new("storage.k8s.io", "storageclasses"), vec![Json::from(&class)]);
+            plugin.apply(vec![Change::put(GroupResource::new("storage.k8s.io", "storageclasses"), &class)]);
             let rows = [
                 (json!({"spec": {}}), r#""/spec/storageClassName"="a""#),
                 (json!({"spec": {"storageClassName": ""}}), ""),
@@ -83,6 +83,7 @@ mod tests {
             resource: GroupResource::new("storage.k8s.io", "storageclasses"),
             namespace: String::new(),
             name: "a".to_owned(),
+            revision: 1,
             object: None,
         };
         plugin.apply(vec![gone]);

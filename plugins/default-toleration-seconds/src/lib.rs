@@ -1,9 +1,9 @@
 //! Admission `DefaultTolerationSeconds`: a pod stays for five minutes on a node that is not ready or cannot be reached, where
 //! it does not say how long itself.
 
+use wasmgate_sdk::admission::GroupVersionResource;
 use wasmgate_sdk::prelude::*;
-use wasmgate_sdk::serde::Deserialize;
-use wasmgate_sdk::serde_json::{Value, json};
+use wasmgate_sdk::serde::{Deserialize, Serialize};
 
 const EFFECT: &str = "NoExecute";
 
@@ -34,23 +34,65 @@ impl Plugin for DefaultTolerationSeconds {
     }
 }
 
+/// What comes with the call.
+#[derive(Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", rename_all = "camelCase")]
+struct Input {
+    operation: Operation,
+    resource: GroupVersionResource,
+    sub_resource: String,
+    #[serde(default)]
+    object: Pod,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default)]
+struct Pod {
+    spec: PodSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default)]
+struct PodSpec {
+    tolerations: Option<Vec<Known>>,
+}
+
+/// A toleration that a pod has.
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default)]
+struct Known {
+    key: String,
+    effect: String,
+}
+
+/// A toleration that a pod gets.
+#[derive(Serialize)]
+#[serde(crate = "wasmgate_sdk::serde", rename_all = "camelCase")]
+struct Added {
+    key: &'static str,
+    operator: &'static str,
+    effect: &'static str,
+    toleration_seconds: i64,
+}
+
 impl MutatingAdmission for DefaultTolerationSeconds {
     fn admit(&self, request: &Request) -> Result<Patch, Denial> {
         let mut patch = Patch::unchanged();
-        let writes = matches!(request.operation, Operation::Create | Operation::Update) && request.is("", "pods");
-        let Some(pod) = request.object().filter(|_| writes) else { return Ok(patch) };
-        let known = pod.get("/spec/tolerations").and_then(|value| match value {
-            Value::Array(tolerations) => Some(tolerations),
-            _ => None,
-        });
+        let Input { operation, resource, sub_resource, object } = request.input()?;
+        let writes = matches!(operation, Operation::Create | Operation::Update);
+        let pods = resource.group.is_empty() && resource.resource == "pods" && sub_resource.is_empty();
+        if !(writes && pods) {
+            return Ok(patch);
+        }
+        let known = object.spec.tolerations;
         let wanted = [
             ("node.kubernetes.io/not-ready", self.settings.default_not_ready_toleration_seconds),
             ("node.kubernetes.io/unreachable", self.settings.default_unreachable_toleration_seconds),
         ];
-        let missing: Vec<Value> = wanted
+        let missing: Vec<Added> = wanted
             .into_iter()
-            .filter(|(key, _)| !known.iter().flatten().any(|toleration| says(toleration, key)))
-            .map(|(key, seconds)| json!({"key": key, "operator": "Exists", "effect": EFFECT, "tolerationSeconds": seconds}))
+            .filter(|(key, _)| !known.iter().flatten().any(|toleration| toleration.is_about(key)))
+            .map(|(key, toleration_seconds)| Added { key, operator: "Exists", effect: EFFECT, toleration_seconds })
             .collect();
         match known {
             Some(_) => missing.into_iter().for_each(|toleration| {
@@ -66,15 +108,18 @@ impl MutatingAdmission for DefaultTolerationSeconds {
 
 wasmgate_sdk::plugin!(DefaultTolerationSeconds: mutating_admission);
 
-/// Whether a toleration is about this taint, by its key or by all keys; how long does not matter.
-fn says(toleration: &Value, key: &str) -> bool {
-    let empty_or = |field: &str, word: &str| toleration[field].as_str().is_none_or(|found| found.is_empty() || found == word);
-    empty_or("key", key) && empty_or("effect", EFFECT)
+impl Known {
+    /// Whether it is about this taint, by its key or by all keys; how long does not matter.
+    fn is_about(&self, key: &str) -> bool {
+        let empty_or = |found: &str, word: &str| found.is_empty() || found == word;
+        empty_or(&self.key, key) && empty_or(&self.effect, EFFECT)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use wasmgate_sdk::admission::{Attributes, GroupVersionResource, Object};
+    use wasmgate_sdk::admission::{Attributes, Object};
+    use wasmgate_sdk::serde_json::{Value, json};
 
     use super::*;
 

@@ -8,7 +8,9 @@ mod defaults;
 mod pod;
 mod ranges;
 
+use wasmgate_sdk::admission::GroupVersionKind;
 use wasmgate_sdk::prelude::*;
+use wasmgate_sdk::serde::Deserialize;
 
 use constraint::Violations;
 use pod::{Claim, PodSpec};
@@ -29,28 +31,53 @@ enum Subject {
     Claim,
 }
 
+/// What comes with the call.
+#[derive(Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", rename_all = "camelCase")]
+struct Input {
+    operation: Operation,
+    kind: GroupVersionKind,
+    sub_resource: String,
+    namespace: String,
+    #[serde(default)]
+    old_object: Option<OldObject>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default)]
+struct OldObject {
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default, rename_all = "camelCase")]
+struct Metadata {
+    deletion_timestamp: Option<String>,
+}
+
 impl LimitRanger {
     /// The ranges that count for a request, and its subject. None where there is nothing to do.
-    fn applicable(&self, request: &Request) -> Option<(Subject, &[LimitRange])> {
-        let pod = request.kind.group.is_empty() && request.kind.kind == "Pod";
-        let claim = request.kind.group.is_empty() && request.kind.kind == "PersistentVolumeClaim";
-        let subject = match (request.operation, request.subresource.as_str()) {
+    fn applicable(&self, request: &Request) -> Result<Option<(Subject, &[LimitRange])>, Denial> {
+        let Input { operation, kind, sub_resource, namespace, old_object } = request.input()?;
+        let pod = kind.group.is_empty() && kind.kind == "Pod";
+        let claim = kind.group.is_empty() && kind.kind == "PersistentVolumeClaim";
+        let subject = match (operation, sub_resource.as_str()) {
             // A pod's containers do not change but by this subresource.
             (Operation::Update, "resize") if pod => Subject::Pod,
             (Operation::Create, "") if pod => Subject::Pod,
             (Operation::Create | Operation::Update, "") if claim => Subject::Claim,
-            _ => return None,
+            _ => return Ok(None),
         };
-        let ranges = self.ranges.of(&request.namespace);
-        let deleted = || request.old().is_some_and(|old| old.get("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null()));
-        (!ranges.is_empty() && !deleted()).then_some((subject, ranges))
+        let ranges = self.ranges.of(&namespace);
+        let deleted = old_object.is_some_and(|old| old.metadata.deletion_timestamp.is_some());
+        Ok((!ranges.is_empty() && !deleted).then_some((subject, ranges)))
     }
 }
 
 impl MutatingAdmission for LimitRanger {
     fn admit(&self, request: &Request) -> Result<Patch, Denial> {
-        match (self.applicable(request), request.object()) {
-            (Some((Subject::Pod, ranges)), Some(pod)) => Ok(defaults::patch(ranges, pod)),
+        match self.applicable(request)? {
+            Some((Subject::Pod, ranges)) => Ok(request.object().map(|pod| defaults::patch(ranges, pod)).unwrap_or_default()),
             _ => Ok(Patch::unchanged()),
         }
     }
@@ -58,7 +85,8 @@ impl MutatingAdmission for LimitRanger {
 
 impl ValidatingAdmission for LimitRanger {
     fn validate(&self, request: &Request) -> Result<(), Denial> {
-        let (Some((subject, ranges)), Some(object)) = (self.applicable(request), request.object()) else { return Ok(()) };
+        let Some((subject, ranges)) = self.applicable(request)? else { return Ok(()) };
+        let Some(object) = request.object() else { return Ok(()) };
         let unreadable = |error| deny_forbidden(format!("unable to read the object: {error}"));
         let mut check: Box<dyn FnMut(&LimitRange, &mut Violations)> = match subject {
             Subject::Pod => {
@@ -83,9 +111,8 @@ impl ValidatingAdmission for LimitRanger {
 }
 
 impl Changes for LimitRanger {
-    fn reset(&mut self, _: GroupResource, objects: Vec<Json>) {
+    fn reset(&mut self, _: GroupResource) {
         self.ranges = Ranges::default();
-        objects.iter().for_each(|object| self.ranges.put(object));
     }
 
     fn apply(&mut self, changes: Vec<Change>) {

@@ -8,9 +8,9 @@ use super::*;
 fn plugin(limits: &[Value]) -> LimitRanger {
     let range =
         |(at, limit): (usize, &Value)| json!({"metadata": {"namespace": "ns", "name": format!("l{at}")}, "spec": {"limits": [limit]}});
-    let objects = limits.iter().enumerate().map(|row| Json::from(&range(row))).collect();
+    let put = |row| Change::put(GroupResource::new("", "limitranges"), &range(row));
     let mut plugin = LimitRanger::default();
-    plugin.reset(GroupResource::new("", "limitranges"), objects);
+    plugin.apply(limits.iter().enumerate().map(put).collect());
     plugin
 }
 
@@ -225,6 +225,7 @@ fn a_change_counts_at_once() {
         resource: GroupResource::new("", "limitranges"),
         namespace: "ns".to_owned(),
         name: "l".to_owned(),
+        revision: 1,
         object: max.map(|max| {
             Json::from(
                 &json!({"metadata": {"namespace": "ns", "name": "l"}, "spec": {"limits": [{"type": "Container", "max": {"cpu": max}}]}}),

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use wasmgate_sdk::admission::{GroupVersionKind, GroupVersionResource};
 use wasmgate_sdk::json::Json;
 use wasmgate_sdk::prelude::*;
 use wasmgate_sdk::serde::Deserialize;
@@ -34,29 +35,44 @@ impl MutatingAdmission for NamespaceLifecycle {
 
 wasmgate_sdk::plugin!(NamespaceLifecycle: mutating_admission);
 
+/// What comes with the call.
+#[derive(Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde")]
+struct Input {
+    operation: Operation,
+    kind: GroupVersionKind,
+    resource: GroupVersionResource,
+    namespace: String,
+    name: String,
+    lookups: Lookups,
+}
+
+#[derive(Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde")]
+struct Lookups {
+    namespace: Option<Namespace>,
+}
+
 impl NamespaceLifecycle {
     fn check(&self, request: &Request) -> Result<(), Denial> {
-        let of_namespaces = request.kind.group.is_empty() && request.kind.kind == "Namespace";
+        let Input { operation, kind, resource, namespace, name, lookups } = request.input()?;
+        let of_namespaces = kind.group.is_empty() && kind.kind == "Namespace";
         if of_namespaces {
-            if request.operation == Operation::Delete {
-                if IMMORTAL.contains(&request.name.as_str()) {
-                    let resource = &request.resource;
-                    return Err(
-                        Status::forbidden(&resource.group, &resource.resource, &request.name, "this namespace may not be deleted").into()
-                    );
+            if operation == Operation::Delete {
+                if IMMORTAL.contains(&name.as_str()) {
+                    return Err(Status::forbidden(&resource.group, &resource.resource, &name, "this namespace may not be deleted").into());
                 }
-                self.remember(&request.name);
+                self.remember(&name);
             }
             return Ok(());
         }
         // To be told "not found" here would tell of namespaces to somebody who may only ask what they may do.
-        let access_review = request.resource.group == "authorization.k8s.io" && request.resource.resource == "localsubjectaccessreviews";
-        if request.namespace.is_empty() || request.operation == Operation::Delete || access_review {
+        let access_review = resource.group == "authorization.k8s.io" && resource.resource == "localsubjectaccessreviews";
+        if namespace.is_empty() || operation == Operation::Delete || access_review {
             return Ok(());
         }
-        let phase = self.phase(&request.namespace)?;
-        if request.operation == Operation::Create && phase == "Terminating" {
-            let namespace = &request.namespace;
+        let phase = self.phase(&namespace, lookups.namespace)?;
+        if operation == Operation::Create && phase == "Terminating" {
             let denial = request
                 .forbidden(&format!("unable to create new content in namespace {namespace} because it is being terminated"))
                 .cause("NamespaceTerminating", format!("namespace {namespace} is being terminated"), "metadata.namespace");
@@ -66,10 +82,9 @@ impl NamespaceLifecycle {
     }
 
     /// The namespace's phase. Where the cache has none, or is known to lag behind a deletion, the store is asked.
-    fn phase(&self, name: &str) -> Result<String, Denial> {
-        let internal = |error: String| Denial::Status(Status::internal(&error));
-        let cached = cluster::get("", "namespaces", "", name).map_err(internal)?.map(|namespace| phase_of(&namespace));
-        match cached {
+    fn phase(&self, name: &str, cached: Option<Namespace>) -> Result<String, Denial> {
+        let internal = |error: LookupError| Denial::Status(Status::internal(&error.message));
+        match cached.map(|namespace| namespace.status.phase) {
             Some(phase) if !(phase == "Active" && self.is_remembered(name)) => Ok(phase),
             _ => match cluster::get_live("", "namespaces", "", name).map_err(internal)? {
                 Some(namespace) => Ok(phase_of(&namespace)),
@@ -137,6 +152,10 @@ mod tests {
             },
             None,
             None,
+        )
+        .with_lookup(
+            "namespace",
+            cluster::get("", "namespaces", "", namespace).expect("a look-up").map_or(Value::Null, |json| json.value()),
         )
     }
 

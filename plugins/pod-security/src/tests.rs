@@ -14,7 +14,7 @@ fn namespace(labels: &Value) -> Value {
 
 fn plugin(labels: &Value) -> PodSecurity {
     let mut plugin = PodSecurity::default();
-    plugin.reset(GroupResource::new("", "namespaces"), vec![Json::from(&namespace(labels))]);
+    plugin.apply(vec![Change::put(GroupResource::new("", "namespaces"), &namespace(labels))]);
     plugin
 }
 
@@ -32,7 +32,11 @@ fn attributes(operation: Operation, group: &str, kind: &str, resource: &str) -> 
 
 /// The refusal, or the warnings.
 fn answer(plugin: &PodSecurity, attributes: Attributes, object: &Value, old: Option<&Value>) -> String {
-    let request = Request::new(attributes, Some(Object::of(object)), old.map(Object::of));
+    answer_to(plugin, "jane", attributes, object, old)
+}
+
+fn answer_to(plugin: &PodSecurity, user: &str, attributes: Attributes, object: &Value, old: Option<&Value>) -> String {
+    let request = Request::new(attributes, Some(Object::of(object)), old.map(Object::of)).by(UserInfo::new(user));
     match plugin.validate(&request) {
         Ok(()) => request.notes().warnings.join(" | "),
         Err(Denial::Forbidden(message)) => message,
@@ -315,10 +319,9 @@ fn exemptions() {
     for (namespace, user, class, refused) in rows {
         let mut attributes = attributes(Operation::Create, "", "Pod", "pods");
         attributes.namespace = namespace.to_owned();
-        attributes.user.name = user.to_owned();
         let mut pod = with(json!({}));
         pod["spec"]["runtimeClassName"] = json!(class);
-        let found = answer(&exempting, attributes, &pod, None);
+        let found = answer_to(&exempting, user, attributes, &pod, None);
         assert_eq!(!found.is_empty(), refused, "{namespace} {user} {class:?} {found}");
     }
     assert!(exempting.configure(json!({"defaults": {"enforce": "frob"}}).into()).is_err());

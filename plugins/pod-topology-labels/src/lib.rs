@@ -22,7 +22,7 @@ impl MutatingAdmission for PodTopologyLabels {
     fn admit(&self, request: &Request) -> Result<Patch, Denial> {
         let mut patch = Patch::unchanged();
         let Some(node) = node_name(request) else { return Ok(patch) };
-        let internal = |error: String| Denial::Status(Status::internal(&error));
+        let internal = |error: LookupError| Denial::Status(Status::internal(&error.message));
         // A node that is not there is no reason to refuse: upstream binds to such, too.
         let Some(node) = cluster::get("", "nodes", "", &node).map_err(internal)? else { return Ok(patch) };
         let mut labels = node.parse::<Node>().unwrap_or_default().metadata.labels;

@@ -5,9 +5,9 @@
 
 mod classes;
 
-use wasmgate_sdk::admission::Object;
+use wasmgate_sdk::admission::GroupVersionResource;
 use wasmgate_sdk::prelude::*;
-use wasmgate_sdk::serde_json::Value;
+use wasmgate_sdk::serde::Deserialize;
 
 use classes::{Classes, PREEMPT_LOWER_PRIORITY};
 
@@ -22,12 +22,54 @@ pub struct Priority {
 
 impl Plugin for Priority {}
 
+/// What comes with the call.
+#[derive(Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", rename_all = "camelCase")]
+struct Input {
+    operation: Operation,
+    resource: GroupVersionResource,
+    sub_resource: String,
+    #[serde(default)]
+    object: Object,
+    #[serde(default)]
+    old_object: Object,
+}
+
+/// A pod or a class, as far as it counts.
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default, rename_all = "camelCase")]
+struct Object {
+    metadata: Metadata,
+    global_default: bool,
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default)]
+struct Metadata {
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default, rename_all = "camelCase")]
+struct Spec {
+    priority_class_name: Option<String>,
+    priority: Option<i64>,
+    preemption_policy: Option<String>,
+}
+
+impl Input {
+    fn is(&self, group: &str, resource: &str) -> bool {
+        self.resource.group == group && self.resource.resource == resource && self.sub_resource.is_empty()
+    }
+}
+
 impl MutatingAdmission for Priority {
     fn admit(&self, request: &Request) -> Result<Patch, Denial> {
-        let Some(pod) = request.object().filter(|_| request.is("", "pods")) else { return Ok(Patch::unchanged()) };
-        match request.operation {
-            Operation::Create => self.resolve(pod),
-            Operation::Update => Ok(keep(pod, request.old())),
+        let input: Input = request.input()?;
+        match input.operation {
+            Operation::Create if input.is("", "pods") => self.resolve(&input.object.spec),
+            Operation::Update if input.is("", "pods") => Ok(keep(&input.object.spec, &input.old_object.spec)),
             _ => Ok(Patch::unchanged()),
         }
     }
@@ -35,11 +77,13 @@ impl MutatingAdmission for Priority {
 
 impl ValidatingAdmission for Priority {
     fn validate(&self, request: &Request) -> Result<(), Denial> {
-        let writes = matches!(request.operation, Operation::Create | Operation::Update);
-        let class = request.object().filter(|_| writes && request.is("scheduling.k8s.io", "priorityclasses"));
-        let Some(class) = class.filter(|class| class.get("/globalDefault") == Some(Value::Bool(true))) else { return Ok(()) };
+        let input: Input = request.input()?;
+        let writes = matches!(input.operation, Operation::Create | Operation::Update);
+        if !(writes && input.is("scheduling.k8s.io", "priorityclasses") && input.object.global_default) {
+            return Ok(());
+        }
         let Some((known, _)) = self.classes.global_default() else { return Ok(()) };
-        let itself = request.operation == Operation::Update && class.get_str("/metadata/name").is_some_and(|name| name == known);
+        let itself = input.operation == Operation::Update && input.object.metadata.name == known;
         if itself {
             return Ok(());
         }
@@ -49,10 +93,10 @@ impl ValidatingAdmission for Priority {
 
 impl Priority {
     /// A new pod may say what its class says; it may not say anything else.
-    fn resolve(&self, pod: &Object) -> Result<Patch, Denial> {
+    fn resolve(&self, spec: &Spec) -> Result<Patch, Denial> {
         let mut patch = Patch::unchanged();
-        let named = pod.get_str("/spec/priorityClassName").filter(|name| !name.is_empty());
-        let (priority, policy) = match &named {
+        let named = spec.priority_class_name.as_deref().filter(|name| !name.is_empty());
+        let (priority, policy) = match named {
             Some(name) => match self.classes.get(name) {
                 Some(class) => (class.value, class.preemption_policy.as_str()),
                 None => return Err(deny_forbidden(format!("no PriorityClass with name {name} was found"))),
@@ -65,11 +109,11 @@ impl Priority {
                 None => (DEFAULT_PRIORITY, PREEMPT_LOWER_PRIORITY),
             },
         };
-        match pod.get("/spec/priority").filter(|given| !given.is_null()) {
+        match spec.priority {
             None => {
                 patch.add("/spec/priority", priority);
             }
-            Some(given) if given.as_i64() == Some(priority) => {}
+            Some(given) if given == priority => {}
             Some(given) => {
                 return Err(deny_forbidden(format!(
                     "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller \
@@ -77,7 +121,7 @@ impl Priority {
                 )));
             }
         }
-        match pod.get_str("/spec/preemptionPolicy") {
+        match &spec.preemption_policy {
             None => {
                 patch.add("/spec/preemptionPolicy", policy);
             }
@@ -94,21 +138,20 @@ impl Priority {
 }
 
 /// An update that leaves them out does not mean to take them away. One that changes them fails in validation.
-fn keep(pod: &Object, old: Option<&Object>) -> Patch {
+fn keep(spec: &Spec, old: &Spec) -> Patch {
     let mut patch = Patch::unchanged();
-    for field in ["/spec/priority", "/spec/preemptionPolicy"] {
-        let missing = pod.get(field).is_none_or(|value| value.is_null());
-        if let Some(known) = old.filter(|_| missing).and_then(|old| old.get(field)).filter(|known| !known.is_null()) {
-            patch.add(field, known);
-        }
+    if let (None, Some(known)) = (spec.priority, old.priority) {
+        patch.add("/spec/priority", known);
+    }
+    if let (None, Some(known)) = (&spec.preemption_policy, &old.preemption_policy) {
+        patch.add("/spec/preemptionPolicy", known);
     }
     patch
 }
 
 impl Changes for Priority {
-    fn reset(&mut self, _: GroupResource, objects: Vec<Json>) {
+    fn reset(&mut self, _: GroupResource) {
         self.classes = Classes::default();
-        objects.iter().for_each(|object| self.classes.put(object));
     }
 
     fn apply(&mut self, changes: Vec<Change>) {

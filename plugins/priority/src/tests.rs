@@ -1,6 +1,6 @@
 //! Cases as data: the classes of a cluster, an object, and upstream's answer.
 
-use wasmgate_sdk::admission::{Attributes, GroupVersionResource};
+use wasmgate_sdk::admission::{Attributes, GroupVersionResource, Object};
 use wasmgate_sdk::serde_json::{Value, json};
 
 use super::*;
@@ -15,7 +15,8 @@ fn class(name: &str, value: i64, default: bool, policy: Option<&str>) -> Value {
 
 fn plugin(classes: &[Value]) -> Priority {
     let mut plugin = Priority::default();
-    plugin.reset(GroupResource::new("scheduling.k8s.io", "priorityclasses"), classes.iter().map(Json::from).collect());
+    let resource = GroupResource::new("scheduling.k8s.io", "priorityclasses");
+    plugin.apply(classes.iter().map(|class| Change::put(resource.clone(), class)).collect());
     plugin
 }
 
@@ -115,6 +116,7 @@ fn changes_count_at_once() {
         resource: resource.clone(),
         namespace: String::new(),
         name: "a".to_owned(),
+        revision: 1,
         object: object.as_ref().map(Json::from),
     };
     let rows = [(Some(class("a", 3, true, None)), 3), (Some(class("a", 4, true, None)), 4), (None, 0)];

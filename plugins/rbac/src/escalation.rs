@@ -30,7 +30,7 @@ const PERMISSIONS_MAX: usize = 20_000;
 pub fn check(rbac: &Rbac, request: &Request) -> Result<(), Denial> {
     let writes = matches!(request.operation, Operation::Create | Operation::Update);
     let Some(object) = request.object().filter(|_| writes && request.resource.group == GROUP) else { return Ok(()) };
-    if request.user.groups.iter().any(|group| group == PRIVILEGED_GROUP) {
+    if request.user().groups.iter().any(|group| group == PRIVILEGED_GROUP) {
         return Ok(());
     }
     let granting = Granting { rbac, request, object };
@@ -42,13 +42,13 @@ pub fn check(rbac: &Rbac, request: &Request) -> Result<(), Denial> {
 }
 
 /// Somebody grants something.
-struct Granting<'a> {
+struct Granting<'a, 'r> {
     rbac: &'a Rbac,
-    request: &'a Request<'a>,
-    object: &'a Object<'a>,
+    request: &'a Request<'r>,
+    object: &'a Object<'r>,
 }
 
-impl Granting<'_> {
+impl Granting<'_, '_> {
     fn check_role(&self) -> Result<(), Denial> {
         let resource = self.request.resource.resource.as_str();
         // Upstream takes the name from the path, and a create has none there: being allowed to escalate one role by its name
@@ -94,7 +94,7 @@ impl Granting<'_> {
     /// are.
     fn may(&self, verb: &str, resource: &str, name: &str) -> bool {
         let attributes = Attributes {
-            user: self.request.user.clone(),
+            user: self.request.user().clone(),
             verb: verb.to_owned(),
             namespace: self.request.namespace.clone(),
             api_group: GROUP.to_owned(),
@@ -104,7 +104,7 @@ impl Granting<'_> {
             resource_request: true,
             ..Attributes::default()
         };
-        authorizer::authorize(&attributes).decision == Decision::Allow
+        authorizer::authorize(&attributes).is_ok_and(|answer| answer.decision == Decision::Allow)
     }
 
     /// Refuses rules that the user does not have in this namespace, and says which.
@@ -113,7 +113,7 @@ impl Granting<'_> {
         if count > PERMISSIONS_MAX {
             return Err(self.forbidden(&format!("it would grant {count} permissions, more than {PERMISSIONS_MAX} can be compared")));
         }
-        let user = &self.request.user;
+        let user = self.request.user();
         let (held, unresolved) = self.rbac.index.held(user, &self.request.namespace);
         let is_held = |permission: &Permission| held.iter().any(|rule| rule.covers(*permission));
         let missing: Vec<Permission> = rules.iter().flat_map(Rule::permissions).filter(|permission| !is_held(permission)).collect();

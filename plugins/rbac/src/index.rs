@@ -87,17 +87,14 @@ impl Index {
         (held, unresolved)
     }
 
-    /// These are all objects of a resource.
-    pub fn reset(&mut self, resource: &str, objects: &[Json]) {
+    /// Forgets all objects of a resource.
+    pub fn reset(&mut self, resource: &str) {
         match resource {
             "clusterroles" => self.roles.retain(|namespace, _| !namespace.is_empty()),
             "roles" => self.roles.retain(|namespace, _| namespace.is_empty()),
             "clusterrolebindings" => self.bindings.retain(|namespace, _| !namespace.is_empty()),
             "rolebindings" => self.bindings.retain(|namespace, _| namespace.is_empty()),
-            _ => return,
-        }
-        for object in objects {
-            self.put(resource, object);
+            _ => {}
         }
     }
 

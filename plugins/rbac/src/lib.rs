@@ -64,8 +64,8 @@ impl ValidatingAdmission for Rbac {
 }
 
 impl Changes for Rbac {
-    fn reset(&mut self, resource: GroupResource, objects: Vec<Json>) {
-        self.index.reset(&resource.resource, &objects);
+    fn reset(&mut self, resource: GroupResource) {
+        self.index.reset(&resource.resource);
     }
 
     fn apply(&mut self, changes: Vec<Change>) {

@@ -9,8 +9,8 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 fn cluster() -> Rbac {
     let mut rbac = Rbac::default();
     let mut reset = |resource: &str, objects: Value| {
-        let objects = objects.as_array().expect("a list").iter().map(Json::from).collect();
-        rbac.reset(GroupResource::new(GROUP, resource), objects);
+        let put = |object| Change::put(GroupResource::new(GROUP, resource), object);
+        rbac.apply(objects.as_array().expect("a list").iter().map(put).collect());
     };
     reset(
         "clusterroles",
@@ -125,6 +125,7 @@ fn a_change_counts_at_once() {
         resource: GroupResource::new(GROUP, resource),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
+        revision: 1,
         object: object.as_ref().map(Json::from),
     };
     let binding = |subject: &str| {
@@ -151,7 +152,7 @@ fn a_change_counts_at_once() {
         rbac.apply(vec![change]);
         assert_eq!(rbac.authorize(&request(user, "b", "get /pods:x")).decision == Decision::Allow, want, "step {at}");
     }
-    rbac.reset(GroupResource::new(GROUP, "clusterrolebindings"), Vec::new());
+    rbac.reset(GroupResource::new(GROUP, "clusterrolebindings"));
     assert_eq!(rbac.authorize(&request("jane", "b", "get /configmaps:x")).decision, Decision::NoOpinion);
     assert_eq!(rbac.authorize(&request("jane", "a", "get apps/deployments:web")).decision, Decision::Allow);
 }

@@ -88,10 +88,11 @@ fn new_pod<'a>(request: &'a Request) -> Option<&'a Object<'a>> {
 fn class_of(pod: &Object) -> Result<Option<Class>, Denial> {
     let Some(name) = pod.get_str("/spec/runtimeClassName") else { return Ok(None) };
     let internal = |error: String| Denial::Status(Status::internal(&error));
+    let failed = |error: LookupError| internal(error.message);
     let (group, resource) = ("node.k8s.io", "runtimeclasses");
-    let found = match cluster::get(group, resource, "", &name).map_err(internal)? {
+    let found = match cluster::get(group, resource, "", &name).map_err(failed)? {
         Some(found) => Some(found),
-        None => cluster::get_live(group, resource, "", &name).map_err(internal)?,
+        None => cluster::get_live(group, resource, "", &name).map_err(failed)?,
     };
     match found {
         Some(found) => found.parse().map(Some).map_err(internal),

@@ -1,5 +1,6 @@
 //! The service account, as far as it says something about pods.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use wasmgate_sdk::cluster;
@@ -12,7 +13,7 @@ pub const DEFAULT_NAME: &str = "default";
 const ENFORCE_MOUNTABLE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
 
 /// A ServiceAccount.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(crate = "wasmgate_sdk::serde", default, rename_all = "camelCase")]
 pub struct Account {
     metadata: Metadata,
@@ -21,7 +22,7 @@ pub struct Account {
     pub automount_service_account_token: Option<bool>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(crate = "wasmgate_sdk::serde", default)]
 struct Metadata {
     name: String,
@@ -29,14 +30,15 @@ struct Metadata {
 }
 
 impl Account {
-    /// Looks in the cache, then in the store: the account may be as new as the pod.
-    pub fn find(namespace: &str, name: &str) -> Result<Self, String> {
+    /// The one that was found in the cache, or one in the store: the account may be as new as the pod.
+    pub fn found_or_live<'a>(found: Option<&'a Self>, namespace: &str, name: &str) -> Result<Cow<'a, Self>, String> {
+        if let Some(account) = found {
+            return Ok(Cow::Borrowed(account));
+        }
         let failed = |error: String| format!("error looking up service account {namespace}/{name}: {error}");
-        let found = match cluster::get("", "serviceaccounts", namespace, name).map_err(failed)? {
-            Some(account) => Some(account),
-            None => cluster::get_live("", "serviceaccounts", namespace, name).map_err(failed)?,
-        };
-        found.ok_or_else(|| failed(format!("serviceaccount \"{name}\" not found")))?.parse().map_err(failed)
+        let live = cluster::get_live("", "serviceaccounts", namespace, name).map_err(|error| failed(error.message))?;
+        let account = live.ok_or_else(|| failed(format!("serviceaccount \"{name}\" not found")))?;
+        account.parse().map(Cow::Owned).map_err(failed)
     }
 
     /// Its name.

@@ -1,8 +1,45 @@
 //! A pod's `spec`, as far as every pod's is looked at.
 
-use wasmgate_sdk::serde::Deserialize;
+use std::collections::BTreeMap;
 
-/// `spec`.
+use wasmgate_sdk::serde::{Deserialize, Deserializer};
+
+/// Where a kubelet marks the mirror of a static pod.
+const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
+/// A pod.
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default)]
+pub struct Pod {
+    metadata: Metadata,
+    #[serde(deserialize_with = "nullable")]
+    pub spec: PodSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde", default)]
+struct Metadata {
+    name: Option<String>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Pod {
+    /// Whether it shows a static pod.
+    pub fn is_mirror(&self) -> bool {
+        self.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MIRROR_POD))
+    }
+
+    /// Its name; empty where it has none yet.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+}
+
+fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PodSpec, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Its `spec`: the fields that plugin.yaml asks for.
 #[derive(Default, Deserialize)]
 #[serde(crate = "wasmgate_sdk::serde", default, rename_all = "camelCase")]
 pub struct PodSpec {
@@ -35,17 +72,6 @@ pub struct VolumeMount {
 }
 
 impl PodSpec {
-    /// What the host is asked for: the fields above.
-    pub const FIELDS: [&str; 7] = [
-        "serviceAccountName",
-        "serviceAccount",
-        "automountServiceAccountToken",
-        "imagePullSecrets",
-        "volumes/*/name",
-        "containers/*/volumeMounts/*/mountPath",
-        "initContainers/*/volumeMounts/*/mountPath",
-    ];
-
     /// Under its name or its old one; empty where there is none.
     pub fn account_name(&self) -> &str {
         let names = [&self.service_account_name, &self.service_account];

@@ -97,6 +97,6 @@ fn find(resource: &str, namespace: &str, name: &str) -> Result<Option<Object>, S
 pub fn find_json(resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, String> {
     match cluster::get("", resource, namespace, name)? {
         Some(object) => Ok(Some(object)),
-        None => cluster::get_live("", resource, namespace, name),
+        None => Ok(cluster::get_live("", resource, namespace, name)?),
     }
 }

@@ -3,8 +3,9 @@
 use std::cell::{OnceCell, RefCell};
 use std::ops::Deref;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::json::Json;
 use crate::patch::Patch;
@@ -12,7 +13,8 @@ use crate::status::Status;
 use crate::user::UserInfo;
 
 /// What is done to the object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs, reason = "upstream's words")]
 pub enum Operation {
     #[default]
@@ -23,7 +25,8 @@ pub enum Operation {
 }
 
 /// `apps/v1`, `Deployment`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "upstream's words")]
 pub struct GroupVersionKind {
     pub group: String,
@@ -32,7 +35,8 @@ pub struct GroupVersionKind {
 }
 
 /// `apps/v1`, `deployments`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "upstream's words")]
 pub struct GroupVersionResource {
     pub group: String,
@@ -40,7 +44,7 @@ pub struct GroupVersionResource {
     pub resource: String,
 }
 
-/// What a plugin is told of a request, but for the objects.
+/// What a request does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// What.
@@ -55,12 +59,20 @@ pub struct Attributes {
     pub namespace: String,
     /// Empty on a create with `generateName`.
     pub name: String,
-    /// Who.
-    pub user: UserInfo,
     /// Nothing will be stored.
     pub dry_run: bool,
-    /// CreateOptions, UpdateOptions, PatchOptions or DeleteOptions.
-    pub options: Option<Json>,
+}
+
+impl Operation {
+    /// `CREATE`, as in an AdmissionReview.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
 }
 
 impl Attributes {
@@ -76,17 +88,26 @@ pub struct Object<'a> {
     whole: OnceCell<Value>,
 }
 
+/// Where the object stands in a request.
+#[cfg(target_arch = "wasm32")]
+const OBJECT: &str = "/object";
+/// Where the one that it replaces stands.
+#[cfg(target_arch = "wasm32")]
+const OLD_OBJECT: &str = "/oldObject";
+
 enum Source<'a> {
     #[cfg(target_arch = "wasm32")]
-    Host(&'a crate::bindings::imports::wasmgate::plugin::objects::Object),
+    Host(&'a crate::glue::HostRequest, &'static str),
     #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "objects of tests"))]
     Value(&'a Value),
 }
 
 impl<'a> Object<'a> {
     #[cfg(target_arch = "wasm32")]
-    pub(crate) fn hosted(handle: &'a crate::bindings::imports::wasmgate::plugin::objects::Object) -> Self {
-        Self { source: Source::Host(handle), whole: OnceCell::new() }
+    fn hosted(handle: &'a crate::glue::HostRequest, part: &'static str) -> Option<Self> {
+        // What an object has of this is nothing, or little: it is asked whether there is one.
+        let there = handle.pick(part, &["kind".to_owned()]);
+        there.ok().flatten().map(|_| Self { source: Source::Host(handle, part), whole: OnceCell::new() })
     }
 
     /// An object that is already here: for tests.
@@ -98,7 +119,7 @@ impl<'a> Object<'a> {
     pub fn get(&self, pointer: &str) -> Option<Value> {
         match &self.source {
             #[cfg(target_arch = "wasm32")]
-            Source::Host(handle) => serde_json::from_slice(&handle.get(pointer)?).ok(),
+            Source::Host(handle, part) => serde_json::from_slice(&handle.get(&format!("{part}{pointer}")).ok()??).ok(),
             Source::Value(value) => value.pointer(pointer).cloned(),
         }
     }
@@ -107,7 +128,7 @@ impl<'a> Object<'a> {
     pub fn get_str(&self, pointer: &str) -> Option<String> {
         match &self.source {
             #[cfg(target_arch = "wasm32")]
-            Source::Host(handle) => handle.get_string(pointer),
+            Source::Host(handle, part) => handle.get_string(&format!("{part}{pointer}")).ok()?,
             Source::Value(value) => value.pointer(pointer)?.as_str().map(str::to_owned),
         }
     }
@@ -117,7 +138,10 @@ impl<'a> Object<'a> {
         let named = |error: serde_json::Error| format!("{pointer}: {error}");
         match &self.source {
             #[cfg(target_arch = "wasm32")]
-            Source::Host(handle) => Some(serde_json::from_slice(&handle.get(pointer)?).map_err(named)),
+            Source::Host(handle, part) => match handle.get(&format!("{part}{pointer}")) {
+                Ok(found) => Some(serde_json::from_slice(&found?).map_err(named)),
+                Err(error) => Some(Err(error.message)),
+            },
             Source::Value(value) => Some(T::deserialize(value.pointer(pointer)?).map_err(named)),
         }
     }
@@ -125,11 +149,16 @@ impl<'a> Object<'a> {
     /// The value at a JSON Pointer as a type of your own, of which the host hands over only these fields: `containers/*/volumeMounts`, where
     /// `*` stands for every item of a list. For a few fields of something large. In a unit test the value is not cut down.
     pub fn pick_as<T: DeserializeOwned>(&self, pointer: &str, fields: &[&str]) -> Option<Result<T, String>> {
+        #[cfg(target_arch = "wasm32")]
+        let named = |error: serde_json::Error| format!("{pointer}: {error}");
         match &self.source {
             #[cfg(target_arch = "wasm32")]
-            Source::Host(handle) => {
+            Source::Host(handle, part) => {
                 let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
-                Some(serde_json::from_slice(&handle.pick(pointer, &fields)?).map_err(|error| format!("{pointer}: {error}")))
+                match handle.pick(&format!("{part}{pointer}"), &fields) {
+                    Ok(found) => Some(serde_json::from_slice(&found?).map_err(named)),
+                    Err(error) => Some(Err(error.message)),
+                }
             }
             Source::Value(_) => {
                 let _ = fields;
@@ -142,7 +171,10 @@ impl<'a> Object<'a> {
     pub fn value(&self) -> &Value {
         match &self.source {
             #[cfg(target_arch = "wasm32")]
-            Source::Host(handle) => self.whole.get_or_init(|| serde_json::from_slice(&handle.bytes()).unwrap_or(Value::Null)),
+            Source::Host(handle, part) => self.whole.get_or_init(|| {
+                let bytes = if *part == OBJECT { handle.object() } else { handle.old() };
+                serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or(Value::Null)
+            }),
             Source::Value(value) => {
                 let _ = &self.whole;
                 value
@@ -151,7 +183,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What goes with every answer.
+/// What was said beside the answer, in a test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// Sent as Warning headers.
@@ -160,57 +192,185 @@ pub struct Notes {
     pub audit_annotations: Vec<(String, String)>,
 }
 
-/// A request at admission: its attributes (it dereferences to them), its objects, and the notes that go back with the answer.
-#[derive(Default)]
+/// A request at admission: its attributes (it dereferences to them) and its objects, each asked for when first looked at, and what the
+/// manifest's `input` hands over with the call.
 pub struct Request<'a> {
-    attributes: Attributes,
-    object: Option<Object<'a>>,
-    old: Option<Object<'a>>,
+    parts: Parts<'a>,
+    attributes: OnceCell<Attributes>,
+    user: OnceCell<UserInfo>,
+    object: OnceCell<Option<Object<'a>>>,
+    old: OnceCell<Option<Object<'a>>>,
+    /// What came with the call; in a test, all there is.
+    input: OnceCell<Vec<u8>>,
     notes: RefCell<Notes>,
 }
 
+/// Where what is not known yet comes from.
+enum Parts<'a> {
+    #[cfg(target_arch = "wasm32")]
+    Host(&'a crate::glue::HostRequest),
+    /// A test's: everything is there already.
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code, reason = "requests of tests"))]
+    Given { lookups: serde_json::Map<String, Value>, lifetime: std::marker::PhantomData<&'a ()> },
+}
+
+impl Default for Request<'_> {
+    fn default() -> Self {
+        Self::new(Attributes::default(), None, None)
+    }
+}
+
 impl<'a> Request<'a> {
-    /// Of these parts.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn hosted(handle: &'a crate::glue::HostRequest, input: Vec<u8>) -> Self {
+        Self {
+            parts: Parts::Host(handle),
+            attributes: OnceCell::new(),
+            user: OnceCell::new(),
+            object: OnceCell::new(),
+            old: OnceCell::new(),
+            input: OnceCell::from(input),
+            notes: RefCell::default(),
+        }
+    }
+
+    /// Of these parts, by nobody: for tests.
     pub fn new(attributes: Attributes, object: Option<Object<'a>>, old: Option<Object<'a>>) -> Self {
-        Self { attributes, object, old, notes: RefCell::default() }
+        Self {
+            parts: Parts::Given { lookups: serde_json::Map::new(), lifetime: std::marker::PhantomData },
+            attributes: OnceCell::from(attributes),
+            user: OnceCell::from(UserInfo::default()),
+            object: OnceCell::from(object),
+            old: OnceCell::from(old),
+            input: OnceCell::new(),
+            notes: RefCell::default(),
+        }
+    }
+
+    /// Sent by this user: for tests.
+    #[must_use]
+    pub fn by(mut self, user: UserInfo) -> Self {
+        self.user = OnceCell::from(user);
+        self
+    }
+
+    /// With this object as what one of the manifest's `lookups` found: for tests.
+    #[must_use]
+    pub fn with_lookup(mut self, name: &str, found: Value) -> Self {
+        match &mut self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(_) => {}
+            Parts::Given { lookups, .. } => {
+                lookups.insert(name.to_owned(), found);
+            }
+        }
+        self
+    }
+
+    /// Who sent it; whom they speak for, where they impersonate somebody.
+    pub fn user(&self) -> &UserInfo {
+        self.user.get_or_init(|| match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => handle.user().map(crate::glue::user_in).unwrap_or_default(),
+            Parts::Given { .. } => UserInfo::default(),
+        })
+    }
+
+    /// What the manifest's `input` and `lookups` hand over with the call, as a type of your own: `{"operation": "CREATE", "object": {…},
+    /// "lookups": {…}}`, in the words of upstream's AdmissionReview. Without a look-up of the host. In a test it is all of the request.
+    pub fn input<'s, T: Deserialize<'s>>(&'s self) -> Result<T, Denial> {
+        let input = self.input.get_or_init(|| self.document().to_string().into_bytes());
+        serde_json::from_slice(input).map_err(|error| Status::internal(&format!("the plugin's input: {error}")).into())
+    }
+
+    /// The whole of what a test gave.
+    fn document(&self) -> Value {
+        let attributes = &**self;
+        let mut document = json!({
+            "operation": attributes.operation.as_str(),
+            "kind": {"group": attributes.kind.group, "version": attributes.kind.version, "kind": attributes.kind.kind},
+            "resource": {
+                "group": attributes.resource.group, "version": attributes.resource.version, "resource": attributes.resource.resource,
+            },
+            "subResource": attributes.subresource, "namespace": attributes.namespace, "name": attributes.name,
+            "dryRun": attributes.dry_run,
+            "userInfo": {
+                "username": self.user().name, "uid": self.user().uid, "groups": self.user().groups, "extra": self.user().extra,
+            },
+        });
+        for (part, object) in [("object", self.object()), ("oldObject", self.old())] {
+            if let Some(object) = object {
+                document[part] = object.value().clone();
+            }
+        }
+        match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(_) => {}
+            Parts::Given { lookups, .. } => document["lookups"] = Value::Object(lookups.clone()),
+        }
+        document
     }
 
     /// As it would be stored; none on delete.
     pub fn object(&self) -> Option<&Object<'a>> {
-        self.object.as_ref()
+        let object = self.object.get_or_init(|| match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => Object::hosted(handle, OBJECT),
+            Parts::Given { .. } => None,
+        });
+        object.as_ref()
     }
 
     /// As it is stored; none on create.
     pub fn old(&self) -> Option<&Object<'a>> {
-        self.old.as_ref()
+        let old = self.old.get_or_init(|| match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => Object::hosted(handle, OLD_OBJECT),
+            Parts::Given { .. } => None,
+        });
+        old.as_ref()
     }
 
     /// What the client asked for, where the attributes speak of another version of it (`matchPolicy: Equivalent`).
     pub fn requested(&self) -> (GroupVersionKind, GroupVersionResource) {
-        #[cfg(target_arch = "wasm32")]
-        {
-            let asked = crate::bindings::imports::wasmgate::plugin::admission_types::requested();
-            let (kind, resource) = (asked.kind, asked.resource);
-            (
-                GroupVersionKind { group: kind.group, version: kind.version, kind: kind.kind },
-                GroupVersionResource { group: resource.group, version: resource.version, resource: resource.resource },
-            )
+        match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => match handle.requested() {
+                Some(asked) => (crate::glue::kind_in(asked.kind), crate::glue::resource_in(asked.resource)),
+                None => Default::default(),
+            },
+            Parts::Given { .. } => (self.kind.clone(), self.resource.clone()),
         }
-        #[cfg(not(target_arch = "wasm32"))]
-        (self.kind.clone(), self.resource.clone())
+    }
+
+    /// CreateOptions, UpdateOptions, PatchOptions or DeleteOptions.
+    pub fn options(&self) -> Option<Json> {
+        match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => handle.options().map(Json),
+            Parts::Given { .. } => None,
+        }
     }
 
     /// The client gets this as a Warning header, whatever is decided.
     pub fn warn(&self, message: impl Into<String>) {
-        self.notes.borrow_mut().warnings.push(message.into());
+        match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => handle.warn(&message.into()),
+            Parts::Given { .. } => self.notes.borrow_mut().warnings.push(message.into()),
+        }
     }
 
     /// The audit event gets this, under the plugin's own name.
     pub fn annotate(&self, key: impl Into<String>, value: impl Into<String>) {
-        self.notes.borrow_mut().audit_annotations.push((key.into(), value.into()));
+        match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => handle.annotate(&key.into(), &value.into()),
+            Parts::Given { .. } => self.notes.borrow_mut().audit_annotations.push((key.into(), value.into())),
+        }
     }
 
-    /// What was noted so far.
+    /// What was noted so far, in a test.
     pub fn notes(&self) -> Notes {
         self.notes.borrow().clone()
     }
@@ -268,7 +428,11 @@ impl Deref for Request<'_> {
     type Target = Attributes;
 
     fn deref(&self) -> &Attributes {
-        &self.attributes
+        self.attributes.get_or_init(|| match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => crate::glue::attributes_in(handle, self.input.get().map(Vec::as_slice).unwrap_or_default()),
+            Parts::Given { .. } => Attributes::default(),
+        })
     }
 }
 

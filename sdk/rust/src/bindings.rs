@@ -11,10 +11,9 @@ pub mod imports {
         inline: "
             package wasmgate:sdk-imports;
             world imports {
-                include wasmgate:plugin/capabilities@0.1.0;
-                import wasmgate:plugin/objects@0.1.0;
-                import wasmgate:plugin/admission-types@0.1.0;
-                import wasmgate:plugin/authorization-types@0.1.0;
+                include wasmgate:plugin/capabilities@0.2.0;
+                import wasmgate:plugin/requests@0.2.0;
+                import wasmgate:plugin/admission-types@0.2.0;
             }
         ",
         world: "wasmgate:sdk-imports/imports",
@@ -40,49 +39,49 @@ macro_rules! world {
 
 world!(
     plugin,
-    "package wasmgate:sdk-plugin; world sdk-plugin { include wasmgate:plugin/capabilities@0.1.0; export wasmgate:plugin/plugin@0.1.0; }",
+    "package wasmgate:sdk-plugin; world sdk-plugin { include wasmgate:plugin/capabilities@0.2.0; export wasmgate:plugin/plugin@0.2.0; }",
     "wasmgate:sdk-plugin/sdk-plugin",
-    { "wasmgate:plugin/types@0.1.0": types, "wasmgate:plugin/log@0.1.0": log, "wasmgate:plugin/clock@0.1.0": clock, "wasmgate:plugin/random@0.1.0": random, "wasmgate:plugin/jwt@0.1.0": jwt, "wasmgate:plugin/cluster@0.1.0": cluster, "wasmgate:plugin/authorization@0.1.0": authorization, "wasmgate:plugin/authorization-types@0.1.0": authorization_types }
+    { "wasmgate:plugin/types@0.2.0": types, "wasmgate:plugin/log@0.2.0": log, "wasmgate:plugin/clock@0.2.0": clock, "wasmgate:plugin/random@0.2.0": random, "wasmgate:plugin/jwt@0.2.0": jwt, "wasmgate:plugin/cluster@0.2.0": cluster, "wasmgate:plugin/authorization@0.2.0": authorization, "wasmgate:plugin/requests@0.2.0": requests }
 );
 
 world!(
     authenticator,
-    "package wasmgate:sdk-authenticator; world sdk-authenticator { export wasmgate:plugin/authenticator@0.1.0; }",
+    "package wasmgate:sdk-authenticator; world sdk-authenticator { export wasmgate:plugin/authenticator@0.2.0; }",
     "wasmgate:sdk-authenticator/sdk-authenticator",
-    { "wasmgate:plugin/types@0.1.0": types }
+    { "wasmgate:plugin/types@0.2.0": types, "wasmgate:plugin/requests@0.2.0": requests }
 );
 
 world!(
     authorizer,
-    "package wasmgate:sdk-authorizer; world sdk-authorizer { export wasmgate:plugin/authorizer@0.1.0; }",
+    "package wasmgate:sdk-authorizer; world sdk-authorizer { export wasmgate:plugin/authorizer@0.2.0; }",
     "wasmgate:sdk-authorizer/sdk-authorizer",
-    { "wasmgate:plugin/types@0.1.0": types, "wasmgate:plugin/authorization-types@0.1.0": authorization_types }
+    { "wasmgate:plugin/types@0.2.0": types, "wasmgate:plugin/requests@0.2.0": requests }
 );
 
 world!(
     rules,
-    "package wasmgate:sdk-rules; world sdk-rules { export wasmgate:plugin/rules@0.1.0; }",
+    "package wasmgate:sdk-rules; world sdk-rules { export wasmgate:plugin/rules@0.2.0; }",
     "wasmgate:sdk-rules/sdk-rules",
-    { "wasmgate:plugin/types@0.1.0": types }
+    { "wasmgate:plugin/types@0.2.0": types }
 );
 
 world!(
     changes,
-    "package wasmgate:sdk-changes; world sdk-changes { export wasmgate:plugin/changes@0.1.0; }",
+    "package wasmgate:sdk-changes; world sdk-changes { export wasmgate:plugin/changes@0.2.0; }",
     "wasmgate:sdk-changes/sdk-changes",
-    { "wasmgate:plugin/types@0.1.0": types }
+    { "wasmgate:plugin/types@0.2.0": types }
 );
 
 world!(
     mutating_admission,
-    "package wasmgate:sdk-mutating-admission; world sdk-mutating-admission { export wasmgate:plugin/mutating-admission@0.1.0; }",
+    "package wasmgate:sdk-mutating-admission; world sdk-mutating-admission { export wasmgate:plugin/mutating-admission@0.2.0; }",
     "wasmgate:sdk-mutating-admission/sdk-mutating-admission",
-    { "wasmgate:plugin/types@0.1.0": types, "wasmgate:plugin/objects@0.1.0": objects, "wasmgate:plugin/admission-types@0.1.0": admission_types }
+    { "wasmgate:plugin/types@0.2.0": types, "wasmgate:plugin/requests@0.2.0": requests, "wasmgate:plugin/admission-types@0.2.0": admission_types }
 );
 
 world!(
     validating_admission,
-    "package wasmgate:sdk-validating-admission; world sdk-validating-admission { export wasmgate:plugin/validating-admission@0.1.0; }",
+    "package wasmgate:sdk-validating-admission; world sdk-validating-admission { export wasmgate:plugin/validating-admission@0.2.0; }",
     "wasmgate:sdk-validating-admission/sdk-validating-admission",
-    { "wasmgate:plugin/types@0.1.0": types, "wasmgate:plugin/objects@0.1.0": objects, "wasmgate:plugin/admission-types@0.1.0": admission_types }
+    { "wasmgate:plugin/types@0.2.0": types, "wasmgate:plugin/requests@0.2.0": requests, "wasmgate:plugin/admission-types@0.2.0": admission_types }
 );

@@ -61,18 +61,24 @@ pub mod clock {
 
 /// Capability `random`: random bytes, for names.
 pub mod random {
+    use crate::lookup::LookupError;
+
     /// At most 1024.
-    pub fn bytes(count: u32) -> Vec<u8> {
+    pub fn bytes(count: u32) -> Result<Vec<u8>, LookupError> {
         #[cfg(target_arch = "wasm32")]
-        return crate::bindings::imports::wasmgate::plugin::random::bytes(count);
+        return crate::bindings::imports::wasmgate::plugin::random::bytes(count).map_err(Into::into);
         #[cfg(not(target_arch = "wasm32"))]
-        crate::testing::random_bytes(count)
+        Ok(crate::testing::random_bytes(count))
     }
 
     /// A name's random end, of the letters that upstream uses: no vowels, and no digits that look like them.
+    ///
+    /// # Panics
+    /// Where the host has no random bytes: without them no name is safe to use. A panic is a fault.
     pub fn name_suffix(length: u32) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-        bytes(length).into_iter().map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])).collect()
+        let bytes = bytes(length).expect("a short name's worth of random bytes");
+        bytes.into_iter().map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])).collect()
     }
 }
 
@@ -123,19 +129,21 @@ pub mod jwt {
 /// [`validate`]: crate::admission::ValidatingAdmission::validate
 pub mod authorizer {
     use crate::authorization::{Attributes, Authorization};
+    use crate::lookup::LookupError;
 
     /// May this user do this? Never [`Conditional`](crate::authorization::Decision::Conditional).
-    pub fn authorize(attributes: &Attributes) -> Authorization {
+    pub fn authorize(attributes: &Attributes) -> Result<Authorization, LookupError> {
         #[cfg(target_arch = "wasm32")]
         return crate::glue::authorize(attributes);
         #[cfg(not(target_arch = "wasm32"))]
-        crate::testing::authorize(attributes)
+        Ok(crate::testing::authorize(attributes))
     }
 }
 
-/// Capability `cluster`: look-ups in the watch cache, limited to the resources in the manifest's `reads`.
+/// Capability `cluster`: look-ups in the watch cache, limited to the resources in the manifest's `reads`, and to the `fields` that it names there.
 pub mod cluster {
     use crate::json::Json;
+    use crate::lookup::LookupError;
 
     #[cfg(target_arch = "wasm32")]
     use crate::bindings::imports::wasmgate::plugin::cluster as host;
@@ -146,26 +154,28 @@ pub mod cluster {
     }
 
     /// One object, or none. `namespace` is empty for cluster-scoped resources.
-    pub fn get(group: &str, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, String> {
+    pub fn get(group: &str, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, LookupError> {
         #[cfg(target_arch = "wasm32")]
-        return host::get(&group_resource(group, resource), namespace, name).map(|found| found.map(Json));
+        return host::get(&group_resource(group, resource), namespace, name).map(|found| found.map(Json)).map_err(Into::into);
         #[cfg(not(target_arch = "wasm32"))]
-        crate::testing::cluster_get(group, resource, namespace, name, false)
+        Ok(crate::testing::cluster_get(group, resource, namespace, name, false))
     }
 
     /// Like [`get`], but read from the store and not from the cache: for the rare case that must not miss a fresh object.
-    pub fn get_live(group: &str, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, String> {
+    pub fn get_live(group: &str, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, LookupError> {
         #[cfg(target_arch = "wasm32")]
-        return host::get_live(&group_resource(group, resource), namespace, name).map(|found| found.map(Json));
+        return host::get_live(&group_resource(group, resource), namespace, name).map(|found| found.map(Json)).map_err(Into::into);
         #[cfg(not(target_arch = "wasm32"))]
-        crate::testing::cluster_get(group, resource, namespace, name, true)
+        Ok(crate::testing::cluster_get(group, resource, namespace, name, true))
     }
 
     /// All objects of a namespace; of all namespaces where it is empty.
-    pub fn list(group: &str, resource: &str, namespace: &str) -> Result<Vec<Json>, String> {
+    pub fn list(group: &str, resource: &str, namespace: &str) -> Result<Vec<Json>, LookupError> {
         #[cfg(target_arch = "wasm32")]
-        return host::list(&group_resource(group, resource), namespace).map(|found| found.into_iter().map(Json).collect());
+        return host::list(&group_resource(group, resource), namespace)
+            .map(|found| found.into_iter().map(Json).collect())
+            .map_err(Into::into);
         #[cfg(not(target_arch = "wasm32"))]
-        crate::testing::cluster_list(group, resource, namespace)
+        Ok(crate::testing::cluster_list(group, resource, namespace))
     }
 }

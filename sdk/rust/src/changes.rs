@@ -28,14 +28,24 @@ pub struct Change {
     pub namespace: String,
     /// The object's name.
     pub name: String,
+    /// The object's resource version; of a deletion, the revision at which it went. 0 where the host does not know.
+    pub revision: u64,
     /// The object as it is now; none: deleted.
     pub object: Option<Json>,
 }
 
+impl Change {
+    /// An object that is there: for tests.
+    pub fn put(resource: GroupResource, object: &serde_json::Value) -> Self {
+        let text = |pointer| object.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        Self { resource, namespace: text("/metadata/namespace"), name: text("/metadata/name"), revision: 0, object: Some(object.into()) }
+    }
+}
+
 /// Optional export `changes`.
 pub trait Changes: crate::Plugin {
-    /// Forget what was known of this resource: these are all its objects.
-    fn reset(&mut self, resource: GroupResource, objects: Vec<Json>);
+    /// Forget what was known of this resource. All its objects follow, in as many calls of [`Self::apply`] as it takes.
+    fn reset(&mut self, resource: GroupResource);
 
     /// These changed, in order.
     fn apply(&mut self, changes: Vec<Change>);

@@ -28,10 +28,9 @@ impl DefaultClasses {
         self.defaults.iter().min_by_key(|(_, created)| Reverse(created.as_str())).map(|(name, _)| name.as_str())
     }
 
-    /// Takes in all classes: [`crate::changes::Changes::reset`].
-    pub fn reset(&mut self, objects: &[Json]) {
+    /// Forgets all classes: [`crate::changes::Changes::reset`].
+    pub fn reset(&mut self) {
         self.defaults.clear();
-        objects.iter().for_each(|object| self.put(object));
     }
 
     /// Takes in what has changed: [`crate::changes::Changes::apply`].
@@ -94,8 +93,10 @@ mod tests {
         ];
         for (classes, want) in rows {
             let mut index = DefaultClasses::marked_by(&MARKS);
-            index.reset(&[Json::from(&class("gone", 9, mark, "true"))]);
-            index.reset(&classes.iter().map(Json::from).collect::<Vec<_>>());
+            let put = |class: &Value| Change::put(GroupResource::new("", "classes"), class);
+            index.apply(&[put(&class("gone", 9, mark, "true"))]);
+            index.reset();
+            index.apply(&classes.iter().map(put).collect::<Vec<_>>());
             assert_eq!(index.newest(), want, "{classes:?}");
         }
     }
@@ -106,16 +107,12 @@ mod tests {
         let rows = [(Some(class("a", 1, MARKS[0], "true")), Some("a")), (Some(class("a", 1, MARKS[0], "no")), None), (None, None)];
         for (object, want) in rows {
             let (resource, object) = (GroupResource::new("", "classes"), object.as_ref().map(Json::from));
-            index.apply(&[Change { resource, namespace: String::new(), name: "a".to_owned(), object }]);
+            index.apply(&[Change { resource, name: "a".to_owned(), object, ..Change::default() }]);
             assert_eq!(index.newest(), want);
         }
-        index.reset(&[Json::from(&class("a", 1, MARKS[1], "true"))]);
-        index.apply(&[Change {
-            resource: GroupResource::new("", "classes"),
-            namespace: String::new(),
-            name: "a".to_owned(),
-            object: None,
-        }]);
+        let put = Change::put(GroupResource::new("", "classes"), &class("a", 1, MARKS[1], "true"));
+        index.apply(std::slice::from_ref(&put));
+        index.apply(&[Change { object: None, ..put }]);
         assert_eq!(index.newest(), None);
     }
 }

@@ -3,6 +3,7 @@
 use crate::bindings::imports::wasmgate::plugin as host;
 use crate::bindings::{authenticator, authorizer, mutating_admission, rules, validating_admission};
 use crate::json::{Config, Json};
+use crate::request::current;
 use crate::{Plugin, admission, authentication, authorization, user};
 
 /// A type that [`plugin!`](crate::plugin) makes: it knows where the instance's state is.
@@ -14,7 +15,24 @@ pub trait Hosted {
     fn with<R>(f: impl FnOnce(&mut Self::Plugin) -> R) -> R;
 }
 
-fn user_in(user: host::types::UserInfo) -> user::UserInfo {
+/// The host's handle of a request.
+pub(crate) type HostRequest = host::requests::Request;
+
+impl From<host::types::LookupError> for crate::lookup::LookupError {
+    fn from(error: host::types::LookupError) -> Self {
+        use crate::lookup::LookupFailure;
+        let reason = match error.reason {
+            host::types::LookupFailure::NotGranted => LookupFailure::NotGranted,
+            host::types::LookupFailure::TooLong => LookupFailure::TooLong,
+            host::types::LookupFailure::TooLarge => LookupFailure::TooLarge,
+            host::types::LookupFailure::NotNow => LookupFailure::NotNow,
+            host::types::LookupFailure::Unavailable => LookupFailure::Unavailable,
+        };
+        Self { reason, message: error.message }
+    }
+}
+
+pub(crate) fn user_in(user: host::types::UserInfo) -> user::UserInfo {
     user::UserInfo {
         name: user.name,
         uid: user.uid,
@@ -46,27 +64,37 @@ impl<T: Hosted> authenticator_export::Guest for T
 where
     T::Plugin: authentication::Authenticator,
 {
-    fn authenticate(credentials: authenticator_export::Credentials) -> authenticator_export::Authentication {
+    fn authenticate(request: &HostRequest, input: Vec<u8>) -> Result<Option<authenticator_export::Authenticated>, String> {
         use authentication::{Authentication, Authenticator};
-        let certificate = |peer: authenticator_export::PeerCertificate| authentication::PeerCertificate {
-            der: peer.der,
-            common_name: peer.common_name,
-            organizations: peer.organizations,
-            uid: peer.uid,
-            sha256: peer.sha256,
-            chain_error: peer.chain_error,
+        let credentials = if input.is_empty() {
+            request.credentials().map(credentials_in).unwrap_or_default()
+        } else {
+            // What the host wrote can be read; a panic is a fault, which authenticates nobody.
+            serde_json::from_slice(&input).expect("the host's input")
         };
-        let credentials = authentication::Credentials {
-            certificate: credentials.certificate.map(certificate),
-            bearer_token: credentials.bearer_token,
-            audiences: credentials.audiences,
-        };
-        match T::with(|plugin| plugin.authenticate(&credentials)) {
-            Authentication::User(user) => authenticator_export::Authentication::User(user_out(user)),
-            Authentication::UserFor(user, audiences) => authenticator_export::Authentication::UserFor((user_out(user), audiences)),
-            Authentication::NoOpinion => authenticator_export::Authentication::NoOpinion,
-            Authentication::Rejected(why) => authenticator_export::Authentication::Rejected(why),
+        let authenticated = |user, audiences| Ok(Some(authenticator_export::Authenticated { user: user_out(user), audiences }));
+        match current::during(request, || T::with(|plugin| plugin.authenticate(&credentials))) {
+            Authentication::User(user) => authenticated(user, None),
+            Authentication::UserFor(user, audiences) => authenticated(user, Some(audiences)),
+            Authentication::NoOpinion => Ok(None),
+            Authentication::Rejected(why) => Err(why),
         }
+    }
+}
+
+fn credentials_in(credentials: host::requests::Credentials) -> authentication::Credentials {
+    let certificate = |peer: host::requests::PeerCertificate| authentication::PeerCertificate {
+        der: peer.der,
+        common_name: peer.common_name,
+        organizations: peer.organizations,
+        uid: peer.uid,
+        sha256: peer.sha256,
+        chain_error: peer.chain_error,
+    };
+    authentication::Credentials {
+        certificate: credentials.certificate.map(certificate),
+        bearer_token: credentials.bearer_token,
+        audiences: credentials.audiences,
     }
 }
 
@@ -76,33 +104,23 @@ impl<T: Hosted> authorizer_export::Guest for T
 where
     T::Plugin: authorization::Authorizer,
 {
-    fn authorize(attributes: host::authorization_types::Attributes) -> authorizer_export::Authorization {
-        use authorization::{Authorizer, Decision, SelectorRequirement};
-        let requirement = |requirement: host::authorization_types::SelectorRequirement| SelectorRequirement {
-            key: requirement.key,
-            operator: requirement.operator,
-            values: requirement.values,
+    fn authorize(request: &HostRequest, input: Vec<u8>) -> authorizer_export::Authorization {
+        use authorization::{Authorizer, Decision, Effect};
+        let attributes = if input.is_empty() {
+            access_in(request)
+        } else {
+            // What the host wrote can be read; a panic is a fault, and never an allow.
+            authorization::Attributes::from_input(&input).expect("the host's input")
         };
-        let attributes = authorization::Attributes {
-            user: user_in(attributes.user),
-            verb: attributes.verb,
-            namespace: attributes.namespace,
-            api_group: attributes.api_group,
-            api_version: attributes.api_version,
-            resource: attributes.resource,
-            subresource: attributes.subresource,
-            name: attributes.name,
-            resource_request: attributes.resource_request,
-            path: attributes.path,
-            field_selector: attributes.field_selector.into_iter().map(requirement).collect(),
-            label_selector: attributes.label_selector.into_iter().map(requirement).collect(),
-            conditional_accepted: attributes.conditional_accepted,
-        };
-        let answer = T::with(|plugin| plugin.authorize(&attributes));
+        let answer = current::during(request, || T::with(|plugin| plugin.authorize(&attributes)));
         let condition = |condition: authorization::Condition| authorizer_export::Condition {
             id: condition.id,
             expression: condition.expression,
-            effect: condition.effect,
+            effect: match condition.effect {
+                Effect::Allow => authorizer_export::Effect::Allow,
+                Effect::Deny => authorizer_export::Effect::Deny,
+                Effect::NoOpinion => authorizer_export::Effect::NoOpinion,
+            },
         };
         let decision = match answer.decision {
             Decision::Allow => authorizer_export::Decision::Allow,
@@ -114,19 +132,53 @@ where
     }
 }
 
+fn access_in(request: &HostRequest) -> authorization::Attributes {
+    use authorization::{SelectorOperator, SelectorRequirement};
+    let requirement = |requirement: host::requests::SelectorRequirement| SelectorRequirement {
+        key: requirement.key,
+        operator: match requirement.operator {
+            host::requests::SelectorOperator::In => SelectorOperator::In,
+            host::requests::SelectorOperator::NotIn => SelectorOperator::NotIn,
+            host::requests::SelectorOperator::Exists => SelectorOperator::Exists,
+            host::requests::SelectorOperator::DoesNotExist => SelectorOperator::DoesNotExist,
+        },
+        values: requirement.values,
+    };
+    let Some(attributes) = request.authorization() else { return authorization::Attributes::default() };
+    authorization::Attributes {
+        user: request.user().map(user_in).unwrap_or_default(),
+        verb: attributes.verb,
+        namespace: attributes.namespace,
+        api_group: attributes.api_group,
+        api_version: attributes.api_version,
+        resource: attributes.resource,
+        subresource: attributes.subresource,
+        name: attributes.name,
+        resource_request: attributes.resource_request,
+        path: attributes.path,
+        field_selector: attributes.field_selector.into_iter().map(requirement).collect(),
+        label_selector: attributes.label_selector.into_iter().map(requirement).collect(),
+        conditional_accepted: attributes.conditional_accepted,
+    }
+}
+
 /// Capability `authorizer`.
-pub(crate) fn authorize(attributes: &authorization::Attributes) -> authorization::Authorization {
-    use authorization::Decision;
+pub(crate) fn authorize(attributes: &authorization::Attributes) -> Result<authorization::Authorization, crate::lookup::LookupError> {
+    use authorization::{Decision, SelectorOperator};
     let requirements = |list: &[authorization::SelectorRequirement]| {
-        let requirement = |requirement: &authorization::SelectorRequirement| host::authorization_types::SelectorRequirement {
+        let requirement = |requirement: &authorization::SelectorRequirement| host::requests::SelectorRequirement {
             key: requirement.key.clone(),
-            operator: requirement.operator.clone(),
+            operator: match requirement.operator {
+                SelectorOperator::In => host::requests::SelectorOperator::In,
+                SelectorOperator::NotIn => host::requests::SelectorOperator::NotIn,
+                SelectorOperator::Exists => host::requests::SelectorOperator::Exists,
+                SelectorOperator::DoesNotExist => host::requests::SelectorOperator::DoesNotExist,
+            },
             values: requirement.values.clone(),
         };
         list.iter().map(requirement).collect()
     };
-    let answer = host::authorization::authorize(&host::authorization_types::Attributes {
-        user: user_out(attributes.user.clone()),
+    let asked = host::requests::AuthorizationAttributes {
         verb: attributes.verb.clone(),
         namespace: attributes.namespace.clone(),
         api_group: attributes.api_group.clone(),
@@ -139,13 +191,14 @@ pub(crate) fn authorize(attributes: &authorization::Attributes) -> authorization
         field_selector: requirements(&attributes.field_selector),
         label_selector: requirements(&attributes.label_selector),
         conditional_accepted: false,
-    });
+    };
+    let answer = host::authorization::authorize(&user_out(attributes.user.clone()), &asked)?;
     let decision = match answer.decision {
         host::authorization::Decision::Allow => Decision::Allow,
         host::authorization::Decision::Deny => Decision::Deny,
         host::authorization::Decision::NoOpinion => Decision::NoOpinion,
     };
-    authorization::Authorization { decision, reason: answer.reason, evaluation_error: answer.evaluation_error }
+    Ok(authorization::Authorization { decision, reason: answer.reason, evaluation_error: answer.evaluation_error })
 }
 
 use rules::exports::wasmgate::plugin::rules as rules_export;
@@ -186,25 +239,53 @@ impl<T: Hosted> changes_export::Guest for T
 where
     T::Plugin: crate::changes::Changes,
 {
-    fn reset(resource: host::types::GroupResource, objects: Vec<Vec<u8>>) {
+    fn reset(resource: host::types::GroupResource) {
         use crate::changes::Changes;
-        T::with(|plugin| plugin.reset(group_resource(resource), objects.into_iter().map(Json).collect()));
+        T::with(|plugin| plugin.reset(group_resource(resource)));
     }
 
-    fn apply(changes: Vec<changes_export::Changed>) {
+    fn apply(changes: Vec<changes_export::Change>) {
         use crate::changes::{Change, Changes};
-        let change = |change: changes_export::Changed| Change {
+        let change = |change: changes_export::Change| Change {
             resource: group_resource(change.resource),
             namespace: change.namespace,
             name: change.name,
+            revision: change.revision,
             object: change.object.map(Json),
         };
         T::with(|plugin| plugin.apply(changes.into_iter().map(change).collect()));
     }
 }
 
-fn attributes_in(attributes: host::admission_types::Attributes) -> admission::Attributes {
-    use host::admission_types::Operation;
+pub(crate) fn kind_in(kind: host::types::GroupVersionKind) -> admission::GroupVersionKind {
+    admission::GroupVersionKind { group: kind.group, version: kind.version, kind: kind.kind }
+}
+
+pub(crate) fn resource_in(resource: host::types::GroupVersionResource) -> admission::GroupVersionResource {
+    admission::GroupVersionResource { group: resource.group, version: resource.version, resource: resource.resource }
+}
+
+/// All attributes, where the manifest's `input` has them.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InputAttributes {
+    operation: admission::Operation,
+    kind: admission::GroupVersionKind,
+    resource: admission::GroupVersionResource,
+    sub_resource: String,
+    namespace: String,
+    name: String,
+    dry_run: bool,
+}
+
+/// From the input, or else from the host.
+pub(crate) fn attributes_in(request: &HostRequest, input: &[u8]) -> admission::Attributes {
+    use host::requests::Operation;
+    if let Ok(found) = serde_json::from_slice::<InputAttributes>(input) {
+        let InputAttributes { operation, kind, resource, sub_resource, namespace, name, dry_run } = found;
+        return admission::Attributes { operation, kind, resource, subresource: sub_resource, namespace, name, dry_run };
+    }
+    let Some(attributes) = request.admission() else { return admission::Attributes::default() };
     admission::Attributes {
         operation: match attributes.operation {
             Operation::Create => admission::Operation::Create,
@@ -212,26 +293,12 @@ fn attributes_in(attributes: host::admission_types::Attributes) -> admission::At
             Operation::Delete => admission::Operation::Delete,
             Operation::Connect => admission::Operation::Connect,
         },
-        kind: admission::GroupVersionKind { group: attributes.kind.group, version: attributes.kind.version, kind: attributes.kind.kind },
-        resource: admission::GroupVersionResource {
-            group: attributes.resource.group,
-            version: attributes.resource.version,
-            resource: attributes.resource.resource,
-        },
+        kind: kind_in(attributes.kind),
+        resource: resource_in(attributes.resource),
         subresource: attributes.subresource,
         namespace: attributes.namespace,
         name: attributes.name,
-        user: user_in(attributes.user),
         dry_run: attributes.dry_run,
-        options: attributes.options.map(Json),
-    }
-}
-
-fn notes_out(notes: admission::Notes) -> host::admission_types::Notes {
-    let annotation = |(key, value)| host::types::AuditAnnotation { key, value };
-    host::admission_types::Notes {
-        warnings: notes.warnings,
-        audit_annotations: notes.audit_annotations.into_iter().map(annotation).collect(),
     }
 }
 
@@ -248,20 +315,14 @@ impl<T: Hosted> mutating_export::Guest for T
 where
     T::Plugin: admission::MutatingAdmission,
 {
-    fn admit(
-        attributes: host::admission_types::Attributes,
-        object: Option<&host::objects::Object>,
-        old: Option<&host::objects::Object>,
-    ) -> mutating_export::Answer {
+    fn admit(request: &HostRequest, input: Vec<u8>) -> Result<Option<Vec<u8>>, host::admission_types::Denial> {
         use admission::MutatingAdmission;
-        let hosted = admission::Object::hosted;
-        let request = admission::Request::new(attributes_in(attributes), object.map(hosted), old.map(hosted));
-        let mutation = match T::with(|plugin| plugin.admit(&request)) {
-            Ok(patch) if patch.is_empty() => mutating_export::Mutation::Unchanged,
-            Ok(patch) => mutating_export::Mutation::Patch(patch.into_json().0),
-            Err(denial) => mutating_export::Mutation::Denied(denial_out(denial)),
-        };
-        mutating_export::Answer { mutation, notes: notes_out(request.notes()) }
+        let asked = admission::Request::hosted(request, input);
+        match current::during(request, || T::with(|plugin| plugin.admit(&asked))) {
+            Ok(patch) if patch.is_empty() => Ok(None),
+            Ok(patch) => Ok(Some(patch.into_json().0)),
+            Err(denial) => Err(denial_out(denial)),
+        }
     }
 }
 
@@ -271,15 +332,9 @@ impl<T: Hosted> validating_export::Guest for T
 where
     T::Plugin: admission::ValidatingAdmission,
 {
-    fn validate(
-        attributes: host::admission_types::Attributes,
-        object: Option<&host::objects::Object>,
-        old: Option<&host::objects::Object>,
-    ) -> validating_export::Answer {
+    fn validate(request: &HostRequest, input: Vec<u8>) -> Result<(), host::admission_types::Denial> {
         use admission::ValidatingAdmission;
-        let hosted = admission::Object::hosted;
-        let request = admission::Request::new(attributes_in(attributes), object.map(hosted), old.map(hosted));
-        let denial = T::with(|plugin| plugin.validate(&request)).err().map(denial_out);
-        validating_export::Answer { denial, notes: notes_out(request.notes()) }
+        let asked = admission::Request::hosted(request, input);
+        current::during(request, || T::with(|plugin| plugin.validate(&asked))).map_err(denial_out)
     }
 }

@@ -19,6 +19,6 @@ pub fn is_authorized(user: &UserInfo, verb: &str, signer_name: &str) -> bool {
             resource_request: true,
             ..Attributes::default()
         };
-        authorizer::authorize(&attributes).decision == Decision::Allow
+        authorizer::authorize(&attributes).is_ok_and(|answer| answer.decision == Decision::Allow)
     })
 }

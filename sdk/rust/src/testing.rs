@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::admission::Notes;
 use crate::authorization::{Attributes, Authorization};
 use crate::capabilities::jwt::Verification;
 use crate::capabilities::log::Level;
@@ -21,6 +22,7 @@ struct Host {
     tokens: BTreeMap<String, Verification>,
     audiences: Vec<String>,
     lines: Vec<(Level, String)>,
+    notes: Notes,
     random: u8,
     authorizer: Option<Box<dyn Fn(&Attributes) -> Authorization>>,
 }
@@ -68,6 +70,19 @@ pub fn lines() -> Vec<(Level, String)> {
     HOST.with_borrow(|host| host.lines.clone())
 }
 
+/// What the plugin noted by [`crate::request`].
+pub fn notes() -> Notes {
+    HOST.with_borrow(|host| host.notes.clone())
+}
+
+pub(crate) fn warned(message: &str) {
+    HOST.with_borrow_mut(|host| host.notes.warnings.push(message.to_owned()));
+}
+
+pub(crate) fn annotated(key: &str, value: &str) {
+    HOST.with_borrow_mut(|host| host.notes.audit_annotations.push((key.to_owned(), value.to_owned())));
+}
+
 fn key_of(group: &str, resource: &str, object: &Value) -> Key {
     let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     (group.to_owned(), resource.to_owned(), text("/metadata/namespace"), text("/metadata/name"))
@@ -103,12 +118,12 @@ pub(crate) fn authorize(attributes: &Attributes) -> Authorization {
     HOST.with_borrow(|host| host.authorizer.as_ref().map_or(Authorization::no_opinion(""), |authorizer| authorizer(attributes)))
 }
 
-pub(crate) fn cluster_get(group: &str, resource: &str, namespace: &str, name: &str, live: bool) -> Result<Option<Json>, String> {
+pub(crate) fn cluster_get(group: &str, resource: &str, namespace: &str, name: &str, live: bool) -> Option<Json> {
     let key = (group.to_owned(), resource.to_owned(), namespace.to_owned(), name.to_owned());
-    Ok(HOST.with_borrow(|host| if live { &host.live } else { &host.objects }.get(&key).map(Json::from)))
+    HOST.with_borrow(|host| if live { &host.live } else { &host.objects }.get(&key).map(Json::from))
 }
 
-pub(crate) fn cluster_list(group: &str, resource: &str, namespace: &str) -> Result<Vec<Json>, String> {
+pub(crate) fn cluster_list(group: &str, resource: &str, namespace: &str) -> Vec<Json> {
     let wanted = |key: &Key| key.0 == group && key.1 == resource && (namespace.is_empty() || key.2 == namespace);
-    Ok(HOST.with_borrow(|host| host.objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| Json::from(object)).collect()))
+    HOST.with_borrow(|host| host.objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| Json::from(object)).collect())
 }

@@ -13,7 +13,6 @@ const FAULTS: &[(&str, &str)] = &[
     ("trap", "it trapped: wasm trap: wasm `unreachable` instruction executed"),
     ("recurse", "it overflowed its stack"),
     ("recurse-with-locals", "it trapped: wasm trap: out of bounds memory access"),
-    ("random", "it trapped: 1000000 random bytes are more than 1024"),
 ];
 
 fn bad(roles: serde_json::Value, script: &str, policy: Option<&str>) -> String {
@@ -28,8 +27,7 @@ fn good(role: &str, script: &str) -> String {
 
 #[tokio::test]
 async fn an_authorizers_fault_denies_or_is_no_opinion_as_the_policy_says() {
-    let asks = "it trapped: the authorizers may be asked while a request is admitted, and at no other time";
-    for (script, expected) in FAULTS.iter().chain(&[("conditional", "its answer is malformed: a conditional decision"), ("ask", asks)]) {
+    for (script, expected) in FAULTS.iter().chain(&[("conditional", "its answer is malformed: a conditional decision")]) {
         // What is not said is strict.
         for (policy, alone, with_another) in [
             (None, Decision::Deny, Decision::Deny),
@@ -165,7 +163,7 @@ async fn a_component_that_does_not_load_says_why() {
             "capability",
             scripted(),
             json!({"capabilities": ["log", "clock", "random", "cluster", "authorizer"]}),
-            "it imports wasmgate:plugin/jwt@0.1.0, which needs the capability jwt in the manifest's spec.capabilities",
+            "it imports wasmgate:plugin/jwt@0.2.0, which needs the capability jwt in the manifest's spec.capabilities",
         ),
         (
             "unknown",

@@ -23,6 +23,11 @@ pub fn scripted() -> Vec<u8> {
     component("test-guests", "scripted")
 }
 
+/// The same, as it was built for version 0.1 of the interface.
+pub fn scripted_0_1() -> Vec<u8> {
+    component("test-guests", "scripted-0-1")
+}
+
 /// A manifest of the scripted guest with all its roles but for what `change` says.
 pub fn manifest(name: &str, change: Value) -> String {
     let mut manifest = json!({
@@ -114,7 +119,14 @@ impl Feed for MemoryFeed {
 
     fn snapshot(&self) -> FeedSnapshot {
         let state = self.0.state.lock();
-        FeedSnapshot { cursor: state.log.len() as u64, objects: vec![(pods(), state.now.iter().map(|name| pod(name)).collect())] }
+        let there = |name: &String| Change {
+            resource: pods(),
+            namespace: "default".into(),
+            name: name.as_str().into(),
+            revision: state.log.iter().rposition(|(known, _)| known == name).map_or(0, |at| at as u64 + 1),
+            object: Some(pod(name)),
+        };
+        FeedSnapshot { cursor: state.log.len() as u64, objects: vec![(pods(), state.now.iter().map(there).collect())] }
     }
 
     fn changes_since(&self, cursor: u64) -> Changes {
@@ -122,13 +134,15 @@ impl Feed for MemoryFeed {
         if cursor < state.compacted {
             return Changes::Lost;
         }
-        let change = |(name, there): &(String, bool)| Change {
+        let change = |(at, (name, there)): (usize, &(String, bool))| Change {
             resource: pods(),
             namespace: "default".into(),
             name: name.as_str().into(),
+            revision: at as u64 + 1,
             object: there.then(|| pod(name)),
         };
-        Changes::Since { cursor: state.log.len() as u64, list: state.log[cursor as usize..].iter().map(change).collect() }
+        let new = state.log.iter().enumerate().skip(cursor as usize);
+        Changes::Since { cursor: state.log.len() as u64, list: new.map(change).collect() }
     }
 }
 

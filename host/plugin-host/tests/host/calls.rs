@@ -18,7 +18,7 @@ fn credentials() -> Credentials {
             chain_error: None,
         })),
         bearer_token: Some("secret".into()),
-        audiences: Vec::new(),
+        ..Credentials::default()
     }
 }
 
@@ -59,7 +59,7 @@ async fn an_authorizer_sees_every_attribute() {
         resource_request: true,
         path: "/apis".into(),
         field_selector: vec![requirement],
-        label_selector: Vec::new(),
+        ..auth::Attributes::default()
     };
     let shown = bench.set.chain().authorize(&attributes).await.reason;
     for expected in [
@@ -76,7 +76,7 @@ async fn an_authorizer_sees_every_attribute() {
         "name: \"web\"",
         "resource-request: true",
         "path: \"/apis\"",
-        "key: \"spec.nodeName\", operator: \"In\", values: [\"n1\", \"n2\"]",
+        "key: \"spec.nodeName\", operator: SelectorOperator::In, values: [\"n1\", \"n2\"]",
         "conditional-accepted: false",
     ] {
         assert!(shown.contains(expected), "{expected} is not in {shown}");
@@ -101,7 +101,9 @@ async fn an_object_can_be_looked_at_by_field_and_as_a_whole() {
     let bench = Bench::new().await;
     bench.load(&[manifest("a", json!({"roles": ["mutating-admission"], "credentials": [], "config": {"do": "look"}}))]).await;
     let object = bench.create().await.0.expect("admitted");
-    assert_eq!(object["seen"], r#"Some("web") Some("7") true 100"#);
+    let picked = r#"Some("{\"name\":\"web\"}")"#;
+    let document = r#"Some("CREATE")Some("{\"group\":\"\",\"kind\":\"Pod\",\"version\":\"v1\"}")Some("jane")"#;
+    assert_eq!(object["seen"], format!(r#"Some("web") Some("7") true true {picked} {document}"#));
 }
 
 #[tokio::test]

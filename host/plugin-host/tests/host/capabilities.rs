@@ -13,8 +13,8 @@ async fn the_cluster_can_be_read_where_the_manifest_says_so_and_nowhere_else() {
     bench.cluster.add("web");
     let spec = json!({"roles": ["authorizer"], "credentials": [], "reads": [{"resource": "pods"}], "config": {"do": "read"}});
     bench.load(&[manifest("a", spec)]).await;
-    let pod = r#"Ok(Some("{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\"}}")) Ok(true) Ok(1)"#;
-    let refused = r#"Err("secrets is not in the manifest's spec.reads")"#;
+    let pod = r#"Some("{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\"}}") true 1"#;
+    let refused = "LookupFailure::NotGranted secrets is not in the manifest's spec.reads";
     assert_eq!(bench.authorize().await.reason, format!("{pod} / {refused} {refused} {refused}"));
 }
 
@@ -50,8 +50,8 @@ async fn admission_may_ask_the_authorizers() {
         r#"name: "example.com/*""#,
         r#"subresource: "sub""#,
         r#"path: "/p""#,
-        r#"key: "f", operator: "In", values: ["a"]"#,
-        r#"key: "l", operator: "In", values: ["a"]"#,
+        r#"key: "f", operator: SelectorOperator::In, values: ["a"]"#,
+        r#"key: "l", operator: SelectorOperator::In, values: ["a"]"#,
         // Nobody is asked for conditions here.
         "conditional-accepted: false",
     ] {
@@ -93,8 +93,8 @@ async fn a_plugin_that_is_an_authorizer_itself_may_ask_while_it_admits() {
     let both = json!({"roles": ["authorizer", "validating-admission"], "config": {"do": "ask"}});
     bench.load(&[asking("both", both)]).await;
     let status = bench.create().await.0.expect_err("refused with the answer");
-    let why = "plugin both: it trapped: the authorizers may be asked while a request is admitted, and at no other time";
-    assert_eq!(status.message, format!("pods \"web\" is forbidden: Decision::Deny \"\" Some(\"{why}\")"));
+    let why = "LookupFailure::NotNow the authorizers may be asked while a request is admitted, and at no other time";
+    assert_eq!(status.message, format!("pods \"web\" is forbidden: Decision::Allow \"{why}\" None"));
 }
 
 #[tokio::test]

@@ -50,7 +50,13 @@ impl Feed for Still {
         1
     }
     fn snapshot(&self) -> FeedSnapshot {
-        FeedSnapshot { cursor: 1, objects: self.0.iter().map(|resource| (resource.clone(), objects(resource))).collect() }
+        let change = |resource: &GroupResource, object: Bytes| {
+            let value: serde_json::Value = serde_json::from_slice(&object).expect("an object");
+            let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default().into();
+            Change { resource: resource.clone(), namespace: text("namespace"), name: text("name"), revision: 1, object: Some(object) }
+        };
+        let of = |resource: &GroupResource| objects(resource).into_iter().map(|object| change(resource, object)).collect();
+        FeedSnapshot { cursor: 1, objects: self.0.iter().map(|resource| (resource.clone(), of(resource))).collect() }
     }
     fn changes_since(&self, cursor: u64) -> Changes {
         Changes::Since { cursor, list: Vec::new() }

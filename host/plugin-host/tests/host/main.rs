@@ -10,4 +10,6 @@ mod examples;
 mod hot_swap;
 mod manifests;
 mod missing;
+mod requests;
 mod tokens;
+mod versions;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use admission::Warnings;
 use apimachinery::Status;
-use auth::{Authentication, Authenticator, Credentials, PeerCertificate, UserInfo};
+use auth::{AskedFor, Authentication, Authenticator, Credentials, PeerCertificate, UserInfo};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 
@@ -13,21 +12,21 @@ use crate::websocket;
 const SPACE_BEFORE_TOKEN: &str = "the provided Authorization header contains extra space before the bearer token, and is ignored";
 
 /// What the request shows. Another scheme than `Bearer` is none of ours.
-pub fn credentials(headers: &HeaderMap, certificate: Option<Arc<PeerCertificate>>, warnings: &Warnings) -> Credentials {
+pub fn credentials(headers: &HeaderMap, certificate: Option<Arc<PeerCertificate>>, asked_for: AskedFor) -> Credentials {
     let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     let mut parts = value.splitn(3, ' ');
     let bearer = parts.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
     let bearer_token = match parts.next() {
         Some("") if bearer => {
             if parts.next().is_some() {
-                warnings.add(SPACE_BEFORE_TOKEN);
+                asked_for.recorder.warnings.add(SPACE_BEFORE_TOKEN);
             }
             None
         }
         Some(token) if bearer => Some(token.to_owned()),
         _ => websocket::bearer_token(headers),
     };
-    Credentials { certificate, bearer_token, audiences: Vec::new() }
+    Credentials { certificate, bearer_token, audiences: Vec::new(), asked_for }
 }
 
 /// Asks the authenticators. Nobody knowing the client, a refusal and a fault are all the same 401 to it: what went wrong is in the log.
@@ -83,9 +82,9 @@ mod tests {
         for (value, want, warned) in rows {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
-            let warnings = Warnings::default();
-            assert_eq!(credentials(&headers, None, &warnings).bearer_token.as_deref(), want, "{value:?}");
-            assert_eq!(warnings.texts().len(), warned, "{value:?}");
+            let shown = credentials(&headers, None, AskedFor::default());
+            assert_eq!(shown.bearer_token.as_deref(), want, "{value:?}");
+            assert_eq!(shown.asked_for.recorder.warnings.texts().len(), warned, "{value:?}");
         }
     }
 }

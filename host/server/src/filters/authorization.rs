@@ -1,16 +1,15 @@
 //! What the user may do: a request's attributes as authorizers see them.
 
-use std::sync::Arc;
-
+use admission::RequestContext;
 use apimachinery::request_info::RequestInfo;
 use apimachinery::selector::{self, Operator};
 use apimachinery::{FieldSelector, LabelSelector};
-use auth::{Attributes, SelectorRequirement, UserInfo};
+use auth::{Attributes, SelectorRequirement};
 
 /// What the request wants to do, as authorizers see it.
-pub fn attributes(info: &RequestInfo, user: &Arc<UserInfo>) -> Attributes {
+pub fn attributes(info: &RequestInfo, context: &RequestContext) -> Attributes {
     Attributes {
-        user: user.clone(),
+        user: context.user.clone(),
         verb: info.verb.to_string(),
         namespace: info.namespace.clone(),
         api_group: info.api_group.clone(),
@@ -22,6 +21,7 @@ pub fn attributes(info: &RequestInfo, user: &Arc<UserInfo>) -> Attributes {
         path: info.path.clone(),
         field_selector: field_requirements(&info.field_selector),
         label_selector: label_requirements(&info.label_selector),
+        asked_for: context.asking(),
     }
 }
 

@@ -10,8 +10,8 @@ use super::*;
 fn cluster() -> Rbac {
     let mut rbac = Rbac::default();
     let mut reset = |resource: &str, objects: Value| {
-        let objects = objects.as_array().expect("a list").iter().map(Json::from).collect();
-        rbac.reset(GroupResource::new(GROUP, resource), objects);
+        let put = |object| Change::put(GroupResource::new(GROUP, resource), object);
+        rbac.apply(objects.as_array().expect("a list").iter().map(put).collect());
     };
     let write = |resource: &str| json!({"verbs": ["create", "update"], "apiGroups": [GROUP], "resources": [resource]});
     let rule = |verb: &str, resource: &str| json!({"verbs": [verb], "apiGroups": [GROUP], "resources": [resource]});
@@ -78,13 +78,13 @@ fn answer(user: &str, (operation, resource): (Operation, &str), namespace: &str,
         resource: GroupVersionResource { group: GROUP.to_owned(), version: "v1".to_owned(), resource: resource.to_owned() },
         namespace: namespace.to_owned(),
         name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-        user: UserInfo { groups: groups.split_terminator('+').map(str::to_owned).collect(), ..UserInfo::new(user) },
         ..Attributes::default()
     };
+    let user = UserInfo { groups: groups.split_terminator('+').map(str::to_owned).collect(), ..UserInfo::new(user) };
     // This server has no authorizer besides.
     let rbac = cluster();
     testing::set_authorizer(move |attributes| rbac.authorize(attributes));
-    match cluster().validate(&Request::new(attributes, Some(Object::of(object)), old.map(Object::of))) {
+    match cluster().validate(&Request::new(attributes, Some(Object::of(object)), old.map(Object::of)).by(user)) {
         Ok(()) => String::new(),
         Err(Denial::Status(status)) => format!("{} {}", status.as_value()["code"], status.message()),
         Err(Denial::Forbidden(message)) => panic!("the host would shorten it: {message}"),

@@ -12,10 +12,10 @@ wit_bindgen::generate!({
     inline: "
         package wasmgate:test-puppet;
         world puppet {
-            export wasmgate:plugin/plugin@0.1.0;
-            export wasmgate:plugin/authorizer@0.1.0;
-            export wasmgate:plugin/mutating-admission@0.1.0;
-            export wasmgate:plugin/validating-admission@0.1.0;
+            export wasmgate:plugin/plugin@0.2.0;
+            export wasmgate:plugin/authorizer@0.2.0;
+            export wasmgate:plugin/mutating-admission@0.2.0;
+            export wasmgate:plugin/validating-admission@0.2.0;
         }
     ",
     world: "wasmgate:test-puppet/puppet",
@@ -23,8 +23,8 @@ wit_bindgen::generate!({
 });
 
 use exports::wasmgate::plugin as e;
-use host::admission_types::{Attributes, Denial, Notes};
-use host::objects::Object;
+use host::admission_types::Denial;
+use host::requests::Request;
 use wasmgate::plugin as host;
 
 struct Puppet;
@@ -67,33 +67,41 @@ fn act() -> String {
     action
 }
 
-fn notes() -> Notes {
+/// The warnings that the configuration asks for.
+fn note(request: &Request, action: &str) {
+    if action == "show" {
+        return request.warn(&shown(request));
+    }
     let listed = CONFIG.with_borrow(|config| config["warnings"].as_array().cloned());
-    let warnings = listed.map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect());
-    Notes { warnings: warnings.unwrap_or_else(|| vec![config("version")]), audit_annotations: Vec::new() }
+    match listed {
+        Some(list) => list.iter().filter_map(Value::as_str).for_each(|text| request.warn(text)),
+        None => request.warn(&config("version")),
+    }
 }
 
 /// What the plugin is shown, as a warning: the resource and kind that it is given, those that were asked for, and the object's values at
 /// the JSON Pointers of `show`.
-fn shown(attributes: &Attributes, object: Option<&Object>, old: Option<&Object>) -> String {
+fn shown(request: &Request) -> String {
     let pointers = CONFIG.with_borrow(|config| config["show"].as_array().cloned().unwrap_or_default());
-    let value =
-        |object: &Object, pointer: &str| object.get(pointer).map_or("none".into(), |json| String::from_utf8_lossy(&json).into_owned());
-    let values = |object: Option<&Object>| {
-        object.map_or("-".into(), |object| {
-            pointers.iter().filter_map(Value::as_str).map(|pointer| value(object, pointer)).collect::<Vec<_>>().join(",")
+    let value = |part: &str, pointer: &str| {
+        let found = request.get(&format!("{part}{pointer}")).expect("a short pointer");
+        found.map_or("none".into(), |json| String::from_utf8_lossy(&json).into_owned())
+    };
+    let values = |part: &str, object: Option<Vec<u8>>| {
+        object.map_or("-".into(), |_| {
+            pointers.iter().filter_map(Value::as_str).map(|pointer| value(part, pointer)).collect::<Vec<_>>().join(",")
         })
     };
-    let asked = host::admission_types::requested();
+    let (shown, asked) = (request.admission().expect("this is admission"), request.requested().expect("this is admission"));
     let gvr = |group: &str, version: &str, resource: &str| format!("{group}/{version}/{resource}");
     format!(
         "{} {} for {} {}: {} was {}",
-        gvr(&attributes.resource.group, &attributes.resource.version, &attributes.resource.resource),
-        attributes.kind.kind,
+        gvr(&shown.resource.group, &shown.resource.version, &shown.resource.resource),
+        shown.kind.kind,
         gvr(&asked.resource.group, &asked.resource.version, &asked.resource.resource),
         asked.kind.version,
-        values(object),
-        values(old)
+        values("/object", request.object()),
+        values("/oldObject", request.old())
     )
 }
 
@@ -111,13 +119,14 @@ impl e::plugin::Guest for Puppet {
 }
 
 impl e::authorizer::Guest for Puppet {
-    fn authorize(attributes: e::authorizer::Attributes) -> e::authorizer::Authorization {
-        use e::authorizer::{Condition, Decision};
+    fn authorize(request: &Request, _: Vec<u8>) -> e::authorizer::Authorization {
+        use e::authorizer::{Condition, Decision, Effect};
+        let verb = request.authorization().expect("this is authorization").verb;
         let decision = match act().as_str() {
             "allow" => Decision::Allow,
             "deny" => Decision::Deny,
-            "deny-escalate" if attributes.verb == "escalate" => Decision::Deny,
-            "conditional" => Decision::Conditional(vec![Condition { id: "a".into(), expression: "true".into(), effect: "allow".into() }]),
+            "deny-escalate" if verb == "escalate" => Decision::Deny,
+            "conditional" => Decision::Conditional(vec![Condition { id: "a".into(), expression: "true".into(), effect: Effect::Allow }]),
             _ => Decision::NoOpinion,
         };
         e::authorizer::Authorization { decision, reason: "as told".into(), evaluation_error: None }
@@ -125,40 +134,36 @@ impl e::authorizer::Guest for Puppet {
 }
 
 impl e::mutating_admission::Guest for Puppet {
-    fn admit(attributes: Attributes, object: Option<&Object>, old: Option<&Object>) -> e::mutating_admission::Answer {
-        use e::mutating_admission::Mutation;
-        let patch = |patch: Value| Mutation::Patch(patch.to_string().into_bytes());
-        let mutation = match act().as_str() {
+    fn admit(request: &Request, _: Vec<u8>) -> Result<Option<Vec<u8>>, Denial> {
+        let patch = |patch: Value| Ok(Some(patch.to_string().into_bytes()));
+        let action = act();
+        note(request, &action);
+        match action.as_str() {
             "label" => patch(json!([{"op": "add", "path": "/metadata/labels", "value": {"version": config("version")}}])),
             "patch" => patch(CONFIG.with_borrow(|config| config["patch"].clone())),
             "rename" => patch(json!([{"op": "replace", "path": "/metadata/name", "value": "other"}])),
-            "garbage" => Mutation::Patch(b"[{\"op\": \"frobnicate\"".to_vec()),
-            "deny" => Mutation::Denied(Denial::Forbidden("as told".into())),
-            "deny-garbage" => Mutation::Denied(Denial::Status(b"{\"code\": \"".to_vec())),
-            _ => Mutation::Unchanged,
-        };
-        let mut notes = notes();
-        if config("do") == "show" {
-            notes.warnings = vec![shown(&attributes, object, old)];
+            "garbage" => Ok(Some(b"[{\"op\": \"frobnicate\"".to_vec())),
+            "deny" => Err(Denial::Forbidden("as told".into())),
+            "deny-garbage" => Err(Denial::Status(b"{\"code\": \"".to_vec())),
+            _ => Ok(None),
         }
-        e::mutating_admission::Answer { mutation, notes }
     }
 }
 
 impl e::validating_admission::Guest for Puppet {
-    fn validate(attributes: Attributes, object: Option<&Object>, old: Option<&Object>) -> e::validating_admission::Answer {
-        let mut notes = notes();
+    fn validate(request: &Request, _: Vec<u8>) -> Result<(), Denial> {
         let action = act();
-        if action == "show" {
-            notes.warnings = vec![shown(&attributes, object, old)];
+        note(request, &action);
+        if action == "refuse" {
+            return Err(Denial::Forbidden("as told".into()));
         }
-        let refused = (action == "refuse").then(|| Denial::Forbidden("as told".into()));
-        let denial =
-            (action == "label").then(|| object.and_then(|object| object.get_string("/metadata/labels/version"))).and_then(|label| {
-                // What changed the object must be what judges it.
-                (label.as_deref() != Some(config("version").as_str()))
-                    .then(|| Denial::Forbidden(format!("{label:?} is not {}", config("version"))))
-            });
-        e::validating_admission::Answer { denial: denial.or(refused), notes }
+        if action == "label" {
+            // What changed the object must be what judges it.
+            let label = request.get_string("/object/metadata/labels/version").expect("a short pointer");
+            if label.as_deref() != Some(config("version").as_str()) {
+                return Err(Denial::Forbidden(format!("{label:?} is not {}", config("version"))));
+            }
+        }
+        Ok(())
     }
 }

@@ -182,6 +182,7 @@ fn attributes(review: &Value, user: Arc<UserInfo>) -> (Attributes, Vec<String>) 
         path: String::new(),
         field_selector: fields.0,
         label_selector: labels.0,
+        ..Attributes::default()
     };
     (attributes, unread)
 }

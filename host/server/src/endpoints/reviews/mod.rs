@@ -73,7 +73,8 @@ async fn token(parts: &Parts, request: &Authorized, review: &mut Value) -> Resul
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
     }
     let audiences: Vec<String> = strings(review.pointer("/spec/audiences"));
-    let credentials = Credentials { certificate: None, bearer_token: Some(token), audiences: audiences.clone() };
+    let credentials =
+        Credentials { certificate: None, bearer_token: Some(token), audiences: audiences.clone(), asked_for: request.context().asking() };
     let ours = parts.token_signer.as_ref().map(|signer| signer.audiences()).unwrap_or_default();
     let answer = match request.context().chain.authenticate(&credentials).await {
         // Who says nothing of audiences speaks for this server's.

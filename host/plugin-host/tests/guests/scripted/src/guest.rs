@@ -12,13 +12,13 @@ wit_bindgen::generate!({
     inline: "
         package wasmgate:test-guest;
         world scripted {
-            include wasmgate:plugin/capabilities@0.1.0;
-            export wasmgate:plugin/plugin@0.1.0;
-            export wasmgate:plugin/authenticator@0.1.0;
-            export wasmgate:plugin/authorizer@0.1.0;
-            export wasmgate:plugin/mutating-admission@0.1.0;
-            export wasmgate:plugin/validating-admission@0.1.0;
-            export wasmgate:plugin/changes@0.1.0;
+            include wasmgate:plugin/capabilities@0.2.0;
+            export wasmgate:plugin/plugin@0.2.0;
+            export wasmgate:plugin/authenticator@0.2.0;
+            export wasmgate:plugin/authorizer@0.2.0;
+            export wasmgate:plugin/mutating-admission@0.2.0;
+            export wasmgate:plugin/validating-admission@0.2.0;
+            export wasmgate:plugin/changes@0.2.0;
         }
     ",
     world: "wasmgate:test-guest/scripted",
@@ -26,9 +26,9 @@ wit_bindgen::generate!({
 });
 
 use exports::wasmgate::plugin as e;
-use host::admission_types::{Attributes, Denial, Notes};
-use host::objects::Object;
-use host::types::{AuditAnnotation, GroupResource, UserInfo};
+use host::admission_types::Denial;
+use host::requests::{AuthorizationAttributes, Request, SelectorOperator, SelectorRequirement};
+use host::types::{GroupResource, LookupError, UserInfo};
 use wasmgate::plugin as host;
 
 struct Scripted;
@@ -86,7 +86,7 @@ fn act() -> String {
             black_box(recurse_with_locals(0));
         }
         "random" => {
-            host::random::bytes(1_000_000);
+            host::random::bytes(1_000_000).expect("random bytes");
         }
         "shout" => {
             for _ in 0..10_000 {
@@ -106,11 +106,8 @@ fn ask() -> String {
         groups: vec!["g".into()],
         extra: vec![host::types::Extra { key: "k".into(), values: vec!["v".into()] }],
     };
-    let selector = |key: &str| {
-        vec![host::authorization_types::SelectorRequirement { key: key.into(), operator: "In".into(), values: vec!["a".into()] }]
-    };
-    let answer = host::authorization::authorize(&host::authorization_types::Attributes {
-        user: bob,
+    let selector = |key: &str| vec![SelectorRequirement { key: key.into(), operator: SelectorOperator::In, values: vec!["a".into()] }];
+    let asked = AuthorizationAttributes {
         verb: "approve".into(),
         namespace: "ns1".into(),
         api_group: "certificates.k8s.io".into(),
@@ -123,8 +120,30 @@ fn ask() -> String {
         field_selector: selector("f"),
         label_selector: selector("l"),
         conditional_accepted: true,
-    });
-    format!("{:?} {:?} {:?}", answer.decision, answer.reason, answer.evaluation_error)
+    };
+    match host::authorization::authorize(&bob, &asked) {
+        Ok(answer) => format!("{:?} {:?} {:?}", answer.decision, answer.reason, answer.evaluation_error),
+        Err(LookupError { reason, message }) => format!("{reason:?} {message}"),
+    }
+}
+
+/// What the host says of a look-up.
+fn words<T: std::fmt::Debug>(found: Result<T, LookupError>) -> String {
+    match found {
+        Ok(found) => format!("{found:?}"),
+        Err(error) => format!("{:?} {}", error.reason, error.message),
+    }
+}
+
+fn text(json: Vec<u8>) -> String {
+    String::from_utf8_lossy(&json).into_owned()
+}
+
+/// All that a request has beside its question.
+fn beside(request: &Request) -> String {
+    let user = request.user().map(|user| user.name);
+    let original = request.original_user().map(|user| user.name);
+    format!("id={:?} user={user:?} original={original:?}", request.id())
 }
 
 impl e::plugin::Guest for Scripted {
@@ -143,48 +162,68 @@ fn user(name: &str) -> UserInfo {
     UserInfo { name: name.into(), uid: String::new(), groups: Vec::new(), extra: Vec::new() }
 }
 
+fn authenticated(name: &str) -> Result<Option<e::authenticator::Authenticated>, String> {
+    Ok(Some(e::authenticator::Authenticated { user: user(name), audiences: None }))
+}
+
 impl e::authenticator::Guest for Scripted {
-    fn authenticate(credentials: e::authenticator::Credentials) -> e::authenticator::Authentication {
-        use e::authenticator::Authentication::{NoOpinion, Rejected, User};
+    fn authenticate(request: &Request, input: Vec<u8>) -> Result<Option<e::authenticator::Authenticated>, String> {
+        let credentials = request.credentials().expect("this is authentication");
         match act().as_str() {
-            "nobody" => User(user("")),
-            "reject" => Rejected("as told".into()),
+            "nobody" => authenticated(""),
+            "reject" => Err("as told".into()),
+            "for-nobody" => Ok(Some(e::authenticator::Authenticated { user: user("jane"), audiences: Some(Vec::new()) })),
             "verify" => match host::jwt::verify(&credentials.bearer_token.unwrap_or_default()) {
-                host::jwt::Verification::Claims(claims) => User(user(&String::from_utf8_lossy(&claims))),
-                host::jwt::Verification::Unknown => NoOpinion,
-                host::jwt::Verification::Invalid(why) => Rejected(why),
+                host::jwt::Verification::Claims(claims) => authenticated(&String::from_utf8_lossy(&claims)),
+                host::jwt::Verification::Unknown => Ok(None),
+                host::jwt::Verification::Invalid(why) => Err(why),
             },
-            "show" => User(user(&format!(
+            "show" => authenticated(&format!(
                 "token={:?} certificate={:?}",
                 credentials.bearer_token,
                 credentials.certificate.map(|c| (c.common_name, c.organizations, c.der.len(), c.chain_error))
-            ))),
-            _ => NoOpinion,
+            )),
+            "input" => authenticated(&text(input)),
+            "note" => {
+                request.warn("from an authenticator");
+                request.annotate("who", "jane");
+                authenticated("jane")
+            }
+            "count" => authenticated(&STATE.with_borrow(|state| state.calls.to_string())),
+            _ => Ok(None),
         }
     }
 }
 
 impl e::authorizer::Guest for Scripted {
-    fn authorize(attributes: e::authorizer::Attributes) -> e::authorizer::Authorization {
+    fn authorize(request: &Request, input: Vec<u8>) -> e::authorizer::Authorization {
         use e::authorizer::Decision;
         let action = Some(script("authorize")).filter(|own| !own.is_empty()).unwrap_or_else(act);
-        let condition = e::authorizer::Condition { id: "a".into(), expression: "true".into(), effect: "allow".into() };
+        let condition = e::authorizer::Condition { id: "a".into(), expression: "true".into(), effect: e::authorizer::Effect::Allow };
         let (decision, reason) = match action.as_str() {
             "allow" => (Decision::Allow, "as told".to_owned()),
             "deny" => (Decision::Deny, "as told".to_owned()),
             "conditional" => (Decision::Conditional(vec![condition]), String::new()),
             "known" => (Decision::NoOpinion, STATE.with_borrow(|state| state.known.join(" "))),
             "count" => (Decision::NoOpinion, STATE.with_borrow(|state| state.calls.to_string())),
-            "show" => (Decision::NoOpinion, format!("{attributes:?}")),
+            "show" => (Decision::NoOpinion, format!("{:?} {:?}", request.user(), request.authorization())),
+            "input" => (Decision::NoOpinion, text(input)),
+            "beside" => (Decision::NoOpinion, beside(request)),
+            "note" => {
+                request.warn("from an authorizer");
+                request.annotate("why", "as told");
+                (Decision::NoOpinion, STATE.with_borrow(|state| state.calls.to_string()))
+            }
             "ask" => (Decision::Allow, ask()),
             "clock" => (Decision::NoOpinion, host::clock::now_milliseconds().to_string()),
+            "random-error" => (Decision::NoOpinion, words(host::random::bytes(1_000_000))),
             "read" => {
                 let read = |resource: &str| {
                     let resource = GroupResource { group: String::new(), resource: resource.into() };
-                    let got = host::cluster::get(&resource, "default", "web").map(|o| o.map(|o| String::from_utf8_lossy(&o).into_owned()));
-                    let live = host::cluster::get_live(&resource, "default", "web").map(|o| o.is_some());
-                    let list = host::cluster::list(&resource, "").map(|list| list.len());
-                    format!("{got:?} {live:?} {list:?}")
+                    let got = words(host::cluster::get(&resource, "default", "web").map(|object| object.map(text)));
+                    let live = words(host::cluster::get_live(&resource, "default", "web").map(|object| object.is_some()));
+                    let list = words(host::cluster::list(&resource, "").map(|list| list.len()));
+                    format!("{got} {live} {list}")
                 };
                 (Decision::NoOpinion, format!("{} / {}", read("pods"), read("secrets")))
             }
@@ -194,13 +233,13 @@ impl e::authorizer::Guest for Scripted {
     }
 }
 
-fn notes(action: &str) -> Notes {
+fn note(request: &Request, action: &str) {
     let count = if action == "notes" { 100_000 } else { 1 };
     let calls = STATE.with_borrow(|state| state.calls);
-    Notes {
-        warnings: vec![format!("{} calls={calls}", script("version")); count],
-        audit_annotations: vec![AuditAnnotation { key: "version".into(), value: script("version") }],
+    for _ in 0..count {
+        request.warn(&format!("{} calls={calls}", script("version")));
     }
+    request.annotate("version", &script("version"));
 }
 
 fn denial(action: &str) -> Option<Denial> {
@@ -215,44 +254,76 @@ fn denial(action: &str) -> Option<Denial> {
     }
 }
 
+/// What a request says of itself, asked in every way.
+fn look(request: &Request) -> String {
+    let name = words(request.get_string("/object/metadata/name"));
+    let number = words(request.get("/object/spec/number").map(|found| found.map(text)));
+    let nothing = request.get("/object/nothing").is_ok_and(|found| found.is_none())
+        && request.get_string("/object/spec/number").is_ok_and(|found| found.is_none())
+        && request.get("/credentials").is_ok_and(|found| found.is_none())
+        && request.get("nonsense").is_ok_and(|found| found.is_none())
+        && request.old().is_none()
+        && request.params().is_none()
+        && request.credentials().is_none()
+        && request.authorization().is_none();
+    let whole = request.object().map(|object| object.len()) == request.get("/object").unwrap_or_default().map(|object| object.len());
+    let picked = words(request.pick("/object/metadata", &["name".into(), "absent".into()]).map(|found| found.map(text)));
+    let document = words(request.get_string("/operation"))
+        + &words(request.get("/kind").map(|found| found.map(text)))
+        + &words(request.get_string("/userInfo/username"));
+    format!("{name} {number} {nothing} {whole} {picked} {document}")
+}
+
+/// What is too much to ask, and what was not granted.
+fn refused(request: &Request) -> String {
+    let long = "/x".repeat(5_000);
+    let many: Vec<String> = (0..100).map(|i| i.to_string()).collect();
+    format!(
+        "{} | {} | {} | {}",
+        words(request.get(&long)),
+        words(request.pick("/object", &many)),
+        words(request.namespace()),
+        words(request.get("/namespaceObject/metadata"))
+    )
+}
+
 impl e::mutating_admission::Guest for Scripted {
-    fn admit(_: Attributes, object: Option<&Object>, _: Option<&Object>) -> e::mutating_admission::Answer {
-        use e::mutating_admission::Mutation;
+    fn admit(request: &Request, input: Vec<u8>) -> Result<Option<Vec<u8>>, Denial> {
         let action = act();
-        let patch = |patch: Value| Mutation::Patch(patch.to_string().into_bytes());
-        let mutation = match (denial(&action), action.as_str()) {
-            (Some(denial), _) => Mutation::Denied(denial),
-            (None, "garbage") => Mutation::Patch(b"[{\"op\": \"frobnicate\"".to_vec()),
+        note(request, &action);
+        let patch = |patch: Value| Ok(Some(patch.to_string().into_bytes()));
+        let seen = |seen: String| patch(json!([{"op": "add", "path": "/seen", "value": seen}]));
+        match (denial(&action), action.as_str()) {
+            (Some(denial), _) => Err(denial),
+            (None, "garbage") => Ok(Some(b"[{\"op\": \"frobnicate\"".to_vec())),
             (None, "rename") => patch(json!([{"op": "replace", "path": "/metadata/name", "value": "other"}])),
             (None, "label") => patch(json!([{"op": "add", "path": "/metadata/labels", "value": {"version": script("version")}}])),
-            (None, "look") => {
-                let object = object.expect("an object");
-                let name = object.get_string("/metadata/name");
-                let number = object.get("/spec/number").map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-                let nothing = object.get("/nothing").is_none() && object.get_string("/spec/number").is_none();
-                let seen = format!("{name:?} {number:?} {nothing} {}", object.bytes().len());
-                patch(json!([{"op": "add", "path": "/seen", "value": seen}]))
-            }
-            _ => Mutation::Unchanged,
-        };
-        e::mutating_admission::Answer { mutation, notes: notes(&action) }
+            (None, "look") => seen(look(request)),
+            (None, "refused") => seen(refused(request)),
+            (None, "beside") => seen(beside(request)),
+            (None, "input") => seen(text(input)),
+            (None, "namespace") => seen(words(request.namespace().map(|found| found.map(text)))),
+            _ => Ok(None),
+        }
     }
 }
 
 impl e::validating_admission::Guest for Scripted {
-    fn validate(_: Attributes, object: Option<&Object>, _: Option<&Object>) -> e::validating_admission::Answer {
+    fn validate(request: &Request, _: Vec<u8>) -> Result<(), Denial> {
         let action = act();
-        let denial = match action.as_str() {
+        note(request, &action);
+        match action.as_str() {
             // What admitted the object must be what judges it.
             "label" => {
-                let label = object.and_then(|object| object.get_string("/metadata/labels/version"));
-                (label.as_deref() != Some(script("version").as_str()))
-                    .then(|| Denial::Forbidden(format!("{label:?} is not {}", script("version"))))
+                let label = request.get_string("/object/metadata/labels/version").unwrap_or_default();
+                match label.as_deref() == Some(script("version").as_str()) {
+                    true => Ok(()),
+                    false => Err(Denial::Forbidden(format!("{label:?} is not {}", script("version")))),
+                }
             }
-            "ask" => Some(Denial::Forbidden(ask())),
-            other => denial(other),
-        };
-        e::validating_admission::Answer { denial, notes: notes(&action) }
+            "ask" => Err(Denial::Forbidden(ask())),
+            other => denial(other).map_or(Ok(()), Err),
+        }
     }
 }
 
@@ -261,27 +332,23 @@ fn key(resource: &str, namespace: &str, name: &str) -> String {
 }
 
 impl e::changes::Guest for Scripted {
-    fn reset(resource: GroupResource, objects: Vec<Vec<u8>>) {
+    fn reset(resource: GroupResource) {
         if script("changes") == "trap" {
             panic!("as told");
         }
-        STATE.with_borrow_mut(|state| {
-            state.known.retain(|known| !known.starts_with(&format!("{}/", resource.resource)));
-            for object in objects {
-                let object: Value = serde_json::from_slice(&object).expect("an object");
-                let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-                state.known.push(key(&resource.resource, &text("/metadata/namespace"), &text("/metadata/name")));
-            }
-        });
+        STATE.with_borrow_mut(|state| state.known.retain(|known| !known.starts_with(&format!("{}/", resource.resource))));
     }
 
-    fn apply(changes: Vec<e::changes::Changed>) {
+    fn apply(changes: Vec<e::changes::Change>) {
+        let shows = script("changes") == "show";
         STATE.with_borrow_mut(|state| {
             for change in changes {
                 let key = key(&change.resource.resource, &change.namespace, &change.name);
-                state.known.retain(|known| *known != key);
-                if change.object.is_some() {
-                    state.known.push(key);
+                state.known.retain(|known| !known.starts_with(&key));
+                match change.object {
+                    Some(object) if shows => state.known.push(format!("{key}@{}={}", change.revision, text(object))),
+                    Some(_) => state.known.push(key),
+                    None => {}
                 }
             }
         });
