@@ -203,6 +203,35 @@ def speaking_for(admin, user):
     return lambda method, path, body=None, **more: admin.request(method, path, body, headers={"Impersonate-User": user, **more})
 
 
+def guest_calls(admin):
+    """How many calls of plugins there were, by plugin and call."""
+    lines = (line for line in admin.get("/metrics").text.splitlines() if line.startswith("wasmgate_plugin_call_duration_seconds_count{"))
+    return {key: int(count) for key, count in (line.rsplit(" ", 1) for line in lines)}
+
+
+@suite.case
+def a_repeated_request_makes_no_guest_call_and_a_bindings_deletion_counts_in_the_next():
+    server = Server()
+    admin = server.admin()
+    admin.post(MAPS, config_map("seen")).ok(201)
+    bind(admin, "jane", "reader", [{"verbs": ["get"], "apiGroups": [""], "resources": ["configmaps"]}])
+    as_jane = speaking_for(admin, "jane")
+    one = f"{MAPS}/seen"
+    as_jane("GET", one).ok(200)
+    guest_calls(admin)
+    before = guest_calls(admin)
+    for _ in range(20):
+        as_jane("GET", one).ok(200)
+    equal(guest_calls(admin), before, "a repeated GET calls no component")
+    contains(admin.get("/metrics").text, 'wasmgate_plugin_answers_remembered_total{plugin="RBAC",call="authorize"}')
+    for _ in range(3):
+        admin.request("DELETE", f"{RULES}/clusterrolebindings/jane-reader").ok(200)
+        as_jane("GET", one).ok(403)
+        bind(admin, "jane", "reader")
+        as_jane("GET", one).ok(200)
+    server.kill()
+
+
 def is_refused(port):
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED

@@ -70,6 +70,11 @@ pub trait ClusterView: Send + Sync {
     /// All objects of a namespace; of all namespaces where it is empty.
     fn list(&self, resource: &GroupResource, namespace: &str) -> Vec<Bytes>;
 
+    /// Whether a namespace has any object of a resource; whether there is any at all, where it is empty.
+    fn any(&self, resource: &GroupResource, namespace: &str) -> bool {
+        !self.list(resource, namespace).is_empty()
+    }
+
     /// Whether there is such a resource: a manifest that names another is refused.
     fn serves(&self, resource: &GroupResource) -> bool;
 

@@ -145,6 +145,11 @@ impl Mould {
 }
 
 impl Instance {
+    /// At which position of the feed it stands.
+    pub(crate) fn position(&self) -> u64 {
+        self.cursor.unwrap_or_default()
+    }
+
     /// Before every call into the guest.
     pub(crate) fn begin(&mut self) {
         // The clock went on while nobody called; without this the guest would yield at once.

@@ -21,6 +21,7 @@ mod instance;
 pub mod limits;
 mod lookup;
 pub mod manifest;
+mod memo;
 mod metrics;
 mod missing;
 mod plugin;

@@ -42,6 +42,10 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 pub const CHANGES_PER_CALL_MAX: usize = 1_000;
 /// Bytes of the objects told in one call of `changes.apply`, unless one object alone has more.
 pub const CHANGES_BYTES_PER_CALL_MAX: usize = 1 << 20;
+/// Answers that are remembered of one pure plugin and one of its roles.
+pub const REMEMBERED_ANSWERS_MAX: usize = 4_096;
+/// Bytes of a question whose answer is remembered.
+pub const REMEMBERED_QUESTION_BYTES_MAX: usize = 2_048;
 /// Objects that come with a call.
 pub const LOOKUPS_MAX: usize = 8;
 /// Objects that `cluster.list` gives at once, in bytes.

@@ -176,11 +176,27 @@ pub struct Rule {
     pub roles: Vec<Role>,
     /// Only objects that have one of these fields, now or before the change: JSON Pointers (RFC 6901).
     pub fields: Vec<String>,
+    /// Only where the request's namespace has an object of this resource; of a cluster-scoped one, where there is any.
+    pub exists: Option<Existing>,
 }
+
+/// A resource of `exists`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Existing {
+    /// The core group is the empty string.
+    #[serde(default)]
+    pub group: String,
+    /// `limitranges`.
+    pub resource: String,
+}
+
+/// Whether a namespace has an object of a resource.
+pub type Exists<'a> = dyn Fn(&GroupResource, &str) -> bool + 'a;
 
 impl Rule {
     /// Whether the rule is about a request, in this version of it; upstream's `rules.Matcher`.
-    pub fn matches(&self, round: Round, attributes: &admission::Attributes, version: &Version<'_>) -> bool {
+    pub fn matches(&self, round: Round, attributes: &admission::Attributes, version: &Version<'_>, exists: &Exists<'_>) -> bool {
         let asked = version.resource;
         let listed = |list: &[String], word: &str| list.is_empty() || list.iter().any(|item| item == "*" || item == word);
         let resource = || {
@@ -206,6 +222,10 @@ impl Rule {
             }
             && (self.roles.is_empty() || self.roles.contains(&Role::of(round)))
             && (self.fields.is_empty() || self.fields.iter().any(|field| is_set(version, field)))
+            && self
+                .exists
+                .as_ref()
+                .is_none_or(|it| exists(&GroupResource::new(it.group.clone(), it.resource.clone()), &attributes.namespace))
     }
 }
 
@@ -278,6 +298,8 @@ struct Spec {
     credentials: Vec<Credential>,
     #[serde(default)]
     fallback: bool,
+    #[serde(default)]
+    pure: bool,
     #[serde(default)]
     input: Vec<String>,
     #[serde(default)]
@@ -352,6 +374,9 @@ pub struct Manifest {
     pub credentials: BTreeSet<Credential>,
     /// An authenticator that is asked only where no other named a user, found anything invalid or failed: anonymous.
     pub fallback: bool,
+    /// An authenticator or authorizer whose answer is of nothing but the question, its configuration and what it watches: answers are
+    /// remembered.
+    pub pure: bool,
     /// What is handed over with a call.
     pub input: Input,
     /// What `cluster` may look up.
@@ -426,6 +451,16 @@ impl Manifest {
                 return Err(field_error("spec.fallback", "is for the role authenticator only"));
             }
         }
+        if spec.pure {
+            if !roles.contains(&Role::Authenticator) && !roles.contains(&Role::Authorizer) {
+                return Err(field_error("spec.pure", "is for the roles authenticator and authorizer only"));
+            }
+            let beside = ["auditID", "originalUser"];
+            if let Some(index) = spec.input.iter().position(|path| beside.iter().any(|part| path.split('/').next() == Some(*part))) {
+                let problem = "differs between requests that ask the same, which is not for a plugin that is `pure`";
+                return Err(field_error(format!("spec.input[{index}]"), problem));
+            }
+        }
         if !spec.reads.is_empty() && !capabilities.contains(&Capability::Cluster) {
             return Err(field_error("spec.reads", "needs the capability cluster"));
         }
@@ -439,6 +474,14 @@ impl Manifest {
             ));
         }
         let reads = resources("spec.reads", spec.reads)?;
+        let watches = resources("spec.watches", spec.watches)?;
+        for (index, rule) in spec.rules.iter().enumerate() {
+            let Some(Existing { group, resource }) = &rule.exists else { continue };
+            let known = |item: &ProjectedResource| item.resource.group == *group && item.resource.resource == *resource;
+            if !reads.iter().chain(&watches).any(known) {
+                return Err(field_error(format!("spec.match[{index}].exists"), "must be in spec.reads or spec.watches"));
+            }
+        }
         let lookups = lookups(spec.lookups, &reads, admits)?;
         let at = |(index, problem): (usize, String)| field_error(format!("spec.input[{index}]"), problem);
         let input = Input::compile(&spec.input, lookups).map_err(at)?;
@@ -454,14 +497,23 @@ impl Manifest {
             capabilities,
             credentials,
             fallback: spec.fallback,
+            pure: spec.pure,
             input,
             reads,
-            watches: resources("spec.watches", spec.watches)?,
+            watches,
             instances: spec.instances,
             order: spec.order,
             reinvocation: spec.reinvocation,
             limits: check_limits(&spec.limits)?,
             config: spec.config,
+        })
+    }
+
+    /// Whether any of the credentials that it looks at is shown.
+    pub fn is_shown(&self, credentials: &auth::Credentials) -> bool {
+        self.credentials.iter().any(|credential| match credential {
+            Credential::ClientCertificate => credentials.certificate.is_some(),
+            Credential::BearerToken => credentials.bearer_token.is_some(),
         })
     }
 
@@ -481,15 +533,21 @@ impl Manifest {
 
     /// In which of a request's versions admission shows it: as requested where a rule says so, else in the first other version that the
     /// first rule names; upstream's `ShouldCallHook`. `None`: it is not shown.
-    pub fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
+    pub fn selects(
+        &self,
+        round: Round,
+        attributes: &admission::Attributes,
+        versions: &[Version<'_>],
+        exists: &Exists<'_>,
+    ) -> Option<usize> {
         let (requested, equivalents) = versions.split_first()?;
-        if self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(round, attributes, requested)) {
+        if self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(round, attributes, requested, exists)) {
             return Some(0);
         }
         if self.match_policy == MatchPolicy::Exact || equivalents.is_empty() {
             return None;
         }
-        let first = |rule: &Rule| equivalents.iter().position(|version| rule.matches(round, attributes, version));
+        let first = |rule: &Rule| equivalents.iter().position(|version| rule.matches(round, attributes, version, exists));
         self.rules.iter().find_map(first).map(|index| index + 1)
     }
 }

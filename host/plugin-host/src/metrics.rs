@@ -72,6 +72,7 @@ pub struct Metrics {
     duration: CallHistogram,
     faults: Family<FaultLabels, Counter>,
     ignored: Family<PluginLabels, Counter>,
+    remembered: Family<CallLabels, Counter>,
     instances: Family<PluginLabels, Gauge>,
     states: Family<StateLabels, Gauge>,
     swaps: Counter,
@@ -94,6 +95,11 @@ impl Metrics {
             metrics.duration.clone(),
         );
         registry.register("wasmgate_plugin_faults", "Calls that a plugin did not answer, by what went wrong", metrics.faults.clone());
+        registry.register(
+            "wasmgate_plugin_answers_remembered",
+            "Questions that a pure plugin had answered before, at the same state of what it watches: no call was made",
+            metrics.remembered.clone(),
+        );
         registry.register("wasmgate_plugin_faults_ignored", "Faults passed over because of failurePolicy Ignore", metrics.ignored.clone());
         registry.register("wasmgate_plugin_instances", "Live instances", metrics.instances.clone());
         registry.register("wasmgate_plugin_status", "1 for the state that each plugin is in", metrics.states.clone());
@@ -118,6 +124,7 @@ impl Metrics {
             }),
             faults: Family::default(),
             ignored: Family::default(),
+            remembered: Family::default(),
             instances: Family::default(),
             states: Family::default(),
             swaps: Counter::default(),
@@ -149,6 +156,7 @@ impl Metrics {
         versions.remove(plugin);
         for call in CALLS {
             self.duration.remove(&CallLabels { plugin: plugin.to_owned(), call });
+            self.remembered.remove(&CallLabels { plugin: plugin.to_owned(), call });
         }
         for kind in Fault::KINDS {
             self.faults.remove(&FaultLabels { plugin: plugin.to_owned(), kind });
@@ -179,6 +187,9 @@ impl Metrics {
     }
 }
 
+/// How often no call was made.
+pub(crate) type Remembered = Counter;
+
 /// The metrics of one plugin.
 pub(crate) struct PluginMetrics {
     all: Metrics,
@@ -198,6 +209,11 @@ impl PluginMetrics {
     /// The histogram of one of its calls.
     pub(crate) fn call(&self, call: &'static str) -> Histogram {
         self.all.duration.get_or_create_owned(&CallLabels { plugin: self.plugin.clone(), call })
+    }
+
+    /// Counts the answers of one of its calls that were remembered.
+    pub(crate) fn remembered(&self, call: &'static str) -> Remembered {
+        self.all.remembered.get_or_create_owned(&CallLabels { plugin: self.plugin.clone(), call })
     }
 
     /// Counts a fault.

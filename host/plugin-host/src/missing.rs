@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
 
 use crate::fault::Fault;
-use crate::manifest::{Credential, Manifest};
+use crate::manifest::Manifest;
 use crate::metrics::PluginMetrics;
 
 /// A plugin that is not there.
@@ -38,11 +38,7 @@ impl Missing {
 impl auth::Authenticator for Missing {
     /// Only for those who show what it would have looked at: everybody else is who they are without it.
     async fn authenticate(&self, credentials: &Credentials) -> Result<Authentication, auth::Fault> {
-        let shown = |credential: &Credential| match credential {
-            Credential::ClientCertificate => credentials.certificate.is_some(),
-            Credential::BearerToken => credentials.bearer_token.is_some(),
-        };
-        if self.manifest.credentials.iter().any(shown) { Err(self.fault()) } else { Ok(Authentication::NoOpinion) }
+        if self.manifest.is_shown(credentials) { Err(self.fault()) } else { Ok(Authentication::NoOpinion) }
     }
 }
 
@@ -64,7 +60,8 @@ impl AdmissionPlugin for Missing {
     }
 
     fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
-        self.manifest.selects(round, attributes, versions)
+        // Whether there is what its rules ask for is not looked up: it would have been asked, as far as anybody knows.
+        self.manifest.selects(round, attributes, versions, &|_, _| true)
     }
 
     fn failure_policy(&self) -> FailurePolicy {

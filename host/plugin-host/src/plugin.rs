@@ -24,8 +24,9 @@ use crate::guest::{RawDenial, RawMutation};
 use crate::host::{Services, Shared};
 use crate::instance::{Instance, Mould, StartError};
 use crate::limits;
-use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation};
-use crate::metrics::{Metrics, PluginMetrics};
+use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation, Role};
+use crate::memo::{Memo, Question};
+use crate::metrics::{Metrics, PluginMetrics, Remembered};
 use crate::pool::{Lease, Pool};
 use crate::request::Subject;
 
@@ -75,6 +76,21 @@ pub struct Plugin {
     timeout: Duration,
     metrics: PluginMetrics,
     durations: Durations,
+    /// What it answered, where it declares itself pure.
+    authenticated: Option<Remembering<Authentication>>,
+    authorized: Option<Remembering<Authorization>>,
+}
+
+/// A memo, and how often it spared a call.
+struct Remembering<A> {
+    memo: Memo<A>,
+    spared: Remembered,
+}
+
+/// An answer, and for how long it is one: while the feed stands at this position. `None`: it is of more than its question.
+struct Answered<A> {
+    answer: A,
+    at: Option<u64>,
 }
 
 struct Durations {
@@ -124,7 +140,12 @@ impl Loader {
             admit: metrics.call("admit"),
             validate: metrics.call("validate"),
         };
-        Ok(Plugin { manifest, origin, digest: artifact.digest(), shared, pool, timeout, metrics, durations })
+        let remembers = |role| manifest.pure && manifest.roles.contains(&role);
+        let spared = |call| metrics.remembered(call);
+        let authenticated = remembers(Role::Authenticator).then(|| Remembering { memo: Memo::new(), spared: spared("authenticate") });
+        let authorized = remembers(Role::Authorizer).then(|| Remembering { memo: Memo::new(), spared: spared("authorize") });
+        let digest = artifact.digest();
+        Ok(Plugin { manifest, origin, digest, shared, pool, timeout, metrics, durations, authenticated, authorized })
     }
 }
 
@@ -154,15 +175,19 @@ impl Plugin {
         })
     }
 
-    async fn call_authenticate(&self, credentials: &Credentials) -> Result<Authentication, Fault> {
+    /// What the manifest lets it see.
+    fn shown(&self, credentials: &Credentials) -> Credentials {
         let wanted = |credential| self.manifest.credentials.contains(&credential);
-        let shown = Credentials {
+        Credentials {
             certificate: credentials.certificate.clone().filter(|_| wanted(Credential::ClientCertificate)),
             bearer_token: credentials.bearer_token.clone().filter(|_| wanted(Credential::BearerToken)),
             audiences: credentials.audiences.clone(),
             asked_for: credentials.asked_for.clone(),
-        };
-        let subject = Subject::Authentication(&shown);
+        }
+    }
+
+    async fn call_authenticate(&self, shown: &Credentials) -> Result<Answered<Authentication>, Fault> {
+        let subject = Subject::Authentication(shown);
         let mut call = Call::begin(self, &subject).await?;
         let Call { instance, input, .. } = &mut call;
         let Instance { exports, store, .. } = instance.instance();
@@ -176,11 +201,10 @@ impl Plugin {
             }
             Authentication::UserFor(user, audiences) => Authentication::UserFor(checked_user(user)?, audiences),
         };
-        call.give_back();
-        Ok(answer)
+        Ok(Answered { answer, at: call.give_back() })
     }
 
-    async fn call_authorize(&self, attributes: &auth::Attributes) -> Result<Authorization, Fault> {
+    async fn call_authorize(&self, attributes: &auth::Attributes) -> Result<Answered<Authorization>, Fault> {
         let subject = Subject::Authorization(attributes);
         let mut call = Call::begin(self, &subject).await?;
         let Call { instance, input, .. } = &mut call;
@@ -189,9 +213,10 @@ impl Plugin {
         let Some(answer) = call.end(result)? else {
             return Err(Fault::Malformed("a conditional decision, which was not asked for".into()));
         };
-        call.give_back();
+        let at = call.give_back();
         let Authorization { decision, reason, evaluation_error } = answer;
-        Ok(Authorization { decision, reason: limits::bounded(reason), evaluation_error: evaluation_error.map(limits::bounded) })
+        let (reason, evaluation_error) = (limits::bounded(reason), evaluation_error.map(limits::bounded));
+        Ok(Answered { answer: Authorization { decision, reason, evaluation_error }, at })
     }
 
     async fn call_rules_for(&self, user: &UserInfo, namespace: &str) -> Result<Option<Rules>, Fault> {
@@ -237,6 +262,8 @@ struct Call<'a> {
     /// What is handed over with the call.
     input: Vec<u8>,
     recorder: Recorder,
+    /// Whether the answer is of nothing but the question and what the instance was told.
+    of_question_only: bool,
 }
 
 impl<'a> Call<'a> {
@@ -251,7 +278,7 @@ impl<'a> Call<'a> {
         if let Subject::Admission(attributes, _) = subject {
             state.admitting = Some(attributes.context.clone());
         }
-        Ok(Self { plugin, instance, input, recorder: subject.asked_for().recorder })
+        Ok(Self { plugin, instance, input, recorder: subject.asked_for().recorder, of_question_only: false })
     }
 
     /// Takes the request back. Notes are kept before the answer is judged: they reach the client and the audit log with a refusal, too.
@@ -259,6 +286,7 @@ impl<'a> Call<'a> {
         let state = self.instance.instance().store.data_mut();
         state.end();
         let notes = std::mem::take(&mut state.notes);
+        self.of_question_only = notes.is_empty() && !state.looked_around;
         let answer = self.instance.outcome(result, self.plugin.timeout)?;
         if notes.too_many() {
             return Err(Fault::Malformed(format!("more than {} warnings or annotations", limits::NOTES_MAX)));
@@ -270,28 +298,61 @@ impl<'a> Call<'a> {
         Ok(answer)
     }
 
-    /// The call went well.
-    fn give_back(self) {
+    /// The call went well. At which position of the feed its answer may be given again; `None`: at none.
+    fn give_back(mut self) -> Option<u64> {
+        let position = self.instance.instance().position();
+        let at = self.of_question_only.then_some(position);
         self.instance.give_back();
+        at
     }
 }
 
 #[async_trait]
 impl auth::Authenticator for Plugin {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Authentication, auth::Fault> {
+        // Who shows nothing of what it looks at is nobody that it knows.
+        if !self.manifest.credentials.is_empty() && !self.manifest.fallback && !self.manifest.is_shown(credentials) {
+            return Ok(Authentication::NoOpinion);
+        }
+        let shown = self.shown(credentials);
+        let question = self.authenticated.as_ref().map(|_| Question::of_credentials(&shown));
+        if let (Some(Remembering { memo, spared }), Some(question)) = (&self.authenticated, &question)
+            && let Some(answer) = memo.get(self.pool.position(), question)
+        {
+            spared.inc();
+            return Ok(answer);
+        }
         let started = Instant::now();
-        let result = self.call_authenticate(credentials).await;
-        self.record(started, &self.durations.authenticate, result)
+        let result = self.call_authenticate(&shown).await;
+        let Answered { answer, at } = self.record(started, &self.durations.authenticate, result)?;
+        if let (Some(Remembering { memo, .. }), Some(question), Some(at)) = (&self.authenticated, question, at) {
+            memo.put(at, question, answer.clone());
+        }
+        Ok(answer)
     }
 }
 
 #[async_trait]
 impl auth::Authorizer for Plugin {
     async fn authorize(&self, attributes: &auth::Attributes) -> Authorization {
+        let question = self.authorized.as_ref().map(|_| Question::of_access(attributes));
+        if let (Some(Remembering { memo, spared }), Some(question)) = (&self.authorized, &question)
+            && let Some(answer) = memo.get(self.pool.position(), question)
+        {
+            spared.inc();
+            return answer;
+        }
         let started = Instant::now();
         let result = self.call_authorize(attributes).await;
-        self.record(started, &self.durations.authorize, result)
-            .unwrap_or_else(|fault| Authorization::of_fault(&fault, self.manifest.authorizer_failure_policy))
+        match self.record(started, &self.durations.authorize, result) {
+            Ok(Answered { answer, at }) => {
+                if let (Some(Remembering { memo, .. }), Some(question), Some(at)) = (&self.authorized, question, at) {
+                    memo.put(at, question, answer.clone());
+                }
+                answer
+            }
+            Err(fault) => Authorization::of_fault(&fault, self.manifest.authorizer_failure_policy),
+        }
     }
 
     async fn rules_for(&self, user: &UserInfo, namespace: &str) -> Rules {
@@ -313,7 +374,7 @@ impl AdmissionPlugin for Plugin {
     }
 
     fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
-        self.manifest.selects(round, attributes, versions)
+        self.manifest.selects(round, attributes, versions, &|resource, namespace| self.shared.services.cluster.any(resource, namespace))
     }
 
     fn failure_policy(&self) -> FailurePolicy {

@@ -54,6 +54,11 @@ impl Pool {
         Self { mould, idle: Mutex::default(), permits, nested_permits, instances_max, idle_max: workers, reused, wait }
     }
 
+    /// Where the feed of the plugin stands now; 0 where it watches nothing.
+    pub(crate) fn position(&self) -> u64 {
+        self.mould.feed.as_ref().map_or(0, |feed| feed.cursor())
+    }
+
     /// Makes the first instance, and so finds out whether there can be any.
     pub(crate) async fn warm_up(&self) -> Result<(), StartError> {
         let instance = self.mould.cast(limits::START_TIMEOUT).await?;

@@ -50,6 +50,13 @@ impl ClusterView for CachedCluster {
         predicate.select(&snapshot).map(|object| object.json()).collect()
     }
 
+    fn any(&self, resource: &GroupResource, namespace: &str) -> bool {
+        let Some(cacher) = self.by_resource.get(resource) else { return false };
+        let namespaced = !namespace.is_empty() && cacher.resource().namespaced();
+        let predicate = cacher::Predicate { namespace: namespaced.then(|| namespace.into()), ..Default::default() };
+        predicate.select(&cacher.snapshot()).next().is_some()
+    }
+
     fn serves(&self, resource: &GroupResource) -> bool {
         self.by_resource.contains_key(resource)
     }

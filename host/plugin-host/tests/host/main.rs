@@ -10,6 +10,7 @@ mod examples;
 mod hot_swap;
 mod manifests;
 mod missing;
+mod remembered;
 mod requests;
 mod tokens;
 mod versions;

@@ -46,6 +46,38 @@ fn every_mistake_is_named() {
         ("spec: {roles: [authorizer], credentials: [bearer-token]}", "spec.credentials: is for the role authenticator only"),
         ("spec: {roles: [authorizer], fallback: true}", "spec.fallback: is for the role authenticator only"),
         ("spec: {roles: [authorizer], reads: [{resource: pods}]}", "spec.reads: needs the capability cluster"),
+        ("spec: {roles: [validating-admission], pure: true}", "spec.pure: is for the roles authenticator and authorizer only"),
+        ("spec: {roles: [authorizer], pure: true, input: [user, auditID]}", "spec.input[1]: differs between requests that ask the same"),
+        ("spec: {roles: [authorizer], input: [user, frobnicate/x]}", "spec.input[1]: \"frobnicate/x\" must begin with a part of a request"),
+        (
+            "spec: {roles: [validating-admission], input: [object, object/spec]}",
+            "spec.input[1]: \"object/spec\": object is asked for as a whole",
+        ),
+        (
+            "spec: {roles: [validating-admission], input: [object/spec, object]}",
+            "spec.input[1]: \"object\": object is asked for as a whole",
+        ),
+        (
+            "spec: {roles: [validating-admission], match: [{exists: {resource: pods}}]}",
+            "spec.match[0].exists: must be in spec.reads or spec.watches",
+        ),
+        (
+            "spec: {roles: [authorizer], capabilities: [cluster], reads: [{resource: pods}], lookups: [{name: a, resource: pods}]}",
+            "spec.lookups[0].name: look-ups come with calls of the admission roles only",
+        ),
+        (
+            "spec: {roles: [validating-admission], lookups: [{name: a, resource: pods, nameDefault: x}]}",
+            "spec.lookups[0].resource: pods must be in spec.reads",
+        ),
+        (
+            "spec: {roles: [validating-admission], capabilities: [cluster], reads: [{resource: pods}], lookups: [{name: a, resource: pods}]}",
+            "spec.lookups[0].nameFrom: must say where the object's name is",
+        ),
+        (
+            "spec: {roles: [validating-admission], capabilities: [cluster], reads: [{resource: pods}], \
+             lookups: [{name: a, resource: pods, nameFrom: [name]}]}",
+            "spec.lookups[0].nameFrom: \"name\" must be a JSON Pointer",
+        ),
         ("spec: {roles: [authorizer], reinvocation: IfNeeded}", "spec.reinvocation: is for the role mutating-admission only"),
         ("spec: {roles: [authorizer], watches: [{resource: pods}]}", "spec.watches: needs `instances: Reused`"),
         (
@@ -109,7 +141,7 @@ fn selects(
     let version = |resource, kind| Version { kind, resource, object: object.as_ref(), old: old.as_ref() };
     let requested = version(&attributes.resource, &attributes.kind);
     let all: Vec<_> = [requested].into_iter().chain(equivalents.iter().map(|other| version(&other.resource, &other.kind))).collect();
-    manifest.selects(round, attributes, &all)
+    manifest.selects(round, attributes, &all, &|_, _| true)
 }
 
 #[test]
