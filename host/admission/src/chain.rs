@@ -2,8 +2,10 @@
 //!
 //! Pure order. A plugin that does not match costs nothing. A plugin is shown a request in the version that it selects; its patch is applied
 //! in that version, and what comes out is typed and defaulted before anybody else sees it. A patch whose result is no object of its kind is
-//! the plugin's fault, and not the client's. A fault is refused or passed over as the plugin's `failurePolicy` says.
+//! the plugin's fault, and not the client's. A fault is refused or passed over as the plugin's `failurePolicy` says. A plugin whose link does
+//! not decide is asked in its place like the others, and what it would have done is told or counted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use apimachinery::patch::json;
@@ -13,7 +15,7 @@ use auth::Fault;
 use serde_json::Value;
 
 use crate::version::Versions;
-use crate::{Admission, Attributes, ObjectInterfaces, ObjectView, Objects, Version};
+use crate::{Admission, Attributes, ObjectInterfaces, ObjectView, Objects, Recorder, RequestContext, Version};
 
 /// Why a plugin refuses.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,34 +82,88 @@ pub trait AdmissionPlugin: Send + Sync {
 
     /// Is told that its fault was passed over.
     fn ignored(&self, fault: &Fault);
+
+    /// Is told that it would have refused or changed something, if it decided.
+    fn disagreed(&self) {}
 }
 
-/// Admission plugins in the order in which they are asked.
-pub struct AdmissionChain<P: ?Sized> {
-    mutating: Vec<Arc<P>>,
-    validating: Vec<Arc<P>>,
+/// How much a link's word counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It decides.
+    #[default]
+    Decide,
+    /// The client is warned of what it would have refused or changed; nothing else comes of it.
+    Warn,
+    /// Nobody is told: what it would have refused or changed is counted.
+    Shadow,
 }
 
-impl<P: AdmissionPlugin + ?Sized> AdmissionChain<P> {
+/// A plugin in its place in the chain.
+#[derive(Clone)]
+pub struct Link {
+    /// Whatever decides: a component, and one day a policy or a webhook.
+    pub plugin: Arc<dyn AdmissionPlugin>,
+    /// Whether it does.
+    pub mode: Mode,
+}
+
+impl Link {
+    /// One that decides.
+    pub fn deciding(plugin: Arc<dyn AdmissionPlugin>) -> Self {
+        Self { plugin, mode: Mode::Decide }
+    }
+
+    /// The request as the link's plugin sees it: what a shadow says beside its answer reaches nobody.
+    fn shown<'a>(&self, attributes: &'a Attributes) -> Cow<'a, Attributes> {
+        if self.mode != Mode::Shadow {
+            return Cow::Borrowed(attributes);
+        }
+        let context = RequestContext { recorder: Recorder::default(), ..(*attributes.context).clone() };
+        Cow::Owned(Attributes { context: Arc::new(context), ..attributes.clone() })
+    }
+
+    /// Tells of an answer that does not count: what the plugin would have done, if it had decided.
+    fn would(&self, attributes: &Attributes, what: Option<String>) {
+        let Some(what) = what else { return };
+        self.plugin.disagreed();
+        if self.mode == Mode::Warn {
+            attributes.context.recorder.warnings.add(&format!("admission plugin \"{}\" would {what}", self.plugin.name()));
+        }
+    }
+}
+
+/// Links in the order in which they are asked.
+pub struct AdmissionChain {
+    mutating: Vec<Link>,
+    validating: Vec<Link>,
+}
+
+impl AdmissionChain {
     /// In the order of the lists.
-    pub fn new(mutating: Vec<Arc<P>>, validating: Vec<Arc<P>>) -> Self {
+    pub fn new(mutating: Vec<Link>, validating: Vec<Link>) -> Self {
         Self { mutating, validating }
     }
 
     /// Asks one mutating plugin, if it wants to be, and applies its patch. Whether the object changed; `None`: it was not asked.
     async fn admit_one(
-        plugin: &P,
+        link: &Link,
         attributes: &Attributes,
         versions: &Versions<'_>,
         object: &mut Option<&mut Value>,
         old: Option<&[ObjectView<'_>]>,
     ) -> Result<Option<bool>, Status> {
+        let plugin = &*link.plugin;
         let (index, answer) = {
             let views = object.as_deref().map(|object| versions.views(object));
             let list = versions.list(views.as_deref(), old);
             let Some(index) = plugin.selects(Round::Mutating, attributes, &list) else { return Ok(None) };
-            (index, plugin.admit(attributes, list[index]).await)
+            (index, plugin.admit(&link.shown(attributes), list[index]).await)
         };
+        if link.mode != Mode::Decide {
+            link.would(attributes, would_mutate(&answer, attributes, object.as_deref()));
+            return Ok(None);
+        }
         let fault = match answer {
             Ok(Mutation::Unchanged) => return Ok(Some(false)),
             Ok(Mutation::Denied(denial)) => return Err(refusal(denial, attributes, object.as_deref())),
@@ -125,8 +181,18 @@ impl<P: AdmissionPlugin + ?Sized> AdmissionChain<P> {
     }
 }
 
+/// What a plugin that does not decide would have done to the request.
+fn would_mutate(answer: &Result<Mutation, Fault>, attributes: &Attributes, object: Option<&Value>) -> Option<String> {
+    match answer {
+        Ok(Mutation::Unchanged) => None,
+        Ok(Mutation::Patch(patch)) => (!patch.is_empty()).then(|| "change the object".to_owned()),
+        Ok(Mutation::Denied(denial)) => Some(format!("refuse this: {}", refusal(denial.clone(), attributes, object).message)),
+        Err(fault) => Some(format!("have failed: {}", fault.reason)),
+    }
+}
+
 #[async_trait]
-impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
+impl Admission for AdmissionChain {
     async fn mutate(
         &self,
         attributes: &Attributes,
@@ -138,8 +204,8 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         let old = old.map(|old| versions.views(old));
         let mut last_change = None;
         let mut asked = Vec::new();
-        for (index, plugin) in self.mutating.iter().enumerate() {
-            match Self::admit_one(plugin, attributes, &versions, &mut object, old.as_deref()).await? {
+        for (index, link) in self.mutating.iter().enumerate() {
+            match Self::admit_one(link, attributes, &versions, &mut object, old.as_deref()).await? {
                 None => continue,
                 Some(true) => last_change = Some(index),
                 Some(false) => {}
@@ -148,10 +214,10 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         }
         let Some(last_change) = last_change else { return Ok(()) };
         // Once and no more, as upstream: two plugins that undo each other must come to an end.
-        for plugin in
-            asked.into_iter().filter(|index| *index < last_change).map(|index| &self.mutating[index]).filter(|plugin| plugin.reinvoked())
+        for link in
+            asked.into_iter().filter(|index| *index < last_change).map(|index| &self.mutating[index]).filter(|link| link.plugin.reinvoked())
         {
-            Self::admit_one(plugin, attributes, &versions, &mut object, old.as_deref()).await?;
+            Self::admit_one(link, attributes, &versions, &mut object, old.as_deref()).await?;
         }
         Ok(())
     }
@@ -161,25 +227,32 @@ impl<P: AdmissionPlugin + ?Sized> Admission for AdmissionChain<P> {
         let object = objects.object.map(|object| versions.views(object));
         let old = objects.old.map(|old| versions.views(old));
         let list = versions.list(object.as_deref(), old.as_deref());
-        for plugin in &self.validating {
+        for link in &self.validating {
+            let plugin = &*link.plugin;
             let Some(index) = plugin.selects(Round::Validating, attributes, &list) else { continue };
-            match plugin.validate(attributes, list[index]).await {
+            let answer = plugin.validate(&link.shown(attributes), list[index]).await;
+            match answer {
                 Ok(None) => {}
+                Ok(Some(denial)) if link.mode != Mode::Decide => {
+                    let refused = refusal(denial, attributes, objects.object).message;
+                    link.would(attributes, Some(format!("refuse this: {refused}")));
+                }
+                Err(fault) if link.mode != Mode::Decide => link.would(attributes, Some(format!("have failed: {}", fault.reason))),
                 Ok(Some(denial)) => return Err(refusal(denial, attributes, objects.object)),
-                Err(fault) => failed(&**plugin, &fault)?,
+                Err(fault) => failed(plugin, &fault)?,
             }
         }
         Ok(())
     }
 }
 
-fn malformed<P: AdmissionPlugin + ?Sized>(plugin: &P, reason: String) -> Fault {
+fn malformed(plugin: &dyn AdmissionPlugin, reason: String) -> Fault {
     let fault = Fault { plugin: plugin.name().to_owned(), reason };
     plugin.faulted(&fault);
     fault
 }
 
-fn failed<P: AdmissionPlugin + ?Sized>(plugin: &P, fault: &Fault) -> Result<(), Status> {
+fn failed(plugin: &dyn AdmissionPlugin, fault: &Fault) -> Result<(), Status> {
     match plugin.failure_policy() {
         FailurePolicy::Fail => {
             Err(Status::internal(format_args!("failed calling admission plugin \"{}\": {}", plugin.name(), fault.reason)))

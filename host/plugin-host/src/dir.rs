@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata, OpenOptions};
-use std::future::Future;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use notify::{RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -20,7 +20,9 @@ use tokio::time::timeout;
 
 use crate::limits;
 use crate::manifest::Manifest;
-use crate::set::{Candidate, PluginSet};
+use crate::plugin::Origin;
+use crate::set::PluginSet;
+use crate::source::{Candidate, Following, Found, PluginSource};
 
 /// A component's file ends so.
 const COMPONENT: &str = "wasm";
@@ -36,13 +38,7 @@ pub struct DirectoryError {
 
 /// A watched directory. Dropping it ends the watch; its plugins stay as they are.
 pub struct PluginDirectory {
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for PluginDirectory {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _following: Following,
 }
 
 /// What a look at a file tells without reading it.
@@ -65,16 +61,12 @@ impl PluginDirectory {
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(path = %path.display(), "changes are found by looking now and then only: {error}"))
             .ok();
-        let mut follower = Follower { set, path, changes, seen: Stamp::new(), _watcher: watcher };
-        if let Some(loading) = follower.look().await {
-            loading.await;
-        }
-        Ok(Self { task: tokio::spawn(follower.follow()) })
+        let source = DirectorySource { path, changes, seen: Stamp::new(), _watcher: watcher };
+        Ok(Self { _following: set.follow(source).await })
     }
 }
 
-struct Follower {
-    set: Arc<PluginSet>,
+struct DirectorySource {
     path: PathBuf,
     changes: mpsc::Receiver<()>,
     /// The files as of the last look.
@@ -82,44 +74,31 @@ struct Follower {
     _watcher: Option<notify::RecommendedWatcher>,
 }
 
-impl Follower {
-    async fn follow(mut self) {
-        loop {
-            let told = timeout(limits::DIRECTORY_RESCAN, self.changes.recv()).await;
-            match told {
-                // Without a watcher nobody sends; then it is looked at as often as time allows.
-                Ok(None) => tokio::time::sleep(limits::DIRECTORY_RESCAN).await,
-                Ok(Some(())) => self.wait_for_quiet().await,
-                Err(_) => {}
-            }
-            // A file's permissions, and a machine that was too busy, change without a trace in the directory.
-            if told != Ok(Some(())) && self.set.may_mend_itself() {
-                self.seen.clear();
-            }
-            // Nobody waits for what is loaded: the next change may come meanwhile.
-            drop(self.look().await);
-        }
-    }
-
+impl DirectorySource {
     async fn wait_for_quiet(&mut self) {
         let quiet = async { while let Ok(Some(())) = timeout(limits::DIRECTORY_DEBOUNCE, self.changes.recv()).await {} };
         // A file that somebody writes to all the time must not keep a plugin in force that was removed.
         let _ = timeout(limits::DIRECTORY_DEBOUNCE_MAX, quiet).await;
     }
+}
 
-    /// Puts what is new on its way. The future is the rest of that way; nothing where nothing changed.
-    async fn look(&mut self) -> Option<impl Future<Output = ()> + use<>> {
+#[async_trait]
+impl PluginSource for DirectorySource {
+    fn origin(&self) -> Origin {
+        Origin::Directory
+    }
+
+    async fn look(&mut self) -> Option<Found> {
         loop {
             let path = self.path.clone();
             let seen = self.seen.clone();
             let found = tokio::task::spawn_blocking(move || read(&path, &seen)).await;
             match found {
-                Ok(Ok(Found::Unchanged)) => return None,
-                Ok(Ok(Found::Moving)) => tokio::time::sleep(limits::DIRECTORY_DEBOUNCE).await,
-                Ok(Ok(Found::Changed(stamp, candidates, strays))) => {
+                Ok(Ok(Look::Unchanged)) => return None,
+                Ok(Ok(Look::Moving)) => tokio::time::sleep(limits::DIRECTORY_DEBOUNCE).await,
+                Ok(Ok(Look::Changed(stamp, found))) => {
                     self.seen = stamp;
-                    self.set.note_strays(strays);
-                    return Some(self.set.replace_directory(candidates));
+                    return Some(found);
                 }
                 // A directory that is gone for a moment (a remount) must not take its plugins out of force.
                 Ok(Err(error)) => {
@@ -133,21 +112,35 @@ impl Follower {
             }
         }
     }
+
+    async fn changed(&mut self, failed: bool) {
+        let told = timeout(limits::DIRECTORY_RESCAN, self.changes.recv()).await;
+        match told {
+            // Without a watcher nobody sends; then it is looked at as often as time allows.
+            Ok(None) => tokio::time::sleep(limits::DIRECTORY_RESCAN).await,
+            Ok(Some(())) => self.wait_for_quiet().await,
+            Err(_) => {}
+        }
+        // A file's permissions, and a machine that was too busy, change without a trace in the directory.
+        if told != Ok(Some(())) && failed {
+            self.seen.clear();
+        }
+    }
 }
 
-enum Found {
+enum Look {
     /// As it was.
     Unchanged,
     /// It changed while it was read.
     Moving,
-    /// These are its plugins, and components without a manifest.
-    Changed(Stamp, Vec<Candidate>, Vec<String>),
+    /// This is what it holds.
+    Changed(Stamp, Found),
 }
 
-fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Found> {
+fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Look> {
     let before = stamp(directory)?;
     if before == *seen {
-        return Ok(Found::Unchanged);
+        return Ok(Look::Unchanged);
     }
     let owner = std::fs::metadata(directory)?.uid();
     let mut candidates = Vec::new();
@@ -163,7 +156,7 @@ fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Found> {
     }
     let is_stray = |path: &&PathBuf| !is_hidden(path) && path.extension().is_some_and(|e| e == COMPONENT) && !components.contains(*path);
     let strays = before.keys().filter(is_stray).map(|path| file_name(path)).collect();
-    Ok(if stamp(directory)? == before { Found::Changed(before, candidates, strays) } else { Found::Moving })
+    Ok(if stamp(directory)? == before { Look::Changed(before, Found { candidates, strays }) } else { Look::Moving })
 }
 
 fn is_hidden(path: &Path) -> bool {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use admission::chain::{FailurePolicy, Round};
+use admission::chain::{FailurePolicy, Mode, Round};
 use admission::{Operation, Version};
 use apimachinery::GroupResource;
 use serde::Deserialize;
@@ -296,6 +296,7 @@ struct Spec {
     capabilities: Vec<Capability>,
     #[serde(default)]
     credentials: Vec<Credential>,
+    mode: Option<ModeWord>,
     #[serde(default)]
     fallback: bool,
     #[serde(default)]
@@ -326,6 +327,14 @@ enum FailurePolicyWord {
     Ignore,
     Deny,
     NoOpinion,
+}
+
+/// The words of [`Mode`].
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum ModeWord {
+    Decide,
+    Warn,
+    Shadow,
 }
 
 /// Where an authorizer stands whose manifest does not say: behind `system:masters` (10), whom a plugin must not lock out by mistake, and
@@ -366,6 +375,8 @@ pub struct Manifest {
     pub match_policy: MatchPolicy,
     /// What its fault means at admission.
     pub failure_policy: FailurePolicy,
+    /// Whether admission does what it says.
+    pub mode: Mode,
     /// What its fault means at authorization.
     pub authorizer_failure_policy: auth::FailurePolicy,
     /// What it may call.
@@ -451,6 +462,9 @@ impl Manifest {
                 return Err(field_error("spec.fallback", "is for the role authenticator only"));
             }
         }
+        if spec.mode.is_some() && roles.iter().any(|role| matches!(role, Role::Authenticator | Role::Authorizer)) {
+            return Err(field_error("spec.mode", "is for plugins that have admission roles only"));
+        }
         if spec.pure {
             if !roles.contains(&Role::Authenticator) && !roles.contains(&Role::Authorizer) {
                 return Err(field_error("spec.pure", "is for the roles authenticator and authorizer only"));
@@ -493,6 +507,11 @@ impl Manifest {
             rules: spec.rules,
             match_policy: spec.match_policy.unwrap_or_default(),
             failure_policy,
+            mode: match spec.mode {
+                None | Some(ModeWord::Decide) => Mode::Decide,
+                Some(ModeWord::Warn) => Mode::Warn,
+                Some(ModeWord::Shadow) => Mode::Shadow,
+            },
             authorizer_failure_policy,
             capabilities,
             credentials,
@@ -527,7 +546,7 @@ impl Manifest {
         self.roles.iter().any(|role| match role {
             Role::Authenticator => true,
             Role::Authorizer => self.authorizer_failure_policy == auth::FailurePolicy::Deny,
-            Role::MutatingAdmission | Role::ValidatingAdmission => self.failure_policy == FailurePolicy::Fail,
+            Role::MutatingAdmission | Role::ValidatingAdmission => self.mode == Mode::Decide && self.failure_policy == FailurePolicy::Fail,
         })
     }
 

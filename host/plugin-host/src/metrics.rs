@@ -73,6 +73,7 @@ pub struct Metrics {
     faults: Family<FaultLabels, Counter>,
     ignored: Family<PluginLabels, Counter>,
     remembered: Family<CallLabels, Counter>,
+    disagreements: Family<PluginLabels, Counter>,
     instances: Family<PluginLabels, Gauge>,
     states: Family<StateLabels, Gauge>,
     swaps: Counter,
@@ -100,6 +101,11 @@ impl Metrics {
             "Questions that a pure plugin had answered before, at the same state of what it watches: no call was made",
             metrics.remembered.clone(),
         );
+        registry.register(
+            "wasmgate_plugin_disagreements",
+            "Times that a plugin in mode Warn or Shadow would have refused or changed something, or failed",
+            metrics.disagreements.clone(),
+        );
         registry.register("wasmgate_plugin_faults_ignored", "Faults passed over because of failurePolicy Ignore", metrics.ignored.clone());
         registry.register("wasmgate_plugin_instances", "Live instances", metrics.instances.clone());
         registry.register("wasmgate_plugin_status", "1 for the state that each plugin is in", metrics.states.clone());
@@ -125,6 +131,7 @@ impl Metrics {
             faults: Family::default(),
             ignored: Family::default(),
             remembered: Family::default(),
+            disagreements: Family::default(),
             instances: Family::default(),
             states: Family::default(),
             swaps: Counter::default(),
@@ -162,6 +169,7 @@ impl Metrics {
             self.faults.remove(&FaultLabels { plugin: plugin.to_owned(), kind });
         }
         self.ignored.remove(&PluginLabels { plugin: plugin.to_owned() });
+        self.disagreements.remove(&PluginLabels { plugin: plugin.to_owned() });
         self.instances.remove(&PluginLabels { plugin: plugin.to_owned() });
         for operation in OPERATIONS {
             for (round, rejected) in
@@ -224,6 +232,11 @@ impl PluginMetrics {
     /// Counts a fault that was passed over.
     pub(crate) fn ignored(&self) {
         self.all.ignored.get_or_create(&PluginLabels { plugin: self.plugin.clone() }).inc();
+    }
+
+    /// Counts what did not come of an answer.
+    pub(crate) fn disagreed(&self) {
+        self.all.disagreements.get_or_create(&PluginLabels { plugin: self.plugin.clone() }).inc();
     }
 
     /// Upstream's histogram of an admission step.

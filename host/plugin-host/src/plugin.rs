@@ -406,6 +406,10 @@ impl AdmissionPlugin for Plugin {
         tracing::warn!(plugin = self.manifest.name, digest = self.digest, "a plugin did not answer: {}", fault.reason);
     }
 
+    fn disagreed(&self) {
+        self.metrics.disagreed();
+    }
+
     fn ignored(&self, fault: &auth::Fault) {
         self.metrics.ignored();
         tracing::warn!(plugin = self.manifest.name, "a fault is passed over, as failurePolicy says: {}", fault.reason);

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use admission::chain::{AdmissionChain, AdmissionPlugin};
+use admission::chain::{self, AdmissionChain, AdmissionPlugin};
 use admission::{Admission, ChainSource, DecidingChain, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use arc_swap::ArcSwap;
@@ -25,6 +26,10 @@ use crate::limits;
 use crate::manifest::{Manifest, Role};
 use crate::missing::Missing;
 use crate::plugin::{Loader, Origin, Plugin};
+use crate::source::{Candidate, Following, Found, PluginSource, SourceId};
+
+/// The source of [`PluginSet::replace_directory`].
+const DIRECTORY: SourceId = SourceId(0);
 
 /// A plugin of the standard set, as it is built into the binary and switched by flags.
 pub struct Standard {
@@ -100,31 +105,18 @@ pub struct StandardError {
     pub source: LoadError,
 }
 
-/// What a directory holds under one manifest's name.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The manifest's file name: what the plugin is known by from one look at the directory to the next.
-    pub file: String,
-    /// Changes when the manifest or the component does.
-    pub fingerprint: String,
-    /// The manifest's text, or why it cannot be read.
-    pub manifest: Result<Arc<str>, String>,
-    /// The component, or why it cannot be read.
-    pub component: Result<Arc<[u8]>, String>,
-}
-
 /// What answers in the chain under a plugin's name: the plugin, or what stands in for one that never loaded.
-trait Link: Authenticator + Authorizer + AdmissionPlugin {
+trait Installed: Authenticator + Authorizer + AdmissionPlugin {
     fn manifest(&self) -> &Manifest;
 }
 
-impl Link for Plugin {
+impl Installed for Plugin {
     fn manifest(&self) -> &Manifest {
         Plugin::manifest(self)
     }
 }
 
-impl Link for Missing {
+impl Installed for Missing {
     fn manifest(&self) -> &Manifest {
         Missing::manifest(self)
     }
@@ -132,40 +124,45 @@ impl Link for Missing {
 
 /// The plugins in force, in order.
 pub struct Chain {
-    authenticators: AuthenticatorChain<dyn Link>,
-    authorizers: AuthorizerChain<dyn Link>,
-    admission: AdmissionChain<dyn Link>,
-    links: Vec<Arc<dyn Link>>,
+    authenticators: AuthenticatorChain<dyn Installed>,
+    authorizers: AuthorizerChain<dyn Installed>,
+    admission: AdmissionChain,
+    links: Vec<Arc<dyn Installed>>,
 }
 
 impl Chain {
-    fn new(links: Vec<Arc<dyn Link>>) -> Self {
+    fn new(links: Vec<Arc<dyn Installed>>) -> Self {
         let of_role = |role: Role| {
-            let mut of_role: Vec<Arc<dyn Link>> = links.iter().filter(|link| link.manifest().roles.contains(&role)).cloned().collect();
+            let mut of_role: Vec<Arc<dyn Installed>> = links.iter().filter(|link| link.manifest().roles.contains(&role)).cloned().collect();
             of_role.sort_by_cached_key(|link| (link.manifest().order_as(role), link.manifest().name.clone()));
             of_role
+        };
+        let admission = |plugins: Vec<Arc<dyn Installed>>| {
+            let link = |plugin: Arc<dyn Installed>| chain::Link { mode: plugin.manifest().mode, plugin };
+            plugins.into_iter().map(link).collect()
         };
         let (fallback, named) = of_role(Role::Authenticator).into_iter().partition(|link| link.manifest().fallback);
         Self {
             authenticators: AuthenticatorChain::new(named, fallback),
             authorizers: AuthorizerChain::new(of_role(Role::Authorizer)),
-            admission: AdmissionChain::new(of_role(Role::MutatingAdmission), of_role(Role::ValidatingAdmission)),
+            admission: AdmissionChain::new(admission(of_role(Role::MutatingAdmission)), admission(of_role(Role::ValidatingAdmission))),
             links,
         }
     }
 
     /// Whether the same plugins are in force in it, in the same versions.
-    fn is_of(&self, links: &[Arc<dyn Link>]) -> bool {
+    fn is_of(&self, links: &[Arc<dyn Installed>]) -> bool {
         self.links.len() == links.len() && self.links.iter().zip(links).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 }
 
-/// A plugin of the directory: the version that serves, and what became of the newest files.
+/// A plugin of a source: the version that serves, and what became of the newest files.
 struct Member {
     /// Of the newest files.
     fingerprint: String,
     /// As it is shown: what the newest manifest that could be read says; the file's name where none could.
     name: String,
+    origin: Origin,
     /// The name that is this file's and no other's.
     claim: Option<String>,
     /// The version in force.
@@ -188,15 +185,23 @@ enum Progress {
 
 /// Files on their way into force.
 struct Load {
-    file: String,
+    key: Key,
     fingerprint: String,
     manifest: Manifest,
     component: Arc<[u8]>,
 }
 
 impl Member {
-    fn new(file: &str) -> Self {
-        Self { fingerprint: String::new(), name: file.to_owned(), claim: None, serving: None, missing: None, progress: Progress::Loading }
+    fn new(file: &str, origin: Origin) -> Self {
+        Self {
+            fingerprint: String::new(),
+            name: file.to_owned(),
+            origin,
+            claim: None,
+            serving: None,
+            missing: None,
+            progress: Progress::Loading,
+        }
     }
 
     /// The version in force of the plugin that the newest manifest names. A file whose manifest names another plugin now has none of that.
@@ -226,9 +231,9 @@ impl Member {
 
     /// What answers for it: the version in force, and what stands in for a plugin that never loaded. Both, where a file's manifest names
     /// another plugin that does not load: what is in force stays so, and what the other would have decided is not left open.
-    fn links(&self) -> impl Iterator<Item = Arc<dyn Link>> + use<> {
-        let serving = self.serving.clone().map(|plugin| plugin as Arc<dyn Link>);
-        serving.into_iter().chain(self.missing.clone().map(|missing| missing as Arc<dyn Link>))
+    fn links(&self) -> impl Iterator<Item = Arc<dyn Installed>> + use<> {
+        let serving = self.serving.clone().map(|plugin| plugin as Arc<dyn Installed>);
+        serving.into_iter().chain(self.missing.clone().map(|missing| missing as Arc<dyn Installed>))
     }
 
     fn state(&self) -> PluginState {
@@ -244,7 +249,7 @@ impl Member {
         };
         PluginState {
             name: self.name.clone(),
-            origin: Origin::Directory,
+            origin: self.origin,
             digest: self.last_good().map(|plugin| plugin.digest().to_owned()).unwrap_or_default(),
             status,
             // What nobody can read may be anything.
@@ -253,8 +258,15 @@ impl Member {
     }
 }
 
-/// The directory's plugins by the manifest's file name.
-type Members = BTreeMap<String, Member>;
+/// What a plugin is known by: whose it is, and there the manifest's file name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    source: SourceId,
+    file: String,
+}
+
+/// The plugins of all sources.
+type Members = BTreeMap<Key, Member>;
 
 /// All plugins in force.
 pub struct PluginSet {
@@ -266,8 +278,9 @@ pub struct PluginSet {
     members: Mutex<Members>,
     /// Loads at once.
     loads: Semaphore,
-    /// Components without a manifest.
-    strays: ArcSwap<Vec<String>>,
+    /// Components without a manifest, by source.
+    strays: Mutex<BTreeMap<SourceId, Vec<String>>>,
+    sources: AtomicU32,
 }
 
 impl PluginSet {
@@ -301,7 +314,8 @@ impl PluginSet {
             states: watch::Sender::default(),
             members: Mutex::default(),
             loads: Semaphore::new(limits::LOADS_COUNT_MAX),
-            strays: ArcSwap::default(),
+            strays: Mutex::default(),
+            sources: AtomicU32::new(DIRECTORY.0 + 1),
         };
         set.publish(&Members::new());
         Ok(Arc::new(set))
@@ -337,25 +351,55 @@ impl PluginSet {
         }
     }
 
-    /// Makes the directory's plugins be those of `candidates`. What did not change is left alone. What is gone is out of force when this
-    /// returns; what is new or different is loaded meanwhile, each on its own, and whoever wants to wait for that awaits the future.
+    /// Takes in what a source has, and from then on what it comes to have. What is there has loaded when this returns, or failed to. Dropping
+    /// the answer ends it; the plugins stay as they are.
+    pub async fn follow(self: &Arc<Self>, mut source: impl PluginSource) -> Following {
+        let id = SourceId(self.sources.fetch_add(1, Ordering::Relaxed));
+        if let Some(found) = source.look().await {
+            self.take_in(id, source.origin(), found).await;
+        }
+        let set = self.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                source.changed(set.has_failed(id)).await;
+                if let Some(found) = source.look().await {
+                    // Nobody waits for what is loaded: the next change may come meanwhile.
+                    drop(set.take_in(id, source.origin(), found));
+                }
+            }
+        });
+        Following(task)
+    }
+
+    fn take_in(self: &Arc<Self>, source: SourceId, origin: Origin, found: Found) -> impl Future<Output = ()> + use<> {
+        self.note_strays(source, found.strays);
+        self.replace(source, origin, found.candidates)
+    }
+
+    /// Makes the directory's plugins be those of `candidates`: see [`Self::follow`], which does that for a source of any kind.
     pub fn replace_directory(self: &Arc<Self>, candidates: Vec<Candidate>) -> impl Future<Output = ()> + use<> {
+        self.replace(DIRECTORY, Origin::Directory, candidates)
+    }
+
+    /// Makes a source's plugins be those of `candidates`. What did not change is left alone. What is gone is out of force when this
+    /// returns; what is new or different is loaded meanwhile, each on its own, and whoever wants to wait for that awaits the future.
+    fn replace(self: &Arc<Self>, source: SourceId, origin: Origin, candidates: Vec<Candidate>) -> impl Future<Output = ()> + use<> {
         let loads: Vec<Load> = {
             let mut members = self.members.lock();
-            follow_renames(&mut members, &candidates);
+            follow_renames(&mut members, source, &candidates);
             let there: BTreeSet<&str> = candidates.iter().map(|candidate| candidate.file.as_str()).collect();
-            members.retain(|file, member| {
-                let stays = there.contains(file.as_str());
+            members.retain(|key, member| {
+                let stays = key.source != source || there.contains(key.file.as_str());
                 if !stays {
-                    tracing::info!(plugin = member.name, file, "a plugin is removed");
+                    tracing::info!(plugin = member.name, file = key.file, "a plugin is removed");
                 }
                 stays
             });
-            let loads = candidates.into_iter().filter_map(|candidate| self.take(&mut members, candidate)).collect();
+            let loads = candidates.into_iter().filter_map(|candidate| self.take(&mut members, source, origin, candidate)).collect();
             self.publish(&members);
             loads
         };
-        let tasks: Vec<_> = loads.into_iter().map(|load| tokio::spawn(self.clone().load(load))).collect();
+        let tasks: Vec<_> = loads.into_iter().map(|load| tokio::spawn(self.clone().load(load, origin))).collect();
         async move {
             for task in tasks {
                 if let Err(error) = task.await {
@@ -365,33 +409,34 @@ impl PluginSet {
         }
     }
 
-    /// Remembers components that lie in the directory without a manifest.
-    pub fn note_strays(&self, files: Vec<String>) {
-        let before = self.strays.swap(Arc::new(files.clone()));
+    /// Remembers components that a source has without a manifest.
+    fn note_strays(&self, source: SourceId, files: Vec<String>) {
+        let before = self.strays.lock().insert(source, files.clone()).unwrap_or_default();
         for file in files.iter().filter(|file| !before.contains(file)) {
             tracing::warn!(file, "a component is no plugin without a manifest that names it");
         }
     }
 
-    /// Components that lie in the directory without a manifest.
-    pub fn strays(&self) -> Arc<Vec<String>> {
-        self.strays.load_full()
+    /// Components that there are without a manifest.
+    pub fn strays(&self) -> Vec<String> {
+        self.strays.lock().values().flatten().cloned().collect()
     }
 
-    /// Whether another look at the same files may find more.
-    pub(crate) fn may_mend_itself(&self) -> bool {
-        self.members.lock().values().any(|member| matches!(member.progress, Progress::Failed { .. }))
+    /// Whether something of a source does not load, so that another look at the same may find more.
+    fn has_failed(&self, source: SourceId) -> bool {
+        self.members.lock().iter().any(|(key, member)| key.source == source && matches!(member.progress, Progress::Failed { .. }))
     }
 
     /// What is to be loaded of a candidate: nothing where it is as it was, or cannot be read.
-    fn take(&self, members: &mut Members, candidate: Candidate) -> Option<Load> {
+    fn take(&self, members: &mut Members, source: SourceId, origin: Origin, candidate: Candidate) -> Option<Load> {
         let Candidate { file, fingerprint, manifest, component } = candidate;
-        if members.get(&file).is_some_and(|member| member.is_settled(&fingerprint)) {
+        let key = Key { source, file: file.clone() };
+        if members.get(&key).is_some_and(|member| member.is_settled(&fingerprint)) {
             return None;
         }
         let manifest = manifest.map_err(LoadError::File).and_then(|text| Ok(Manifest::parse(&text)?));
-        let owner = manifest.as_ref().ok().and_then(|manifest| self.owner(&manifest.name, &file, members));
-        let member = members.entry(file.clone()).or_insert_with(|| Member::new(&file));
+        let owner = manifest.as_ref().ok().and_then(|manifest| self.owner(&manifest.name, &key, members));
+        let member = members.entry(key.clone()).or_insert_with(|| Member::new(&file, origin));
         member.fingerprint.clone_from(&fingerprint);
         let manifest = match (manifest, owner) {
             (Ok(manifest), None) => manifest,
@@ -412,7 +457,7 @@ impl PluginSet {
         match component {
             Ok(component) => {
                 member.progress = Progress::Loading;
-                Some(Load { file, fingerprint, manifest, component })
+                Some(Load { key, fingerprint, manifest, component })
             }
             Err(why) => {
                 self.fail(member, &file, manifest, &LoadError::File(why));
@@ -422,13 +467,13 @@ impl PluginSet {
     }
 
     /// Whose a name is, if it is not this file's. Case does not tell names apart.
-    fn owner(&self, name: &str, file: &str, members: &Members) -> Option<String> {
+    fn owner(&self, name: &str, key: &Key, members: &Members) -> Option<String> {
         let is_it = |other: &str| other.eq_ignore_ascii_case(name);
         let standard = self.standard.iter().map(|plugin| plugin.manifest().name.as_str());
         if standard.chain(self.loader.reserved_names.iter().map(String::as_str)).any(is_it) {
             return Some("a standard plugin".to_owned());
         }
-        members.iter().find(|(other, member)| *other != file && member.names().any(is_it)).map(|(other, _)| other.clone())
+        members.iter().find(|(other, member)| *other != key && member.names().any(is_it)).map(|(other, _)| other.file.clone())
     }
 
     /// A member's newest files do not load. Where no version of the plugin ever did, its questions are answered by faults from here on.
@@ -440,49 +485,49 @@ impl PluginSet {
         });
     }
 
-    async fn load(self: Arc<Self>, load: Load) {
+    async fn load(self: Arc<Self>, load: Load, origin: Origin) {
         let Ok(_permit) = self.loads.acquire().await else { return };
         let is_wanted = |members: &Members| {
-            let member = members.get(&load.file);
+            let member = members.get(&load.key);
             member.is_some_and(|member| member.fingerprint == load.fingerprint && matches!(member.progress, Progress::Loading))
         };
         if !is_wanted(&self.members.lock()) {
             return;
         }
-        let loaded = self.load_apart(load.manifest.clone(), load.component.clone()).await;
+        let loaded = self.load_apart(load.manifest.clone(), load.component.clone(), origin).await;
         let mut members = self.members.lock();
         // It took a while: the files may be others by now.
         if !is_wanted(&members) {
             return;
         }
-        let Some(member) = members.get_mut(&load.file) else { return };
+        let Some(member) = members.get_mut(&load.key) else { return };
         match loaded {
             Ok(plugin) => {
                 member.serving = Some(Arc::new(plugin));
                 member.missing = None;
                 member.progress = Progress::Ready;
             }
-            Err(error) => self.fail(member, &load.file, load.manifest, &error),
+            Err(error) => self.fail(member, &load.key.file, load.manifest, &error),
         }
         self.publish(&members);
-        if let Some(Member { serving: Some(plugin), progress: Progress::Ready, .. }) = members.get(&load.file) {
-            tracing::info!(plugin = plugin.manifest().name, file = load.file, digest = plugin.digest(), "a plugin is in force");
+        if let Some(Member { serving: Some(plugin), progress: Progress::Ready, .. }) = members.get(&load.key) {
+            tracing::info!(plugin = plugin.manifest().name, file = load.key.file, digest = plugin.digest(), "a plugin is in force");
         }
     }
 
     /// Compiling takes seconds of processor time; the workers have requests to serve meanwhile.
-    async fn load_apart(&self, manifest: Manifest, component: Arc<[u8]>) -> Result<Plugin, LoadError> {
+    async fn load_apart(&self, manifest: Manifest, component: Arc<[u8]>, origin: Origin) -> Result<Plugin, LoadError> {
         let loader = self.loader.clone();
         let runtime = tokio::runtime::Handle::current();
-        let load = move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), Origin::Directory));
+        let load = move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), origin));
         let task = tokio::task::spawn_blocking(load);
         task.await.unwrap_or_else(|error| Err(LoadError::Compile(format!("the compiler failed: {error}"))))
     }
 
     /// Puts the members into force, in one step, and shows their states.
     fn publish(&self, members: &Members) {
-        let standard = self.standard.iter().map(|plugin| plugin.clone() as Arc<dyn Link>);
-        let links: Vec<Arc<dyn Link>> = standard.chain(members.values().flat_map(Member::links)).collect();
+        let standard = self.standard.iter().map(|plugin| plugin.clone() as Arc<dyn Installed>);
+        let links: Vec<Arc<dyn Installed>> = standard.chain(members.values().flat_map(Member::links)).collect();
         if !self.in_force.load().is_of(&links) {
             self.in_force.store(Arc::new(Chain::new(links)));
             self.loader.metrics.swapped();
@@ -511,13 +556,14 @@ fn in_one_line(reason: &str) -> String {
 }
 
 /// A plugin whose manifest has another file name now is the same plugin: the version in force serves on until the new file's is loaded.
-fn follow_renames(members: &mut Members, candidates: &[Candidate]) {
+fn follow_renames(members: &mut Members, source: SourceId, candidates: &[Candidate]) {
     let there: BTreeSet<&str> = candidates.iter().map(|candidate| candidate.file.as_str()).collect();
-    let gone: Vec<String> = members.keys().filter(|file| !there.contains(file.as_str())).cloned().collect();
+    let gone: Vec<Key> = members.keys().filter(|key| key.source == source && !there.contains(key.file.as_str())).cloned().collect();
     if gone.is_empty() {
         return;
     }
-    let has_none_in_force = |file: &str| members.get(file).is_none_or(|member| member.serving.is_none());
+    let key = |file: &str| Key { source, file: file.to_owned() };
+    let has_none_in_force = |file: &str| members.get(&key(file)).is_none_or(|member| member.serving.is_none());
     let named = |candidate: &Candidate| {
         let manifest = Manifest::parse(candidate.manifest.as_deref().ok()?).ok()?;
         Some((manifest.name.to_ascii_lowercase(), candidate.file.clone()))
@@ -525,17 +571,17 @@ fn follow_renames(members: &mut Members, candidates: &[Candidate]) {
     // Of two files with one name the first, as everywhere.
     let mut successors: BTreeMap<String, String> =
         candidates.iter().rev().filter(|candidate| has_none_in_force(&candidate.file)).filter_map(named).collect();
-    for file in gone {
-        let successor = members[&file].names().find_map(|name| successors.remove(&name.to_ascii_lowercase()));
+    for before in gone {
+        let successor = members[&before].names().find_map(|name| successors.remove(&name.to_ascii_lowercase()));
         if let Some(successor) = successor
-            && let Some(mut member) = members.remove(&file)
+            && let Some(mut member) = members.remove(&before)
         {
-            tracing::info!(plugin = member.name, file, successor, "a plugin's manifest has another file name");
+            tracing::info!(plugin = member.name, file = before.file, successor, "a plugin's manifest has another file name");
             // What was on its way by the old name does not arrive any more.
             if matches!(member.progress, Progress::Loading) {
                 member.fingerprint.clear();
             }
-            members.insert(successor, member);
+            members.insert(key(&successor), member);
         }
     }
 }

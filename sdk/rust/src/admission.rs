@@ -5,7 +5,9 @@ use std::ops::Deref;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
+#[cfg(not(target_arch = "wasm32"))]
+use serde_json::json;
 
 use crate::json::Json;
 use crate::patch::Patch;
@@ -279,11 +281,15 @@ impl<'a> Request<'a> {
     /// What the manifest's `input` and `lookups` hand over with the call, as a type of your own: `{"operation": "CREATE", "object": {…},
     /// "lookups": {…}}`, in the words of upstream's AdmissionReview. Without a look-up of the host. In a test it is all of the request.
     pub fn input<'s, T: Deserialize<'s>>(&'s self) -> Result<T, Denial> {
+        #[cfg(target_arch = "wasm32")]
+        let input = self.input.get().map(Vec::as_slice).unwrap_or_default();
+        #[cfg(not(target_arch = "wasm32"))]
         let input = self.input.get_or_init(|| self.document().to_string().into_bytes());
         serde_json::from_slice(input).map_err(|error| Status::internal(&format!("the plugin's input: {error}")).into())
     }
 
     /// The whole of what a test gave.
+    #[cfg(not(target_arch = "wasm32"))]
     fn document(&self) -> Value {
         let attributes = &**self;
         let mut document = json!({
@@ -303,11 +309,8 @@ impl<'a> Request<'a> {
                 document[part] = object.value().clone();
             }
         }
-        match &self.parts {
-            #[cfg(target_arch = "wasm32")]
-            Parts::Host(_) => {}
-            Parts::Given { lookups, .. } => document["lookups"] = Value::Object(lookups.clone()),
-        }
+        let Parts::Given { lookups, .. } = &self.parts;
+        document["lookups"] = Value::Object(lookups.clone());
         document
     }
 

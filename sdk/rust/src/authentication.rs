@@ -1,15 +1,11 @@
 //! Role `authenticator`: who sent a request.
 
-use serde::Deserialize;
-
 use crate::user::UserInfo;
 
 /// The client certificate of the connection. The host has looked at its chain; what it means is the plugin's to say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerCertificate {
-    /// DER of the leaf; empty where it came with the manifest's `input`.
-    #[serde(skip)]
+    /// DER of the leaf.
     pub der: Vec<u8>,
     /// Subject's CN; empty where there is none.
     pub common_name: String,
@@ -24,13 +20,11 @@ pub struct PeerCertificate {
 }
 
 /// What a request shows. A field is empty where the manifest does not ask for that credential.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The connection's client certificate.
     pub certificate: Option<PeerCertificate>,
     /// `Authorization: Bearer …`, without the scheme.
-    #[serde(rename = "token")]
     pub bearer_token: Option<String>,
     /// Whom the credentials must be meant for: those that a TokenReview names. Empty: this server.
     pub audiences: Vec<String>,

@@ -1,12 +1,9 @@
 //! Role `authorizer`: what a user may do.
 
-use serde::Deserialize;
-
 use crate::user::UserInfo;
 
 /// A requirement of a label or field selector.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SelectorRequirement {
     /// The label or field.
     pub key: String,
@@ -17,7 +14,7 @@ pub struct SelectorRequirement {
 }
 
 /// How a requirement's values count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "upstream's words")]
 pub enum SelectorOperator {
     #[default]
@@ -27,7 +24,7 @@ pub enum SelectorOperator {
     DoesNotExist,
 }
 
-/// What a request wants to do. Where the manifest has an `input`, only what that asks for is known.
+/// What a request wants to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Who.
@@ -101,71 +98,6 @@ pub struct Authorization {
     pub reason: String,
     /// Something went wrong on the way, and the decision stands all the same.
     pub evaluation_error: Option<String>,
-}
-
-impl Attributes {
-    /// From what the manifest's `input` asks for, in the words of upstream's SubjectAccessReview. What is not there stays empty.
-    pub fn from_input(input: &[u8]) -> Result<Self, String> {
-        let Review { user, uid, groups, extra, resource_attributes, non_resource_attributes } =
-            serde_json::from_slice(input).map_err(|error| format!("the plugin's input: {error}"))?;
-        let user = UserInfo { name: user, uid, groups, extra };
-        if let Some(NonResourceAttributes { path, verb }) = non_resource_attributes {
-            return Ok(Self { user, path, verb, ..Self::default() });
-        }
-        let Some(resource) = resource_attributes else { return Ok(Self { user, ..Self::default() }) };
-        Ok(Self {
-            user,
-            verb: resource.verb,
-            namespace: resource.namespace,
-            api_group: resource.group,
-            api_version: resource.version,
-            resource: resource.resource,
-            subresource: resource.subresource,
-            name: resource.name,
-            resource_request: true,
-            field_selector: resource.field_selector.requirements,
-            label_selector: resource.label_selector.requirements,
-            ..Self::default()
-        })
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Review {
-    user: String,
-    uid: String,
-    groups: Vec<String>,
-    extra: std::collections::BTreeMap<String, Vec<String>>,
-    resource_attributes: Option<ResourceAttributes>,
-    non_resource_attributes: Option<NonResourceAttributes>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ResourceAttributes {
-    namespace: String,
-    verb: String,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    name: String,
-    field_selector: Selector,
-    label_selector: Selector,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Selector {
-    requirements: Vec<SelectorRequirement>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NonResourceAttributes {
-    path: String,
-    verb: String,
 }
 
 impl Authorization {

@@ -66,14 +66,9 @@ where
 {
     fn authenticate(request: &HostRequest, input: Vec<u8>) -> Result<Option<authenticator_export::Authenticated>, String> {
         use authentication::{Authentication, Authenticator};
-        let credentials = if input.is_empty() {
-            request.credentials().map(credentials_in).unwrap_or_default()
-        } else {
-            // What the host wrote can be read; a panic is a fault, which authenticates nobody.
-            serde_json::from_slice(&input).expect("the host's input")
-        };
+        let credentials = request.credentials().map(credentials_in).unwrap_or_default();
         let authenticated = |user, audiences| Ok(Some(authenticator_export::Authenticated { user: user_out(user), audiences }));
-        match current::during(request, || T::with(|plugin| plugin.authenticate(&credentials))) {
+        match current::during(request, input, || T::with(|plugin| plugin.authenticate(&credentials))) {
             Authentication::User(user) => authenticated(user, None),
             Authentication::UserFor(user, audiences) => authenticated(user, Some(audiences)),
             Authentication::NoOpinion => Ok(None),
@@ -106,13 +101,8 @@ where
 {
     fn authorize(request: &HostRequest, input: Vec<u8>) -> authorizer_export::Authorization {
         use authorization::{Authorizer, Decision, Effect};
-        let attributes = if input.is_empty() {
-            access_in(request)
-        } else {
-            // What the host wrote can be read; a panic is a fault, and never an allow.
-            authorization::Attributes::from_input(&input).expect("the host's input")
-        };
-        let answer = current::during(request, || T::with(|plugin| plugin.authorize(&attributes)));
+        let attributes = access_in(request);
+        let answer = current::during(request, input, || T::with(|plugin| plugin.authorize(&attributes)));
         let condition = |condition: authorization::Condition| authorizer_export::Condition {
             id: condition.id,
             expression: condition.expression,
@@ -318,7 +308,7 @@ where
     fn admit(request: &HostRequest, input: Vec<u8>) -> Result<Option<Vec<u8>>, host::admission_types::Denial> {
         use admission::MutatingAdmission;
         let asked = admission::Request::hosted(request, input);
-        match current::during(request, || T::with(|plugin| plugin.admit(&asked))) {
+        match current::during(request, Vec::new(), || T::with(|plugin| plugin.admit(&asked))) {
             Ok(patch) if patch.is_empty() => Ok(None),
             Ok(patch) => Ok(Some(patch.into_json().0)),
             Err(denial) => Err(denial_out(denial)),
@@ -335,6 +325,6 @@ where
     fn validate(request: &HostRequest, input: Vec<u8>) -> Result<(), host::admission_types::Denial> {
         use admission::ValidatingAdmission;
         let asked = admission::Request::hosted(request, input);
-        current::during(request, || T::with(|plugin| plugin.validate(&asked))).map_err(denial_out)
+        current::during(request, Vec::new(), || T::with(|plugin| plugin.validate(&asked))).map_err(denial_out)
     }
 }

@@ -23,6 +23,7 @@ struct Host {
     audiences: Vec<String>,
     lines: Vec<(Level, String)>,
     notes: Notes,
+    input: Vec<u8>,
     random: u8,
     authorizer: Option<Box<dyn Fn(&Attributes) -> Authorization>>,
 }
@@ -68,6 +69,15 @@ pub fn set_authorizer(authorizer: impl Fn(&Attributes) -> Authorization + 'stati
 /// What the plugin logged.
 pub fn lines() -> Vec<(Level, String)> {
     HOST.with_borrow(|host| host.lines.clone())
+}
+
+/// What [`crate::request::input`] gives an authenticator or authorizer.
+pub fn set_input(input: &Value) {
+    HOST.with_borrow_mut(|host| host.input = input.to_string().into_bytes());
+}
+
+pub(crate) fn input() -> Vec<u8> {
+    HOST.with_borrow_mut(|host| std::mem::take(&mut host.input))
 }
 
 /// What the plugin noted by [`crate::request`].

@@ -14,6 +14,7 @@ struct Scripted {
     selects: Option<usize>,
     policy: FailurePolicy,
     reinvoked: bool,
+    mode: Mode,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -53,6 +54,9 @@ impl AdmissionPlugin for Scripted {
     }
     fn ignored(&self, _: &Fault) {
         self.log.lock().unwrap().push(format!("{} ignored", self.name));
+    }
+    fn disagreed(&self) {
+        self.log.lock().unwrap().push(format!("{} disagreed", self.name));
     }
 }
 
@@ -116,6 +120,7 @@ impl Bench {
             selects: Some(0),
             policy: FailurePolicy::Fail,
             reinvoked: true,
+            mode: Mode::Decide,
             log: self.log.clone(),
         };
         change(&mut plugin);
@@ -131,13 +136,52 @@ impl Bench {
 
     /// The same with the whole object.
     fn mutate_object(self) -> (Vec<String>, Result<Value, Status>) {
-        let chain = AdmissionChain::new(self.plugins, Vec::new());
+        let chain = AdmissionChain::new(links(&self.plugins), Vec::new());
         let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 0});
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let result = runtime.block_on(chain.mutate(&attributes(), &Kinds::new(), Some(&mut object), None));
         let log = std::mem::take(&mut *self.log.lock().unwrap());
         (log, result.map(|()| object))
     }
+}
+
+fn links(plugins: &[Arc<Scripted>]) -> Vec<Link> {
+    plugins.iter().map(|plugin| Link { plugin: plugin.clone(), mode: plugin.mode }).collect()
+}
+
+#[test]
+fn who_does_not_decide_is_asked_in_its_place_and_changes_nothing() {
+    let bench = |answer: fn() -> Result<Mutation, &'static str>, mode: Mode| {
+        let plugins = Bench::new().plugin("a", vec![], |_| {}).plugin("b", vec![answer(), answer()], |b| b.mode = mode).plugin(
+            "c",
+            vec![set(1)],
+            |_| {},
+        );
+        let chain = AdmissionChain::new(links(&plugins.plugins), links(&plugins.plugins));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let attributes = attributes();
+        let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "x": 0});
+        let result = runtime.block_on(async {
+            chain.mutate(&attributes, &Kinds::new(), Some(&mut object), None).await?;
+            chain.validate(&attributes, &Kinds::new(), Objects { object: Some(&object), old: None }).await
+        });
+        let disagreed = plugins.log.lock().unwrap().iter().filter(|line| *line == "b disagreed").count();
+        let warnings: Vec<String> = attributes.context.recorder.warnings.texts().into_iter().filter(|text| text.contains('b')).collect();
+        (result.map(|()| object["x"].clone()).map_err(|status| status.message), disagreed, warnings)
+    };
+    let denied = || Ok(Mutation::Denied(Denial::Forbidden("no".into())));
+    let asked = "b was asked".to_owned();
+    let would = |what: &str| format!("admission plugin \"b\" would {what}");
+    let refusal = would("refuse this: pods \"web\" is forbidden: no");
+    assert_eq!(bench(denied, Mode::Warn), (Ok(json!(1)), 2, vec![asked.clone(), refusal]));
+    assert_eq!(bench(denied, Mode::Shadow), (Ok(json!(1)), 2, vec![]));
+    assert_eq!(bench(|| set(7), Mode::Warn), (Ok(json!(1)), 1, vec![asked.clone(), would("change the object")]));
+    assert_eq!(bench(|| set(7), Mode::Shadow), (Ok(json!(1)), 1, vec![]));
+    // What would have failed fails nothing.
+    assert_eq!(bench(|| Err("it broke"), Mode::Warn), (Ok(json!(1)), 2, vec![asked.clone(), would("have failed: it broke")]));
+    assert_eq!(bench(|| Ok(Mutation::Unchanged), Mode::Shadow), (Ok(json!(1)), 0, vec![]));
+    let refused = Err("pods \"web\" is forbidden: no".to_owned());
+    assert_eq!(bench(denied, Mode::Decide), (refused, 0, vec![asked]));
 }
 
 fn attributes() -> Attributes {
@@ -283,7 +327,7 @@ fn a_plugin_sees_and_changes_the_version_that_it_selects() {
 #[test]
 fn what_was_said_before_a_refusal_stays_said() {
     let bench = Bench::new().plugin("a", vec![], |_| {}).plugin("b", vec![Ok(Mutation::Denied(Denial::Forbidden("no".into())))], |_| {});
-    let (chain, attributes) = (AdmissionChain::new(bench.plugins.clone(), bench.plugins), attributes());
+    let (chain, attributes) = (AdmissionChain::new(links(&bench.plugins), links(&bench.plugins)), attributes());
     let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "x": 0});
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(chain.mutate(&attributes, &Kinds::new(), Some(&mut object), None)).expect_err("b refuses");

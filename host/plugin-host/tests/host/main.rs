@@ -12,5 +12,6 @@ mod manifests;
 mod missing;
 mod remembered;
 mod requests;
+mod sources;
 mod tokens;
 mod versions;

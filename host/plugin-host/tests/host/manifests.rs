@@ -46,6 +46,7 @@ fn every_mistake_is_named() {
         ("spec: {roles: [authorizer], credentials: [bearer-token]}", "spec.credentials: is for the role authenticator only"),
         ("spec: {roles: [authorizer], fallback: true}", "spec.fallback: is for the role authenticator only"),
         ("spec: {roles: [authorizer], reads: [{resource: pods}]}", "spec.reads: needs the capability cluster"),
+        ("spec: {roles: [authorizer], mode: Shadow}", "spec.mode: is for plugins that have admission roles only"),
         ("spec: {roles: [validating-admission], pure: true}", "spec.pure: is for the roles authenticator and authorizer only"),
         ("spec: {roles: [authorizer], pure: true, input: [user, auditID]}", "spec.input[1]: differs between requests that ask the same"),
         ("spec: {roles: [authorizer], input: [user, frobnicate/x]}", "spec.input[1]: \"frobnicate/x\" must begin with a part of a request"),

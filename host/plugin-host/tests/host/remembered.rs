@@ -231,3 +231,21 @@ async fn rbac_is_not_asked_twice_and_a_bindings_deletion_counts_in_the_very_next
     }
     assert_eq!(decides().await, Decision::NoOpinion);
 }
+
+#[tokio::test]
+async fn a_shadow_is_asked_and_counted_and_nothing_else_and_who_warns_only_warns() {
+    for (mode, warnings) in [("Shadow", 0), ("Warn", 2)] {
+        let plugin = Measured::with("validating-admission", json!({"mode": mode, "config": {"do": "deny"}})).await;
+        let (admitted, recorder) = plugin.bench.create().await;
+        admitted.expect("admitted");
+        assert_eq!((recorder.warnings.texts().len(), plugin.calls().0), (warnings, 1), "{mode}");
+        assert_eq!(recorder.annotations.list().len(), usize::from(mode == "Warn"), "{mode}");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &plugin.registry).expect("text");
+        assert!(text.contains("wasmgate_plugin_disagreements_total{plugin=\"a\"} 1"), "{mode} {text}");
+        // Nobody waits for it, and its faults are nobody's.
+        let plugin = Measured::with("validating-admission", json!({"mode": mode, "config": {"do": "trap"}})).await;
+        assert!(!plugin.bench.set.states()[0].required, "{mode}");
+        plugin.bench.create().await.0.expect("admitted");
+    }
+}
