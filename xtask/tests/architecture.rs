@@ -18,11 +18,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("storage", &["apimachinery"]),
     ("storage-embedded", &["apimachinery", "storage"]),
     ("storage-etcd", &["apimachinery", "storage"]),
-    ("cacher", &["apimachinery", "api", "storage"]),
-    ("registry", &["apimachinery", "api", "auth", "admission", "storage", "cacher"]),
+    ("objectstore", &["apimachinery", "api", "storage"]),
+    ("cacher", &["apimachinery", "api", "storage", "objectstore"]),
+    ("registry", &["apimachinery", "api", "auth", "admission", "storage", "objectstore", "cacher"]),
     ("plugin-host", &["apimachinery", "auth", "admission"]),
     ("controllers", &["apimachinery", "api", "auth", "admission", "cacher", "registry"]),
-    ("server", &["apimachinery", "api", "auth", "admission", "flowcontrol", "cacher", "registry"]),
+    ("server", &["apimachinery", "api", "auth", "admission", "flowcontrol", "objectstore", "cacher", "registry"]),
 ];
 
 /// Who alone may know an engine. `wasmgate` reads keys and certificates, hence rustls; whoever speaks TLS in a test may make certificates.
