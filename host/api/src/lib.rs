@@ -1,19 +1,33 @@
-//! The built-in kinds: a table generated at build time, and one file for each kind that has behaviour of its own.
+//! The built-in kinds: what is served (`catalogue`, generated at build time), what a kind is and the list of all (`kinds`), and for each
+//! kind a file or folder with all that it does differently (`<group>/<kind>`).
 
+mod admissionregistration;
+mod apiextensions;
+mod apiregistration;
+mod apps;
+mod autoscaling;
+mod batch;
 pub mod bootstrap;
 pub mod capabilities;
-pub mod connect;
-pub mod convert;
-pub mod discovery;
+pub mod catalogue;
+mod certificates;
+mod coordination;
+mod core;
+mod discovery;
+mod flowcontrol;
 pub mod kinds;
-pub mod openapi;
-pub mod printers;
-pub mod resource;
-pub mod selectable;
-pub mod strategy;
-pub mod tables;
+mod networking;
+mod node;
+mod policy;
+mod rbac;
+mod resource;
+mod scheduling;
+mod shared;
+mod storage;
+mod storagemigration;
 pub mod unenforced;
-pub mod version;
 
-pub use resource::{Resource, ResourceRef, Scope, Subresource, Verbs};
+pub use catalogue::resource::{Resource, ResourceRef, Scope, Subresource, Verbs};
+pub use catalogue::{connect, openapi, selectable, tables, version};
+pub use kinds::{convert, printers, strategy};
 pub use strategy::Strategy;

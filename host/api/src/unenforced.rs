@@ -3,29 +3,11 @@
 
 use serde_json::{Value, json};
 
-use crate::Resource;
-
-/// What does not happen, by kind. A kind that the server learns to act on leaves the table.
-const MISSING: [(&str, &str); 11] = [
-    ("APIService", "no request is passed on to it"),
-    ("CustomResourceDefinition", "its resources are not served"),
-    ("FlowSchema", "requests are not ordered by it"),
-    ("MutatingAdmissionPolicy", "no object is changed by it"),
-    ("MutatingAdmissionPolicyBinding", "no object is changed by it"),
-    ("MutatingWebhookConfiguration", "no webhook is called"),
-    ("PriorityLevelConfiguration", "requests are not limited by it"),
-    ("ResourceQuota", "its limits do not hold, and nothing is counted"),
-    ("ValidatingAdmissionPolicy", "no request is judged by it"),
-    ("ValidatingAdmissionPolicyBinding", "no request is judged by it"),
-    ("ValidatingWebhookConfiguration", "no webhook is called"),
-];
+use crate::apiextensions::custom_resource_definition;
+use crate::{Resource, kinds};
 
 /// The condition of a definition whose resources are not served.
 const ESTABLISHED: &str = "Established";
-
-fn missing(kind: &str) -> Option<&'static str> {
-    MISSING.iter().find(|(known, _)| *known == kind).map(|(_, what)| *what)
-}
 
 fn words(kind: &str, what: &str) -> String {
     format!("this server stores the {kind} and does not act on it yet: {what}")
@@ -33,14 +15,13 @@ fn words(kind: &str, what: &str) -> String {
 
 /// What the writer of an object is warned of.
 pub fn warning(resource: &Resource, object: &[u8]) -> Option<String> {
-    let kind = &*resource.gvk.kind;
-    let what = missing(kind)?;
-    // An APIService without a service is about what this server serves itself.
-    if kind == "APIService" {
+    let kind = kinds::of(resource);
+    let what = kind.unenforced?;
+    if let Some(is_so) = kind.unenforced_if {
         let object: Value = serde_json::from_slice(object).unwrap_or_default();
-        object.pointer("/spec/service").filter(|service| !service.is_null())?;
+        is_so(&object).then_some(())?;
     }
-    Some(words(kind, what))
+    Some(words(&resource.gvk.kind, what))
 }
 
 /// The condition that a CustomResourceDefinition lacks, which says that its resources are not served. `now` is RFC 3339. None where it is
@@ -50,8 +31,8 @@ pub fn definition_condition(definition: &Value, now: &str) -> Option<Value> {
     if conditions.is_some_and(|conditions| conditions.iter().any(|condition| condition["type"] == ESTABLISHED)) {
         return None;
     }
-    let kind = "CustomResourceDefinition";
-    let message = words(kind, missing(kind)?);
+    let kind = &custom_resource_definition::KIND;
+    let message = words("CustomResourceDefinition", kind.unenforced?);
     Some(json!({ "type": ESTABLISHED, "status": "False", "reason": "NotServed", "message": message, "lastTransitionTime": now }))
 }
 
@@ -62,16 +43,20 @@ mod tests {
 
     #[test]
     fn every_version_of_such_a_kind_warns_and_no_other_does() {
-        for (kind, what) in MISSING {
-            let rows: Vec<_> = tables::resources().iter().filter(|row| &*row.gvk.kind == kind).collect();
-            assert!(!rows.is_empty(), "{kind} is served");
-            for row in rows {
-                let warned = warning(row, br#"{"spec":{"service":{"name":"s"}}}"#).expect("a warning");
-                assert!(warned.contains(kind) && warned.ends_with(what), "{warned}");
-            }
-        }
-        let warned = tables::resources().iter().filter(|row| warning(row, br#"{"spec":{"service":{}}}"#).is_some());
-        assert!(warned.into_iter().all(|row| missing(&row.gvk.kind).is_some()));
+        let silent: Vec<String> = tables::resources()
+            .iter()
+            .filter(|row| kinds::of(row).unenforced.is_some())
+            .filter(|row| {
+                let warned = warning(row, br#"{"spec":{"service":{"name":"s"}}}"#).unwrap_or_default();
+                !(warned.contains(&*row.gvk.kind) && kinds::of(row).unenforced.is_some_and(|what| warned.ends_with(what)))
+            })
+            .map(|row| row.gvk.to_string())
+            .collect();
+        assert!(silent.is_empty(), "{silent:?}");
+        let pods = tables::find("", "v1", "pods").expect("built in");
+        let quotas = tables::find("", "v1", "resourcequotas").expect("built in");
+        assert_eq!(warning(pods, b"{}"), None);
+        assert!(warning(quotas, b"{}").is_some());
         let service = tables::find("apiregistration.k8s.io", "v1", "apiservices").expect("built in");
         assert_eq!(warning(service, br#"{"spec":{"group":"apps"}}"#), None, "a local one");
         assert_eq!(warning(service, br#"{"spec":{"service":null}}"#), None, "a local one");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use wasmgate_api::bootstrap::bootstrap_objects;
-use wasmgate_api::discovery;
+use wasmgate_api::catalogue::discovery;
 use wasmgate_api::{openapi, tables};
 
 #[path = "../../../tests/skipped.rs"]

@@ -595,7 +595,7 @@ pub fn prepare<'a>(pod: &mut Tree<'a>, plans: &Plans, numbers: &Numbers, given: 
     metadata.set(numbers.generation, Tree::Int(1));
 }
 
-/// As `kinds::pod::qos_class`, for containers' resources.
+/// As `qos_class` of `core/pod/strategy.rs`, for containers' resources.
 fn qos_class(pod: &Tree<'_>, numbers: &Numbers) -> &'static str {
     let (mut sums, mut guaranteed) = ([BTreeMap::new(), BTreeMap::new()], true);
     let spec = pod.field(numbers.spec);

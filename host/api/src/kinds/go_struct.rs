@@ -8,9 +8,9 @@ use apimachinery::field::{self, go_json};
 use apimachinery::schema::{FieldType, Schema, SchemaRef};
 use serde_json::{Map, Value};
 
-use super::unified_diff;
-use super::value::{object_at, remove, set};
 use crate::Resource;
+use crate::kinds::unified_diff;
+use crate::shared::value::{object_at, remove, set};
 
 /// What stands for a field that an object does not have.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ fn field_of(word: &'static str) -> Field {
 }
 
 /// Shows what validation found wrong the way upstream does, where it is more than a word or a number.
-pub(super) fn reword(resource: &Resource, errors: &mut [field::Error]) {
+pub(crate) fn reword(resource: &Resource, errors: &mut [field::Error]) {
     for error in errors {
         let Some(value) = &error.value else { continue };
         // Some paths lack the spec that they are in.
@@ -76,7 +76,7 @@ pub(super) fn reword(resource: &Resource, errors: &mut [field::Error]) {
 
 /// What changed between two values of a type, line by line, as upstream's `diff.Diff`. `type_name` may be a part of the schema that the API
 /// has in line, as the source of a persistent volume.
-pub(super) fn changes(schema: &Schema, type_name: &str, old: &Value, new: &Value) -> String {
+pub(crate) fn changes(schema: &Schema, type_name: &str, old: &Value, new: &Value) -> String {
     let pretty = |value: &Value| {
         let mut writer = Writer { text: String::new(), indent: Some(0) };
         writer.structure(type_name, schema, value);
@@ -216,7 +216,7 @@ impl Field {
 }
 
 /// The definition of a pod's spec.
-pub(super) const POD_SPEC: &str = "io.k8s.api.core.v1.PodSpec";
+pub(crate) const POD_SPEC: &str = "io.k8s.api.core.v1.PodSpec";
 
 /// What a pod shares with its host is part of the security context.
 fn with_host_fields(spec: &Value) -> Value {
@@ -230,12 +230,12 @@ fn with_host_fields(spec: &Value) -> Value {
 }
 
 /// The API's names of a struct's fields, in upstream's order.
-pub(super) fn names(type_name: &str) -> impl Iterator<Item = &'static str> {
+pub(crate) fn names(type_name: &str) -> impl Iterator<Item = &'static str> {
     STRUCTS.get(type_name).into_iter().flatten().filter_map(|field| field.path.first().map(String::as_str))
 }
 
 /// A definition by its name. Those that messages show are there.
-pub(super) fn definition(name: &str) -> SchemaRef {
+pub(crate) fn definition(name: &str) -> SchemaRef {
     crate::tables::schema_named(name).unwrap_or_else(|| unreachable!("{name} is a definition of Kubernetes"))
 }
 

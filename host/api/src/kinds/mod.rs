@@ -1,406 +1,150 @@
-//! What the built-in kinds do: defaults, what a client may not set, validation. [`strategy`] is the way in.
+//! What the built-in kinds do: the list of their rows, and what is done with every object by its kind's row. [`strategy`] is the way in.
 //!
-//! `table` has a row for each kind; a row names a rule where kinds share it (status, generation, …) and a function where a
-//! kind has behaviour of its own. Functions live in one file for each kind or family.
+//! A kind's row stands in its own folder or file, `<group>/<kind>`, with all that the kind does differently; kinds that are not listed
+//! here only get upstream's form. What kinds of a group have in common is in the group's folder, what several groups have in `shared`.
 
-mod admission;
-mod autoscaling;
-mod certificates;
-mod core;
-mod der;
-mod device;
-mod extension;
-mod flowcontrol;
-mod go_struct;
-mod key_pair;
-mod networking;
-mod pod;
-mod pod_template;
-mod pod_warnings;
-mod rbac;
+pub mod convert;
+pub(crate) mod go_struct;
+pub(crate) mod kind;
+pub mod printers;
 pub mod retype;
-mod runtime_class;
-mod service;
 pub mod shape;
-mod storage;
-mod table;
+pub mod strategy;
 mod unified_diff;
-mod validation;
-mod value;
-mod volume_overlap;
-mod warnings;
-mod workload;
 
 use apimachinery::field;
-use apimachinery::object::metadata_mut;
 use serde_json::Value;
 
-pub use self::warnings::WARNINGS_COUNT_MAX;
-use self::warnings::Warnings;
-use crate::Resource;
-use crate::strategy::{Context, GarbageCollectionPolicy, Strategy};
+use self::kind::Kind;
+use self::strategy::Strategy;
+pub use crate::shared::warnings::WARNINGS_COUNT_MAX;
+use crate::{
+    Resource, admissionregistration, apiextensions, apiregistration, apps, autoscaling, batch, certificates, coordination, core, discovery,
+    flowcontrol, networking, node, policy, rbac, resource, scheduling, storage, storagemigration,
+};
+
+/// Every kind that has a row.
+static KINDS: &[&Kind] = &[
+    &core::component_status::KIND,
+    &core::config_map::KIND,
+    &core::endpoints::KIND,
+    &core::event::KIND,
+    &core::event::KIND_OF_EVENTS,
+    &core::limit_range::KIND,
+    &core::namespace::KIND,
+    &core::node::KIND,
+    &core::persistent_volume::KIND,
+    &core::persistent_volume_claim::KIND,
+    &core::pod::KIND,
+    &core::pod_template::KIND,
+    &core::replication_controller::KIND,
+    &core::resource_quota::KIND,
+    &core::secret::KIND,
+    &core::service::KIND,
+    &core::service_account::KIND,
+    &apps::controller_revision::KIND,
+    &apps::daemon_set::KIND,
+    &apps::deployment::KIND,
+    &apps::replica_set::KIND,
+    &apps::stateful_set::KIND,
+    &batch::cron_job::KIND,
+    &batch::job::KIND,
+    &autoscaling::horizontal_pod_autoscaler::KIND,
+    &autoscaling::scale::KIND,
+    &policy::pod_disruption_budget::KIND,
+    &networking::ingress::KIND,
+    &networking::ingress_class::KIND,
+    &networking::ip_address::KIND,
+    &networking::network_policy::KIND,
+    &networking::service_cidr::KIND,
+    &discovery::endpoint_slice::KIND,
+    &rbac::cluster_role::KIND,
+    &rbac::cluster_role_binding::KIND,
+    &rbac::role::KIND,
+    &rbac::role_binding::KIND,
+    &storage::csi_driver::KIND,
+    &storage::csi_node::KIND,
+    &storage::csi_storage_capacity::KIND,
+    &storage::storage_class::KIND,
+    &storage::volume_attachment::KIND,
+    &storage::volume_attributes_class::KIND,
+    &admissionregistration::mutating_admission_policy::KIND,
+    &admissionregistration::mutating_admission_policy_binding::KIND,
+    &admissionregistration::mutating_webhook_configuration::KIND,
+    &admissionregistration::validating_admission_policy::KIND,
+    &admissionregistration::validating_admission_policy_binding::KIND,
+    &admissionregistration::validating_webhook_configuration::KIND,
+    &apiextensions::custom_resource_definition::KIND,
+    &apiregistration::api_service::KIND,
+    &certificates::certificate_signing_request::KIND,
+    &certificates::cluster_trust_bundle::KIND,
+    &certificates::pod_certificate_request::KIND,
+    &coordination::lease::KIND,
+    &coordination::lease_candidate::KIND,
+    &flowcontrol::flow_schema::KIND,
+    &flowcontrol::priority_level_configuration::KIND,
+    &node::runtime_class::KIND,
+    &resource::device_class::KIND,
+    &resource::device_taint_rule::KIND,
+    &resource::resource_claim::KIND,
+    &resource::resource_claim_template::KIND,
+    &resource::resource_slice::KIND,
+    &scheduling::priority_class::KIND,
+    &storagemigration::storage_version_migration::KIND,
+];
 
 /// The behaviour of a resource's kind.
 pub fn strategy(resource: &Resource) -> &'static dyn Strategy {
-    table::find(&resource.gvk.group, &resource.gvk.kind)
+    of(resource)
+}
+
+/// The row of a resource's kind.
+pub(crate) fn of(resource: &Resource) -> &'static Kind {
+    find(&resource.gvk.group, &resource.gvk.kind)
+}
+
+/// The row of a kind; the plain one where it has none.
+pub(crate) fn find(group: &str, kind: &str) -> &'static Kind {
+    static PLAIN: Kind = Kind::new("", "");
+    KINDS.iter().copied().find(|row| row.kind == kind && row.group == group).unwrap_or(&PLAIN)
 }
 
 /// What is wrong with a Service's addresses and families as they were asked for; whoever gives them out asks this first.
 pub fn service_cluster_ip_errors(service: &Value, old: Option<&Value>) -> Vec<field::Error> {
-    validation::service::cluster_ip_errors(service, old)
+    core::service::validation::cluster_ip_errors(service, old)
 }
 
-/// What an update of `status` may change of `metadata`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StatusMetadata {
-    /// Everything.
-    Free,
-    /// All but labels.
-    KeepLabels,
-    /// Nothing of what a client says about the object: `ResetObjectMetaForStatus`.
-    Reset,
-    /// Nothing but managedFields.
-    KeepAll,
-    /// All but owner references; a time of deletion is not read.
-    KeepOwners,
-    /// All but labels, annotations, finalizers and owner references.
-    KeepClients,
-}
+#[cfg(test)]
+mod tests {
+    use super::strategy::{GarbageCollectionPolicy, Strategy};
+    use super::*;
+    use crate::tables;
 
-/// When `metadata.generation` changes.
-#[derive(Clone, Copy)]
-pub(crate) enum Generation {
-    /// The kind has none.
-    None,
-    /// 1 when created, and one more whenever this says that a new object differs from the old.
-    From1(fn(&Value, &Value) -> bool),
-    /// As above, but nothing when created.
-    From0(fn(&Value, &Value) -> bool),
-}
-
-type Prepare = fn(&Resource, &mut Value, Option<&Value>);
-type PrepareSubresource = fn(&Resource, &str, &mut Value, &Value);
-type Stamp = fn(&mut Value, Option<&Value>, &Context<'_>);
-type Validate = fn(&Resource, &Value) -> Vec<field::Error>;
-type ValidateUpdate = fn(&Resource, &Value, &Value) -> Vec<field::Error>;
-type ValidateSubresource = fn(&Resource, &str, &Value, &Value) -> Vec<field::Error>;
-type Warn = fn(&Value, Option<&Value>, &mut Warnings);
-type WarnOfStatus = fn(&Value, &mut Warnings);
-
-/// What most kinds ask of metadata: a DNS subdomain as the name.
-fn validate_subdomain(resource: &Resource, object: &Value) -> Vec<field::Error> {
-    let mut errors = Vec::new();
-    validation::metadata::validate(resource, object, validation::metadata::subdomain, &mut errors);
-    errors
-}
-
-/// A row of the table.
-pub(crate) struct Kind {
-    group: &'static str,
-    kind: &'static str,
-    /// `None`: the kind has no status that only the subresource writes.
-    status: Option<StatusMetadata>,
-    /// A creator may set the status.
-    status_on_create: bool,
-    generation: Generation,
-    create_on_update: bool,
-    unconditional_update: bool,
-    default: fn(&Resource, &mut Value),
-    prepare: Prepare,
-    prepare_subresource: PrepareSubresource,
-    stamp: Stamp,
-    validate: Validate,
-    validate_update: ValidateUpdate,
-    validate_subresource: ValidateSubresource,
-    warn: Warn,
-    /// The subresource `status`; the others are not warned of.
-    warn_of_status: WarnOfStatus,
-    warn_before_preparation: fn(&Value) -> Vec<String>,
-    grace_period_seconds: fn(&Value, Option<i64>) -> Option<i64>,
-    garbage_collection: GarbageCollectionPolicy,
-    orphaning_warning: Option<&'static str>,
-    refuses_deletion: fn(&str) -> Option<&'static str>,
-}
-
-impl Kind {
-    /// A kind without behaviour of its own.
-    const fn new(group: &'static str, kind: &'static str) -> Self {
-        Self {
-            group,
-            kind,
-            status: None,
-            status_on_create: false,
-            generation: Generation::None,
-            create_on_update: false,
-            unconditional_update: true,
-            default: |_, _| (),
-            prepare: |_, _, _| (),
-            prepare_subresource: |_, _, _, _| (),
-            stamp: |_, _, _| (),
-            validate: validate_subdomain,
-            validate_update: |_, object, old| {
-                let mut errors = Vec::new();
-                validation::metadata::validate_update(object, old, &mut errors);
-                errors
-            },
-            validate_subresource: |_, _, object, old| {
-                let mut errors = Vec::new();
-                validation::metadata::validate_update(object, old, &mut errors);
-                errors
-            },
-            warn: |_, _, _| (),
-            warn_of_status: |_, _| (),
-            warn_before_preparation: |_| Vec::new(),
-            grace_period_seconds: |_, _| None,
-            garbage_collection: GarbageCollectionPolicy::Background,
-            orphaning_warning: None,
-            refuses_deletion: |_| None,
+    #[test]
+    fn deletion() {
+        for (group, kind, policy) in [
+            ("", "ReplicationController", GarbageCollectionPolicy::Orphan),
+            ("batch", "Job", GarbageCollectionPolicy::Orphan),
+            ("batch", "CronJob", GarbageCollectionPolicy::Background),
+            ("apps", "Deployment", GarbageCollectionPolicy::Background),
+        ] {
+            assert_eq!(find(group, kind).default_garbage_collection_policy(), policy, "{kind}");
         }
-    }
-
-    const fn status(mut self, metadata: StatusMetadata) -> Self {
-        self.status = Some(metadata);
-        self
-    }
-
-    const fn status_on_create(mut self) -> Self {
-        self.status_on_create = true;
-        self
-    }
-
-    const fn generation(mut self, generation: Generation) -> Self {
-        self.generation = generation;
-        self
-    }
-
-    const fn create_on_update(mut self) -> Self {
-        self.create_on_update = true;
-        self
-    }
-
-    const fn conditional_update(mut self) -> Self {
-        self.unconditional_update = false;
-        self
-    }
-
-    const fn default(mut self, default: fn(&Resource, &mut Value)) -> Self {
-        self.default = default;
-        self
-    }
-
-    const fn prepare(mut self, prepare: Prepare) -> Self {
-        self.prepare = prepare;
-        self
-    }
-
-    const fn prepare_subresource(mut self, prepare: PrepareSubresource) -> Self {
-        self.prepare_subresource = prepare;
-        self
-    }
-
-    const fn stamp(mut self, stamp: Stamp) -> Self {
-        self.stamp = stamp;
-        self
-    }
-
-    const fn validate(mut self, validate: Validate) -> Self {
-        self.validate = validate;
-        self
-    }
-
-    const fn validate_update(mut self, validate: ValidateUpdate) -> Self {
-        self.validate_update = validate;
-        self
-    }
-
-    const fn validate_subresource(mut self, validate: ValidateSubresource) -> Self {
-        self.validate_subresource = validate;
-        self
-    }
-
-    const fn warn(mut self, warn: Warn) -> Self {
-        self.warn = warn;
-        self
-    }
-
-    const fn warn_of_status(mut self, warn: WarnOfStatus) -> Self {
-        self.warn_of_status = warn;
-        self
-    }
-
-    const fn warn_before_preparation(mut self, warn: fn(&Value) -> Vec<String>) -> Self {
-        self.warn_before_preparation = warn;
-        self
-    }
-
-    const fn grace(mut self, grace: fn(&Value, Option<i64>) -> Option<i64>) -> Self {
-        self.grace_period_seconds = grace;
-        self
-    }
-
-    /// Deletion leaves dependents alone, as it did before there was garbage collection.
-    const fn orphans_dependents(mut self) -> Self {
-        self.garbage_collection = GarbageCollectionPolicy::Orphan;
-        self
-    }
-
-    const fn orphaning_warning(mut self, warning: &'static str) -> Self {
-        self.orphaning_warning = Some(warning);
-        self
-    }
-
-    const fn refuses_deletion(mut self, why: fn(&str) -> Option<&'static str>) -> Self {
-        self.refuses_deletion = why;
-        self
-    }
-}
-
-impl Kind {
-    /// Takes away what is behind gates that are off from the pod, or the template of pods, that objects of the kind hold.
-    fn drop_disabled(&self, object: &mut Value, old: Option<&Value>) {
-        let pointer = match self.kind {
-            "Pod" => "/spec",
-            "PodTemplate" => "/template/spec",
-            "CronJob" => "/spec/jobTemplate/spec/template/spec",
-            "DaemonSet" | "Deployment" | "Job" | "ReplicaSet" | "ReplicationController" | "StatefulSet" => "/spec/template/spec",
-            _ => return,
-        };
-        if let Some(spec) = object.pointer_mut(pointer) {
-            pod_template::drop_disabled_sources(spec, old.and_then(|old| old.pointer(pointer)));
+        let classes = find("scheduling.k8s.io", "PriorityClass");
+        for (name, refused) in [("system-node-critical", true), ("system-cluster-critical", true), ("mine", false)] {
+            assert_eq!(classes.refuses_deletion(name).is_some(), refused, "{name}");
         }
-    }
-}
-
-impl Strategy for Kind {
-    fn default(&self, resource: &Resource, object: &mut Value) {
-        shape::normalize(&resource.schema, object);
-        self.set_defaults(resource, object);
+        assert_eq!(find("", "Pod").refuses_deletion("system-node-critical"), None);
     }
 
-    fn set_defaults(&self, resource: &Resource, object: &mut Value) {
-        (self.default)(resource, object);
-    }
-
-    fn prepare_for_create(&self, resource: &Resource, object: &mut Value) {
-        if self.status.is_some() && !self.status_on_create {
-            value::remove(object, "status");
-            shape::normalize_field(&resource.schema, object, "status");
+    #[test]
+    fn every_row_is_a_kind_and_stands_there_once() {
+        for (i, row) in KINDS.iter().enumerate() {
+            assert!(KINDS[..i].iter().all(|other| (other.group, other.kind) != (row.group, row.kind)), "{} twice", row.kind);
         }
-        if let Generation::From1(_) = self.generation {
-            metadata_mut(object).insert("generation".to_owned(), 1.into());
+        for resource in tables::resources().iter().filter(|resource| resource.subresource("status").is_some()) {
+            let row = KINDS.iter().find(|row| (row.group, row.kind) == (&*resource.gvk.group, &*resource.gvk.kind));
+            assert!(row.is_some_and(|row| row.status.is_some()), "{} has a status", resource.gvk);
         }
-        self.drop_disabled(object, None);
-        (self.prepare)(resource, object, None);
-    }
-
-    fn prepare_for_update(&self, resource: &Resource, object: &mut Value, old: &Value) {
-        if self.status.is_some() {
-            value::restore(object, old, "status");
-        }
-        value::restore_metadata(object, old, "generation");
-        self.drop_disabled(object, Some(old));
-        (self.prepare)(resource, object, Some(old));
-        if let Generation::From1(differs) | Generation::From0(differs) = self.generation
-            && differs(object, old)
-        {
-            let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
-            metadata_mut(object).insert("generation".to_owned(), (generation + 1).into());
-        }
-    }
-
-    fn prepare_for_subresource_update(&self, resource: &Resource, subresource: &str, object: &mut Value, old: &Value) {
-        value::restore_metadata(object, old, "generation");
-        if subresource == "status" {
-            value::restore(object, old, "spec");
-            let kept: &[&str] = match self.status.unwrap_or(StatusMetadata::Free) {
-                StatusMetadata::Free => &[],
-                StatusMetadata::KeepLabels => &["labels"],
-                StatusMetadata::Reset => &["deletionTimestamp", "selfLink", "labels", "annotations", "finalizers", "ownerReferences"],
-                StatusMetadata::KeepOwners => {
-                    metadata_mut(object).remove("deletionTimestamp");
-                    &["ownerReferences"]
-                }
-                StatusMetadata::KeepClients => &["labels", "annotations", "finalizers", "ownerReferences"],
-                StatusMetadata::KeepAll => {
-                    let managed = metadata_mut(object).remove("managedFields");
-                    value::restore(object, old, "metadata");
-                    if let Some(managed) = managed {
-                        metadata_mut(object).insert("managedFields".to_owned(), managed);
-                    }
-                    &[]
-                }
-            };
-            for name in kept {
-                value::restore_metadata(object, old, name);
-            }
-        }
-        (self.prepare_subresource)(resource, subresource, object, old);
-    }
-
-    fn stamp(&self, _resource: &Resource, object: &mut Value, old: Option<&Value>, context: &Context<'_>) {
-        (self.stamp)(object, old, context);
-    }
-
-    fn validate(&self, resource: &Resource, object: &Value) -> Vec<field::Error> {
-        let mut errors = (self.validate)(resource, object);
-        if errors.is_empty() {
-            validation::metadata::validate_generic(resource, object, validation::metadata::path_segment, &mut errors);
-        }
-        go_struct::reword(resource, &mut errors);
-        errors
-    }
-
-    fn validate_update(&self, resource: &Resource, object: &Value, old: &Value) -> Vec<field::Error> {
-        let mut errors = Vec::new();
-        validation::metadata::validate_any_update(resource, object, old, &mut errors);
-        errors.extend((self.validate_update)(resource, object, old));
-        go_struct::reword(resource, &mut errors);
-        errors
-    }
-
-    fn validate_subresource_update(&self, resource: &Resource, subresource: &str, object: &Value, old: &Value) -> Vec<field::Error> {
-        let mut errors = Vec::new();
-        validation::metadata::validate_any_update(resource, object, old, &mut errors);
-        errors.extend((self.validate_subresource)(resource, subresource, object, old));
-        go_struct::reword(resource, &mut errors);
-        errors
-    }
-
-    fn warnings_before_preparation(&self, object: &Value) -> Vec<String> {
-        (self.warn_before_preparation)(object)
-    }
-
-    fn warnings(&self, subresource: &str, object: &Value, old: Option<&Value>) -> Vec<String> {
-        let mut warnings = Warnings::default();
-        match subresource {
-            "" => (self.warn)(object, old, &mut warnings),
-            "status" => (self.warn_of_status)(object, &mut warnings),
-            _ => {}
-        }
-        warnings.into_vec()
-    }
-
-    fn orphaning_warning(&self) -> Option<&'static str> {
-        self.orphaning_warning
-    }
-
-    fn allow_create_on_update(&self) -> bool {
-        self.create_on_update
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        self.unconditional_update
-    }
-
-    fn default_garbage_collection_policy(&self) -> GarbageCollectionPolicy {
-        self.garbage_collection
-    }
-
-    fn refuses_deletion(&self, name: &str) -> Option<&'static str> {
-        (self.refuses_deletion)(name)
-    }
-
-    fn grace_period_seconds(&self, object: &Value, asked: Option<i64>) -> Option<i64> {
-        (self.grace_period_seconds)(object, asked)
     }
 }

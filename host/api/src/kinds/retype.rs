@@ -11,8 +11,8 @@ use apimachinery::codec;
 use apimachinery::schema::{FieldType, Schema};
 use serde_json::{Map, Value};
 
-use super::{shape, strategy};
 use crate::Resource;
+use crate::kinds::{shape, strategy};
 
 /// An object of a resource's kind, after a patch that touched these places (`apimachinery::patch::json::touched`). What it was before has
 /// passed here or was decoded. The error is in the words of a decoder.

@@ -69,7 +69,7 @@ pub fn normalize_field(schema: &Schema, object: &mut Value, name: &str) {
     }
 }
 
-pub(super) fn normalize_entry(schema: &Schema, map: &mut Map<String, Value>, name: &str) {
+pub(crate) fn normalize_entry(schema: &Schema, map: &mut Map<String, Value>, name: &str) {
     let Some(field) = schema.field(name) else { return };
     let presence = facts(schema).iter().find(|(field, _)| *field == name).map(|(_, presence)| *presence);
     complete(map, name, presence);

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 const CONTEXT: usize = 3;
+
 /// Texts with more lines are not compared: the work grows with the square of them.
 const DIFF_LINES_MAX: usize = 4_000;
+
 /// From so many lines on, a line that is more than a hundredth of all does not begin a match.
 const POPULAR_FROM: usize = 200;
 
@@ -19,7 +21,7 @@ struct Step {
 }
 
 /// The hunks. Empty where the texts are the same, or too long.
-pub(super) fn diff(old: &str, new: &str) -> String {
+pub(crate) fn diff(old: &str, new: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
     if old.len() > DIFF_LINES_MAX || new.len() > DIFF_LINES_MAX {
         return String::new();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use api::discovery::{self, Group};
+use api::catalogue::discovery::{self, Group};
 use api::openapi::{self, Document};
 use api::tables;
 use apimachinery::Status;

@@ -1,0 +1,12 @@
+//! ClusterRoleBinding: its row of the table of kinds, and what it does of its own (upstream: `pkg/registry/rbac/clusterrolebinding`).
+
+use crate::kinds::kind::Kind;
+use crate::rbac::bindings;
+
+/// The row.
+pub(crate) static KIND: Kind = Kind::new("rbac.authorization.k8s.io", "ClusterRoleBinding")
+    .create_on_update()
+    .default(bindings::default_binding)
+    .validate(bindings::validate_binding)
+    .validate_update(bindings::validate_binding_update)
+    .printer(bindings::role_binding);

@@ -1,0 +1,3 @@
+//! The kinds of `scheduling.k8s.io`, a file or a folder each, and what they have in common.
+
+pub(crate) mod priority_class;

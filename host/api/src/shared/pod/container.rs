@@ -1,0 +1,643 @@
+//! Containers: names, images, ports, environment, mounts, probes, lifecycle.
+
+use std::collections::{HashMap, HashSet};
+
+use apimachinery::validation::name;
+use serde_json::Value;
+
+use crate::kinds::go_struct;
+use crate::shared::pod::security;
+use crate::shared::pod::volume::{local_descending_path, no_backsteps};
+use crate::shared::validation::{At, Errors, port_num_or_name};
+use crate::shared::{metadata, resources, value};
+
+/// What a container is checked against.
+pub(crate) struct Scope<'a> {
+    /// Sound volumes by name.
+    pub(crate) volumes: HashMap<&'a str, &'a Value>,
+    /// The pod's resource claims.
+    pub(crate) claims: HashSet<&'a str>,
+    /// `terminationGracePeriodSeconds`.
+    pub(crate) grace_seconds: Option<i64>,
+    /// The pod's `restartPolicy`.
+    pub(crate) restart_policy: &'a str,
+    /// Whether the pod has the host's users.
+    pub(crate) host_users: bool,
+}
+
+const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
+const RESTART_RULES_MAX: usize = 20;
+const NOT_FOR_INIT: &str = "may not be set for init containers without restartPolicy=Always";
+const NOT_FOR_EPHEMERAL: &str = "cannot be set for an Ephemeral Container";
+
+/// `containers`
+pub(crate) fn containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    if spec.is_empty("containers") {
+        return errors.push(spec.child("containers").required(""));
+    }
+    let mut names = HashSet::new();
+    for at in spec.items("containers") {
+        common(&at, scope, errors);
+        unique_name(&at, &mut names, errors);
+        lifecycle_and_probes(&at, scope, errors);
+        restart_policy(&at, errors);
+    }
+    host_ports(spec.items("containers"), errors);
+}
+
+/// `initContainers`
+pub(crate) fn init_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    let mut names: HashSet<&str> = spec.items("containers").map(|container| container.value["name"].as_str().unwrap_or_default()).collect();
+    for at in spec.items("initContainers") {
+        common(&at, scope, errors);
+        restart_policy(&at, errors);
+        unique_name(&at, &mut names, errors);
+        host_ports(std::iter::once(At { value: at.value, path: spec.child("initContainers").path.index(0) }), errors);
+        if at.text_of("restartPolicy") == "Always" {
+            lifecycle_and_probes(&at, scope, errors);
+            continue;
+        }
+        for name in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            if at.has(name) {
+                errors.push(at.child(name).forbidden(NOT_FOR_INIT));
+            }
+        }
+        for policy in at.items("resizePolicy").filter(|policy| policy.text_of("restartPolicy") == "RestartContainer") {
+            let detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+            errors.push(policy.child("restartPolicy").invalid(detail));
+        }
+    }
+}
+
+/// `ephemeralContainers`
+pub(crate) fn ephemeral_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    const ALLOWED: [&str; 16] = [
+        "name",
+        "image",
+        "command",
+        "args",
+        "workingDir",
+        "env",
+        "envFrom",
+        "volumeMounts",
+        "volumeDevices",
+        "terminationMessagePath",
+        "terminationMessagePolicy",
+        "imagePullPolicy",
+        "securityContext",
+        "stdin",
+        "stdinOnce",
+        "tty",
+    ];
+    let others: HashSet<&str> =
+        ["containers", "initContainers"].iter().flat_map(|list| spec.items(list)).map(|at| text_of(&at, "name")).collect();
+    let mut names = others.clone();
+    for at in spec.items("ephemeralContainers") {
+        common(&at, scope, errors);
+        unique_name(&at, &mut names, errors);
+        let target = at.child("targetContainerName");
+        if !target.text().is_empty() && !others.contains(&target.text()) {
+            errors.push(target.not_found());
+        }
+        for field in go_struct::names("io.k8s.api.core.v1.EphemeralContainer") {
+            let Some(value) = at.value.get(field) else { continue };
+            let empty = match value {
+                // `resources` is a struct itself in upstream; all others are pointers, and one that is set is not zero even to what is empty.
+                Value::Object(map) => map.is_empty() && matches!(field, "resources"),
+                Value::Array(list) => list.is_empty(),
+                Value::Null => true,
+                _ => false,
+            };
+            if !empty && !ALLOWED.contains(&field) && field != "targetContainerName" {
+                errors.push(at.child(field).forbidden(NOT_FOR_EPHEMERAL));
+            }
+        }
+        for mount in at.items("volumeMounts") {
+            for name in ["subPath", "subPathExpr"] {
+                if !mount.is_empty(name) {
+                    errors.push(mount.child(name).forbidden(NOT_FOR_EPHEMERAL));
+                }
+            }
+        }
+    }
+}
+
+fn text_of<'a>(at: &At<'a>, name: &str) -> &'a str {
+    value::text(at.value, name)
+}
+
+fn unique_name<'a>(at: &At<'a>, names: &mut HashSet<&'a str>, errors: &mut Errors) {
+    let name = at.child("name");
+    if !name.text().is_empty() && !names.insert(name.text()) {
+        errors.push(name.duplicate());
+    }
+}
+
+fn common(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    let name = at.child("name");
+    if name.text().is_empty() {
+        errors.push(name.required(""));
+    } else {
+        name.dns_label(errors);
+    }
+    let image = at.child("image");
+    if image.text().is_empty() {
+        errors.push(image.required(""));
+    }
+    at.child("terminationMessagePolicy").one_of(&["File", "FallbackToLogsOnError"], errors);
+    ports(at, errors);
+    env(at, errors);
+    env_from(at, errors);
+    mounts(at, scope, errors);
+    devices(at, scope, errors);
+    pull_policy(&at.child("imagePullPolicy"), errors);
+    resources::requirements(&at.child("resources"), false, &scope.claims, errors);
+    resize_policy(at, scope, errors);
+    security::security_context(at, scope.host_users, errors);
+}
+
+/// When an image is pulled.
+pub(crate) fn pull_policy(at: &At<'_>, errors: &mut Errors) {
+    at.one_of(&PULL_POLICIES, errors);
+}
+
+fn ports(at: &At<'_>, errors: &mut Errors) {
+    let mut names: HashSet<&str> = HashSet::new();
+    for port in at.items("ports") {
+        let name = port.child("name");
+        if !name.text().is_empty() {
+            let problems = name::is_valid_port_name(name.text());
+            if problems.is_empty() && names.contains(&name.text()) {
+                errors.push(name.duplicate());
+            } else if problems.is_empty() {
+                names.insert(name.text());
+            }
+            name.problems(problems, errors);
+        }
+        let number = port.child("containerPort");
+        if number.int() == 0 {
+            errors.push(number.required(""));
+        } else {
+            number.problems(name::is_valid_port_num(number.int()), errors);
+        }
+        let host = port.child("hostPort");
+        if host.int() != 0 {
+            host.problems(name::is_valid_port_num(host.int()), errors);
+        }
+        port.child("protocol").one_of(&["SCTP", "TCP", "UDP"], errors);
+    }
+}
+
+fn host_ports<'a>(containers: impl Iterator<Item = At<'a>>, errors: &mut Errors) {
+    let mut taken: HashSet<String> = HashSet::new();
+    for at in containers {
+        for port in at.items("ports").filter(|port| port.child("hostPort").int() != 0) {
+            let host = port.child("hostPort");
+            let key = format!("{}/{}/{}", port.text_of("protocol"), port.text_of("hostIP"), host.int());
+            if taken.contains(&key) {
+                errors.push(apimachinery::field::Error::duplicate(&host.path, key));
+            } else {
+                taken.insert(key);
+            }
+        }
+    }
+}
+
+fn env(at: &At<'_>, errors: &mut Errors) {
+    for variable in at.items("env") {
+        let name = variable.child("name");
+        if name.text().is_empty() {
+            errors.push(name.required(""));
+        } else {
+            name.problems(name::is_relaxed_env_var_name(name.text()), errors);
+        }
+        if let Some(source) = variable.some("valueFrom") {
+            env_source(&source, variable.text_of("value"), errors);
+        }
+    }
+}
+
+fn env_source(at: &At<'_>, value: &str, errors: &mut Errors) {
+    let mut sources = 0;
+    if let Some(field) = at.some("fieldRef") {
+        sources += 1;
+        field_ref(&field, true, errors);
+    }
+    if let Some(resource) = at.some("resourceFieldRef") {
+        sources += 1;
+        resource_field_ref(&resource, false, errors);
+    }
+    for name in ["configMapKeyRef", "secretKeyRef"] {
+        let Some(key) = at.some(name) else { continue };
+        sources += 1;
+        let object = key.child("name");
+        errors.extend(metadata::subdomain(object.text(), false).iter().map(|problem| object.invalid_as(object.text(), problem)));
+        let key = key.child("key");
+        if key.text().is_empty() {
+            errors.push(key.required(""));
+        } else {
+            key.problems(name::is_config_map_key(key.text()), errors);
+        }
+    }
+    if let Some(file) = at.some("fileKeyRef") {
+        sources += 1;
+        file_key_ref(&file, errors);
+    }
+    if sources == 0 {
+        let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        errors.push(at.invalid_as("", detail));
+    } else if !value.is_empty() {
+        errors.push(at.invalid_as("", "may not be specified when `value` is not empty"));
+    } else if sources > 1 {
+        errors.push(at.invalid_as("", "may not have more than one field specified at a time"));
+    }
+}
+
+fn file_key_ref(at: &At<'_>, errors: &mut Errors) {
+    let (key, volume, path) = (at.child("key"), at.child("volumeName"), at.child("path"));
+    if key.text().is_empty() {
+        errors.push(key.required(""));
+    } else {
+        key.problems(name::is_relaxed_env_var_name(key.text()), errors);
+    }
+    if volume.text().is_empty() {
+        errors.push(volume.required(""));
+    } else {
+        volume.dns_label(errors);
+    }
+    if path.text().is_empty() {
+        errors.push(path.required(""));
+    } else {
+        no_backsteps(&path, errors);
+    }
+}
+
+/// A field of the pod, for its environment or its files.
+pub(crate) fn field_ref(at: &At<'_>, env: bool, errors: &mut Errors) {
+    const ENV: [&str; 9] = [
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.uid",
+        "spec.nodeName",
+        "spec.serviceAccountName",
+        "status.hostIP",
+        "status.hostIPs",
+        "status.podIP",
+        "status.podIPs",
+    ];
+    const FILES: [&str; 5] = ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+    let path = at.child("fieldPath");
+    if at.is_empty("apiVersion") {
+        return errors.push(at.child("apiVersion").required(""));
+    }
+    if path.text().is_empty() {
+        return errors.push(path.required(""));
+    }
+    let subscripted = path.text().strip_suffix("']").and_then(|text| text.split_once("['"));
+    match subscripted {
+        Some(("metadata.annotations", key)) => {
+            errors.extend(name::is_qualified_name(&key.to_lowercase()).iter().map(|problem| at.invalid_as(key.to_lowercase(), problem)));
+        }
+        Some(("metadata.labels", key)) => {
+            errors.extend(name::is_qualified_name(key).iter().map(|problem| at.invalid_as(key, problem)));
+        }
+        _ => {
+            let known = ENV.contains(&path.text()) || FILES.contains(&path.text()) || path.text() == "spec.restartPolicy";
+            if !known || at.text_of("apiVersion") != "v1" {
+                let reason = if at.text_of("apiVersion") == "v1" {
+                    format!("field label not supported: {}", path.text())
+                } else {
+                    format!("unsupported pod version: {}", at.text_of("apiVersion"))
+                };
+                errors.push(path.invalid(&format!("error converting fieldPath: {reason}")));
+            } else if env && !ENV.contains(&path.text()) {
+                errors.push(path.unsupported(&ENV));
+            } else if !env && !FILES.contains(&path.text()) {
+                errors.push(path.unsupported(&FILES));
+            }
+        }
+    }
+}
+
+/// A resource of a container, for its environment or its files.
+pub(crate) fn resource_field_ref(at: &At<'_>, of_volume: bool, errors: &mut Errors) {
+    const KNOWN: [&str; 6] =
+        ["limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"];
+    let resource = at.child("resource");
+    let huge = resource.text().starts_with("limits.hugepages-") || resource.text().starts_with("requests.hugepages-");
+    if of_volume && at.is_empty("containerName") {
+        errors.push(at.child("containerName").required(""));
+    } else if resource.text().is_empty() {
+        errors.push(resource.required(""));
+    } else if !KNOWN.contains(&resource.text()) && !huge {
+        errors.push(resource.unsupported(&KNOWN));
+    }
+    let divisor = at.child("divisor");
+    if divisor.quantity().is_none_or(|divisor| divisor.is_zero()) {
+        return;
+    }
+    const BYTES: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+    let noun = match resource.text() {
+        "limits.cpu" | "requests.cpu" => {
+            if !matches!(divisor.text(), "1m" | "1") {
+                errors.push(divisor.invalid_as(resource.text(), "only divisor's values 1m and 1 are supported with the cpu resource"));
+            }
+            return;
+        }
+        "limits.memory" | "requests.memory" => "memory",
+        "limits.ephemeral-storage" | "requests.ephemeral-storage" => "local ephemeral storage",
+        _ if huge => "hugepages",
+        _ => return,
+    };
+    if !BYTES.contains(&divisor.text()) {
+        let detail = format!("only divisor's values {} are supported with the {noun} resource", BYTES.join(", "));
+        errors.push(divisor.invalid_as(resource.text(), &detail));
+    }
+}
+
+fn env_from(at: &At<'_>, errors: &mut Errors) {
+    let list = at.child("envFrom");
+    for source in at.items("envFrom") {
+        let prefix = source.child("prefix");
+        if !prefix.text().is_empty() {
+            prefix.problems(name::is_relaxed_env_var_name(prefix.text()), errors);
+        }
+        let mut sources = 0;
+        for name in ["configMapRef", "secretRef"] {
+            let Some(reference) = source.some(name) else { continue };
+            sources += 1;
+            let name = reference.child("name");
+            if name.text().is_empty() {
+                errors.push(name.required(""));
+            } else {
+                name.problems(metadata::subdomain(name.text(), true), errors);
+            }
+        }
+        match sources {
+            0 => errors.push(list.invalid_as("", "must specify one of: `configMapRef` or `secretRef`")),
+            1 => {}
+            _ => errors.push(list.invalid_as("", "may not have more than one field specified at a time")),
+        }
+    }
+}
+
+fn mounts(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    let list = at.child("volumeMounts");
+    let devices: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "name")).collect();
+    let device_paths: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "devicePath")).collect();
+    let mut paths: HashSet<&str> = HashSet::new();
+    for mount in at.items("volumeMounts") {
+        let (name, path) = (mount.child("name"), mount.child("mountPath"));
+        if name.text().is_empty() {
+            errors.push(name.required(""));
+        }
+        if !scope.volumes.contains_key(name.text()) {
+            errors.push(name.not_found());
+        }
+        if path.text().is_empty() {
+            errors.push(path.required(""));
+        }
+        if paths.contains(&path.text()) {
+            errors.push(path.invalid("must be unique"));
+        }
+        paths.insert(path.text());
+        if devices.contains(name.text()) {
+            errors.push(name.invalid("must not already exist in volumeDevices"));
+        }
+        if device_paths.contains(path.text()) {
+            errors.push(path.invalid("must not already exist as a path in volumeDevices"));
+        }
+        let (sub, expression) = (mount.child("subPath"), mount.child("subPathExpr"));
+        if !sub.text().is_empty() {
+            local_descending_path(&sub.renamed(list.path.child("subPath")), errors);
+        }
+        if !expression.text().is_empty() {
+            if !sub.text().is_empty() {
+                errors.push(expression.invalid("subPathExpr and subPath are mutually exclusive"));
+            }
+            local_descending_path(&expression.renamed(list.path.child("subPathExpr")), errors);
+        }
+        mount_propagation(at, &mount, &list, errors);
+    }
+}
+
+fn mount_propagation(container: &At<'_>, mount: &At<'_>, list: &At<'_>, errors: &mut Errors) {
+    if let Some(propagation) = mount.some("mountPropagation") {
+        let propagation = propagation.renamed(list.path.child("mountPropagation"));
+        const MODES: [&str; 3] = ["Bidirectional", "HostToContainer", "None"];
+        if !MODES.contains(&propagation.text()) {
+            errors.push(propagation.unsupported(&MODES));
+        }
+        if propagation.text() == "Bidirectional" && !container.child("securityContext").flag("privileged") {
+            errors.push(propagation.forbidden("Bidirectional mount propagation is available only to privileged containers"));
+        }
+    }
+    let Some(recursive) = mount.some("recursiveReadOnly") else { return };
+    let recursive = recursive.renamed(list.path.child("recursiveReadOnly"));
+    match recursive.text() {
+        "Disabled" => {}
+        "IfPossible" | "Enabled" => {
+            if !mount.flag("readOnly") {
+                errors.push(recursive.forbidden("may only be specified when readOnly is true"));
+            }
+            if !matches!(mount.text_of("mountPropagation"), "" | "None") {
+                errors.push(recursive.forbidden("may only be specified when mountPropagation is None or not specified"));
+            }
+        }
+        _ => errors.push(recursive.unsupported(&["Disabled", "Enabled", "IfPossible"])),
+    }
+}
+
+fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    let mounts: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "name")).collect();
+    let mount_paths: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "mountPath")).collect();
+    let (mut names, mut paths): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
+    for device in at.items("volumeDevices") {
+        let (name, path) = (device.child("name"), device.child("devicePath"));
+        let volume = scope.volumes.get(name.text());
+        if name.text().is_empty() {
+            errors.push(name.required(""));
+        }
+        if names.contains(&name.text()) {
+            errors.push(name.invalid("must be unique"));
+        }
+        match volume {
+            Some(volume) if volume.get("persistentVolumeClaim").is_none() && volume.get("ephemeral").is_none() => {
+                errors.push(name.invalid("can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"));
+            }
+            Some(_) => {}
+            None => errors.push(name.not_found()),
+        }
+        if path.text().is_empty() {
+            errors.push(path.required(""));
+        }
+        if paths.contains(&path.text()) {
+            errors.push(path.invalid("must be unique"));
+        }
+        if path.text().split('/').any(|part| part == "..") {
+            errors.push(path.invalid("can not contain backsteps ('..')"));
+        } else {
+            paths.insert(path.text());
+        }
+        if mounts.contains(name.text()) {
+            errors.push(name.invalid("must not already exist in volumeMounts"));
+        }
+        if mount_paths.contains(path.text()) {
+            errors.push(path.invalid("must not already exist as a path in volumeMounts"));
+        }
+        if !name.text().is_empty() {
+            names.insert(name.text());
+        }
+    }
+}
+
+fn resize_policy(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    let list = at.child("resizePolicy");
+    let mut seen: HashSet<&str> = HashSet::new();
+    for policy in at.items("resizePolicy") {
+        let (resource, restart) = (policy.child("resourceName"), policy.child("restartPolicy"));
+        if seen.contains(&resource.text()) {
+            errors.push(apimachinery::field::Error::duplicate(&policy.path, resource.text()));
+        }
+        seen.insert(resource.text());
+        resource.renamed(list.path.clone()).one_of(&["cpu", "memory"], errors);
+        restart.renamed(list.path.clone()).one_of(&["NotRequired", "RestartContainer"], errors);
+        if scope.restart_policy == "Never" && restart.text() != "NotRequired" {
+            errors.push(list.invalid_as(restart.text(), "must be 'NotRequired' when pod `restartPolicy` is 'Never'"));
+        }
+    }
+}
+
+fn restart_policy(at: &At<'_>, errors: &mut Errors) {
+    let policy = at.child("restartPolicy");
+    if policy.value.is_null() {
+        if !at.is_empty("restartPolicyRules") {
+            errors.push(policy.required("must specify restartPolicy when restart rules are used"));
+        }
+        return;
+    }
+    if !matches!(policy.text(), "Always" | "Never" | "OnFailure") {
+        errors.push(policy.unsupported(&["Always", "Never", "OnFailure"]));
+    }
+    if at.items("restartPolicyRules").count() > RESTART_RULES_MAX {
+        let rules = at.child("restartPolicyRules");
+        errors.push(apimachinery::field::Error::too_many(&rules.path, at.items("restartPolicyRules").count(), RESTART_RULES_MAX));
+    }
+    for rule in at.items("restartPolicyRules") {
+        let action = rule.child("action");
+        if !matches!(action.text(), "Restart" | "RestartAllContainers") {
+            errors.push(action.unsupported(&["Restart", "RestartAllContainers"]));
+        }
+        let Some(codes) = rule.some("exitCodes") else {
+            errors.push(rule.child("exitCodes").required("must be specified"));
+            continue;
+        };
+        let operator = codes.child("operator");
+        if !matches!(operator.text(), "In" | "NotIn") {
+            errors.push(operator.unsupported(&["In", "NotIn"]));
+        }
+    }
+}
+
+fn lifecycle_and_probes(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    if let Some(lifecycle) = at.some("lifecycle") {
+        for hook in ["postStart", "preStop"] {
+            if let Some(hook) = lifecycle.some(hook) {
+                handler(&hook, scope, errors);
+            }
+        }
+    }
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let Some(at) = at.some(name) else { continue };
+        probe(&at, scope, errors);
+        let (success, grace) = (at.child("successThreshold"), at.child("terminationGracePeriodSeconds"));
+        if name == "readinessProbe" {
+            if !grace.value.is_null() {
+                errors.push(grace.invalid("must not be set for readinessProbes"));
+            }
+        } else if success.int() != 1 {
+            errors.push(success.invalid("must be 1"));
+        }
+    }
+}
+
+fn probe(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    handler(at, scope, errors);
+    for name in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+        at.child(name).non_negative(errors);
+    }
+    if let Some(grace) = at.some("terminationGracePeriodSeconds").filter(|grace| grace.int() <= 0) {
+        errors.push(grace.invalid("must be greater than 0"));
+    }
+}
+
+fn handler(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+    let mut found = 0;
+    for name in ["exec", "httpGet", "tcpSocket", "grpc", "sleep"] {
+        let Some(action) = at.some(name) else { continue };
+        if found > 0 {
+            errors.push(action.forbidden("may not specify more than 1 handler type"));
+            continue;
+        }
+        found += 1;
+        match name {
+            "exec" if action.is_empty("command") => errors.push(action.child("command").required("")),
+            "httpGet" => http_get(&action, errors),
+            "tcpSocket" => port_num_or_name(&action.child("port"), errors),
+            "grpc" => {
+                let port = action.child("port");
+                errors.extend(name::is_valid_port_num(port.int()).iter().map(|problem| port.invalid_as(port.int(), problem)));
+            }
+            "sleep" => {
+                let seconds = action.child("seconds").int();
+                if let Some(grace) = scope.grace_seconds.filter(|grace| !(0..=*grace).contains(&seconds)) {
+                    let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+                    errors.push(action.invalid_as(seconds, &detail));
+                }
+            }
+            _ => {}
+        }
+    }
+    if found == 0 {
+        errors.push(at.required("must specify a handler type"));
+    }
+}
+
+fn http_get(at: &At<'_>, errors: &mut Errors) {
+    if at.is_empty("path") {
+        errors.push(at.child("path").required(""));
+    }
+    port_num_or_name(&at.child("port"), errors);
+    let scheme = at.child("scheme");
+    if !matches!(scheme.text(), "HTTP" | "HTTPS") {
+        errors.push(scheme.unsupported(&["HTTP", "HTTPS"]));
+    }
+    for header in at.items("httpHeaders") {
+        let header_name = header.child("name");
+        let list = at.child("httpHeaders");
+        errors.extend(name::is_http_header_name(header_name.text()).iter().map(|problem| list.invalid_as(header_name.text(), problem)));
+    }
+}
+
+/// File references need a volume that the pod can write.
+pub(crate) fn file_key_volumes(spec: &At<'_>, errors: &mut Errors) {
+    let mut volumes: HashMap<&str, At<'_>> = HashMap::new();
+    for volume in spec.items("volumes") {
+        volumes.entry(text_of(&volume, "name")).or_insert(volume);
+    }
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in spec.items(list) {
+            for variable in container.items("env") {
+                let name = variable.child("valueFrom").child("fileKeyRef").child("volumeName");
+                if name.value.is_null() {
+                    continue;
+                }
+                match volumes.get(name.text()) {
+                    None => errors.push(name.not_found()),
+                    Some(volume) if !volume.has("emptyDir") => errors.push(name.invalid("referenced volume must be of type emptyDir")),
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What kinds that keep a number of pods have in common.
+
+use apimachinery::validation::name;
+use serde_json::Value;
+
+use crate::Resource;
+use crate::shared::cell::{self, age, cells, containers, int};
+use crate::shared::validation::{self, At, Errors, int_or_percent, percent_of};
+use crate::shared::value::object_at;
+use crate::shared::warnings::{self, Warnings};
+use crate::shared::{metadata, pod};
+
+pub(crate) fn spec_mut(object: &mut Value) -> &mut Value {
+    object_at(object, "spec")
+}
+
+pub(crate) const IN_POD_NAMES: &str = "Pod names and hostnames";
+
+/// Whether an update counted as one of the spec: upstream looks at the templates of no other.
+pub(crate) fn spec_is_new(object: &Value, old: Option<&Value>) -> bool {
+    old.is_none_or(|old| old.pointer("/metadata/generation") != object.pointer("/metadata/generation"))
+}
+
+/// `Deployment`, `ReplicaSet`
+pub(crate) fn warn_of_replicas(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let root = At::root(object);
+    if old.is_none() {
+        warnings::not_a_hostname(&root, IN_POD_NAMES, warnings);
+    }
+    if spec_is_new(object, old) {
+        pod::warnings::template(&root.child("spec").child("template"), warnings);
+    }
+}
+
+/// The pods of a workload always run.
+pub(crate) fn always_running(template: &At<'_>, kind: &str, errors: &mut Errors) {
+    let spec = template.child("spec");
+    let policy = spec.child("restartPolicy");
+    if policy.text() != "Always" {
+        errors.push(validation::unsupported(&policy.path, &Value::from(policy.text()), &["Always"]));
+    }
+    if spec.has("activeDeadlineSeconds") {
+        errors.push(spec.child("activeDeadlineSeconds").forbidden(&format!("activeDeadlineSeconds in {kind} is not Supported")));
+    }
+}
+
+/// Not above 100 %.
+pub(crate) fn not_more_than_all(at: &At<'_>, errors: &mut Errors) {
+    if percent_of(at.value).is_some_and(|percent| percent > 100) {
+        errors.push(at.invalid("must not be greater than 100%"));
+    }
+}
+
+/// A number or percentage, not below zero.
+pub(crate) fn positive_int_or_percent(at: &At<'_>, errors: &mut Errors) {
+    match at.value {
+        Value::String(text) => at.problems(name::is_valid_percent(text), errors),
+        _ => int_or_percent(at, errors),
+    }
+}
+
+/// A count that is not below zero and not above `replicas`.
+fn counts(at: &At<'_>, all: &[&str], limited: &[&str], ready_words: &str, errors: &mut Errors) {
+    for name in all {
+        at.child(name).non_negative(errors);
+    }
+    let replicas = at.child("replicas").int();
+    for name in limited.iter().map(|name| at.child(name)).filter(|count| count.int() > replicas) {
+        errors.push(name.invalid_as(name.int(), "cannot be greater than status.replicas"));
+    }
+    let available = at.child("availableReplicas");
+    if available.int() > at.child("readyReplicas").int() {
+        errors.push(available.invalid_as(available.int(), ready_words));
+    }
+}
+
+fn not_decremented(at: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    let (new, old) = (at.child("collisionCount"), before.child("collisionCount"));
+    if !old.value.is_null() && (new.value.is_null() || new.int() < old.int()) {
+        errors.push(new.invalid_as(new.int(), "cannot be decremented"));
+    }
+}
+
+/// A changed status of a workload.
+pub(crate) fn validate_status(resource: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    if &*resource.gvk.kind != "StatefulSet" {
+        metadata::validate_update(object, old, &mut errors);
+    }
+    if subresource != "status" {
+        return errors;
+    }
+    let (at, before) = (At::root(object).child("status"), At::root(old).child("status"));
+    match &*resource.gvk.kind {
+        "Deployment" => {
+            let all = [
+                "observedGeneration",
+                "replicas",
+                "updatedReplicas",
+                "readyReplicas",
+                "availableReplicas",
+                "unavailableReplicas",
+                "terminatingReplicas",
+                "collisionCount",
+            ];
+            counts(
+                &at,
+                &all,
+                &["updatedReplicas", "readyReplicas", "availableReplicas"],
+                "cannot be greater than readyReplicas",
+                &mut errors,
+            );
+            not_decremented(&at, &before, &mut errors);
+        }
+        "ReplicaSet" | "ReplicationController" => {
+            let all =
+                ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration", "terminatingReplicas"];
+            let limited = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+            counts(&at, &all, &limited, "cannot be greater than readyReplicas", &mut errors);
+        }
+        "StatefulSet" => {
+            let all = [
+                "replicas",
+                "readyReplicas",
+                "currentReplicas",
+                "updatedReplicas",
+                "availableReplicas",
+                "observedGeneration",
+                "collisionCount",
+            ];
+            let limited = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
+            counts(&at, &all, &limited, "cannot be greater than status.readyReplicas", &mut errors);
+            metadata::validate_update(object, old, &mut errors);
+            not_decremented(&at, &before, &mut errors);
+        }
+        "DaemonSet" => {
+            for name in [
+                "currentNumberScheduled",
+                "numberMisscheduled",
+                "desiredNumberScheduled",
+                "numberReady",
+                "observedGeneration",
+                "updatedNumberScheduled",
+                "numberAvailable",
+                "numberUnavailable",
+                "collisionCount",
+            ] {
+                at.child(name).non_negative(&mut errors);
+            }
+            not_decremented(&at, &before, &mut errors);
+        }
+        _ => {}
+    }
+    errors
+}
+
+pub(crate) const TEMPLATE: &str = "/spec/template/spec";
+
+pub(crate) fn replicas(set: &Value, now: i64, selector: String) -> Vec<Value> {
+    let [names, images] = containers(set, TEMPLATE);
+    cells![
+        cell::name(set),
+        int(set, "/spec/replicas"),
+        int(set, "/status/replicas"),
+        int(set, "/status/readyReplicas"),
+        age(set, now),
+        names,
+        images,
+        selector,
+    ]
+}

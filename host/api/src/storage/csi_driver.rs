@@ -1,0 +1,125 @@
+//! CSIDriver: its row of the table of kinds, and what it does of its own (upstream: `pkg/registry/storage/csidriver`).
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::Resource;
+use crate::kinds::kind::{Generation, Kind, spec};
+use crate::shared::cell::{UNSET, age, at, cells, flag, items, join, name, or_none, some, text_or};
+use crate::shared::metadata;
+use crate::shared::validation::{self, At, Errors};
+use crate::shared::value::{self, has, if_nil, if_zero, list, object_at};
+use crate::shared::warnings::Warnings;
+
+/// The row.
+pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "CSIDriver")
+    .generation(Generation::From0(spec))
+    .conditional_update()
+    .default(default)
+    .validate(validate)
+    .validate_update(validate_update)
+    .warn(warn)
+    .printer(row);
+
+fn default(_: &Resource, driver: &mut Value) {
+    let spec = object_at(driver, "spec");
+    if_nil(spec, "attachRequired", true);
+    if_nil(spec, "podInfoOnMount", false);
+    if_nil(spec, "storageCapacity", false);
+    if_nil(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
+    if_zero(spec, "volumeLifecycleModes", json!(["Persistent"]));
+    if_nil(spec, "requiresRepublish", false);
+    if_nil(spec, "seLinuxMount", false);
+}
+
+fn driver_spec(spec: &At<'_>, errors: &mut Errors) {
+    const POLICIES: [&str; 3] = ["File", "None", "ReadWriteOnceWithFSType"];
+    if let Some(policy) = spec.some("fsGroupPolicy").filter(|policy| !POLICIES.contains(&policy.text())) {
+        errors.push(policy.unsupported(&POLICIES));
+    }
+    let mut audiences: HashSet<&str> = HashSet::new();
+    for request in spec.items("tokenRequests") {
+        let audience = value::text(request.value, "audience");
+        if audiences.contains(&audience) {
+            errors.push(apimachinery::field::Error::duplicate(&request.child("audience").path, audience));
+            continue;
+        }
+        audiences.insert(audience);
+        let Some(seconds) = request.some("expirationSeconds") else { continue };
+        if seconds.int() < 600 {
+            errors.push(seconds.invalid("may not specify a duration less than 10 minutes"));
+        }
+        if seconds.int() > 1 << 32 {
+            errors.push(seconds.invalid("may not specify a duration larger than 2^32 seconds"));
+        }
+    }
+    let modes = spec.child("volumeLifecycleModes");
+    for mode in spec.items("volumeLifecycleModes").filter(|mode| !matches!(mode.text(), "Persistent" | "Ephemeral")) {
+        errors.push(mode.renamed(modes.path.clone()).unsupported(&["Persistent", "Ephemeral"]));
+    }
+    if let Some(period) = spec.some("nodeAllocatableUpdatePeriodSeconds").filter(|period| period.int() < 10) {
+        errors.push(period.invalid("must be greater than or equal to 10 seconds"));
+    }
+    if spec.has("serviceAccountTokenInSecrets") && spec.is_empty("tokenRequests") {
+        let at = spec.child("serviceAccountTokenInSecrets");
+        errors.push(at.invalid("serviceAccountTokenInSecrets is set but no tokenRequests are specified"));
+    }
+}
+
+fn driver_name(text: &str, prefix: bool) -> Vec<String> {
+    let mut problems = metadata::subdomain(&text.to_lowercase(), prefix);
+    if text.len() > 63 {
+        problems.insert(0, "must be no more than 63 characters".to_owned());
+    }
+    problems
+}
+
+fn validate(resource: &Resource, driver: &Value) -> Errors {
+    let mut errors = Errors::new();
+    metadata::validate(resource, driver, driver_name, &mut errors);
+    driver_spec(&At::root(driver).child("spec"), &mut errors);
+    errors
+}
+
+fn validate_update(_: &Resource, driver: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    metadata::validate_update(driver, old, &mut errors);
+    let (spec, before) = (At::root(driver).child("spec"), At::root(old).child("spec"));
+    driver_spec(&spec, &mut errors);
+    for (name, shown) in [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")] {
+        if spec.child(name).value != before.child(name).value {
+            errors.push(spec.child(name).renamed(spec.child(shown).path).invalid(validation::IMMUTABLE));
+        }
+    }
+    errors
+}
+
+/// Tokens that would stand in logs, where an update touches them.
+fn warn(driver: &Value, old: Option<&Value>, warnings: &mut Warnings) {
+    let spec = &driver["spec"];
+    let untouched = old.is_some_and(|old| old["spec"].get("tokenRequests") == spec.get("tokenRequests"));
+    if !untouched && !list(spec, "tokenRequests").is_empty() && !has(spec, "serviceAccountTokenInSecrets") {
+        warnings.push(
+            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in \
+             volume attributes"
+                .to_owned(),
+        );
+    }
+}
+
+fn row(driver: &Value, now: i64) -> Vec<Value> {
+    let modes = items(driver, "/spec/volumeLifecycleModes").iter().filter_map(Value::as_str);
+    let audiences =
+        some(driver, "/spec/tokenRequests").map(|requests| join(items(requests, "").iter().map(|r| text_or(r, "/audience", "")), ","));
+    cells![
+        name(driver),
+        at(driver, "/spec/attachRequired").as_bool().unwrap_or(true),
+        flag(driver, "/spec/podInfoOnMount"),
+        flag(driver, "/spec/storageCapacity"),
+        audiences.unwrap_or_else(|| UNSET.to_owned()),
+        flag(driver, "/spec/requiresRepublish"),
+        or_none(join(modes, ",")),
+        age(driver, now),
+    ]
+}
