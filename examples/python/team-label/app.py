@@ -17,4 +17,4 @@ class MutatingAdmission(exports.MutatingAdmission):
         # What plugin.yaml asks for came with the call: the labels, and the pod's namespace.
         given = json.loads(input)
         operations = patch(given["object"]["metadata"].get("labels"), given["lookups"]["namespace"])
-        return json.dumps(operations).encode() if operations else None
+        return json.dumps(operations) if operations else None

@@ -15,7 +15,7 @@ use crate::cluster::ClusterView;
 use crate::limits;
 use crate::lookup::{LookupError, LookupFailure};
 use crate::pool;
-use crate::projection::Fields;
+use crate::projection::{Fields, texts_below};
 use crate::request::{Lent, Subject, checked};
 use crate::token::TokenVerifier;
 
@@ -231,6 +231,17 @@ impl HostState {
             }));
         }
         Ok(checked(pointer).map(|pointer| subject.at(pointer, |value| fields.json_of(value))))
+    }
+
+    /// The texts at a pointer with `*` for every item of a list.
+    pub(crate) fn request_texts(&self, pointer: &str) -> Result<Result<Vec<String>, LookupError>> {
+        let subject = self.subject()?;
+        Ok(checked(pointer).map(|pointer| {
+            // What stands before the first list is a pointer like any other.
+            let start = pointer.find("/*").filter(|&at| matches!(pointer.as_bytes().get(at + 2), None | Some(b'/')));
+            let (above, below) = pointer.split_at(start.unwrap_or(pointer.len()));
+            subject.at(above, |value| texts_below(value, below)).unwrap_or_default()
+        }))
     }
 
     /// The object of the request's namespace.

@@ -93,6 +93,24 @@ impl Fields {
     }
 }
 
+/// The texts at a pointer with `*` for every item of a list: one for each item, an empty one where it has none.
+pub(crate) fn texts_below(value: &Value, pointer: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    add_texts(Some(value), pointer, &mut texts);
+    texts
+}
+
+fn add_texts(value: Option<&Value>, pointer: &str, texts: &mut Vec<String>) {
+    let Some(rest) = pointer.strip_prefix('/') else {
+        return texts.push(value.and_then(Value::as_str).unwrap_or_default().to_owned());
+    };
+    let (segment, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if segment == EVERY_ITEM {
+        return value.and_then(Value::as_array).into_iter().flatten().for_each(|item| add_texts(Some(item), below, texts));
+    }
+    add_texts(value.and_then(|value| value.pointer(&pointer[..=segment.len()])), below, texts);
+}
+
 /// Writes what is left of an object or of each item of a list.
 struct Cut<'a> {
     fields: &'a Fields,

@@ -53,6 +53,24 @@ impl From<LookupError> for types::LookupError {
 
 type Answer<T> = Result<std::result::Result<T, types::LookupError>>;
 
+/// JSON as this version of the interface has it. That it is no UTF-8 would be a mistake of ours.
+fn json(bytes: impl Into<Vec<u8>>) -> Result<String> {
+    String::from_utf8(bytes.into()).map_err(|error| wasmtime::format_err!("JSON for a plugin: {error}"))
+}
+
+/// The same, where there is any.
+fn optional(found: std::result::Result<Option<impl Into<Vec<u8>>>, LookupError>) -> Answer<Option<String>> {
+    Ok(match found {
+        Ok(found) => Ok(found.map(json).transpose()?),
+        Err(error) => Err(error.into()),
+    })
+}
+
+/// The same, lent.
+fn text(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|error| wasmtime::format_err!("JSON for a plugin: {error}"))
+}
+
 impl types::Host for HostState {}
 impl requests::Host for HostState {}
 impl admission_types::Host for HostState {}
@@ -72,9 +90,9 @@ impl requests::HostRequest for HostState {
         Ok(self.subject()?.asked_for().original_user.as_deref().map(user_out))
     }
 
-    fn get(&mut self, _: Resource<RequestHandle>, pointer: String) -> Answer<Option<Vec<u8>>> {
+    fn get(&mut self, _: Resource<RequestHandle>, pointer: String) -> Answer<Option<String>> {
         self.looked_around |= is_beside_the_question(&pointer);
-        Ok(self.request_get(&pointer, &Fields::default())?.map_err(Into::into))
+        optional(self.request_get(&pointer, &Fields::default())?)
     }
 
     fn get_string(&mut self, _: Resource<RequestHandle>, pointer: String) -> Answer<Option<String>> {
@@ -83,53 +101,58 @@ impl requests::HostRequest for HostState {
         Ok(found.map(|json| serde_json::from_slice(&json?).ok()).map_err(Into::into))
     }
 
-    fn pick(&mut self, _: Resource<RequestHandle>, pointer: String, fields: Vec<String>) -> Answer<Option<Vec<u8>>> {
+    fn get_strings(&mut self, _: Resource<RequestHandle>, pointer: String) -> Answer<Vec<String>> {
+        self.looked_around |= is_beside_the_question(&pointer);
+        Ok(self.request_texts(&pointer)?.map_err(Into::into))
+    }
+
+    fn pick(&mut self, _: Resource<RequestHandle>, pointer: String, fields: Vec<String>) -> Answer<Option<String>> {
         self.looked_around |= is_beside_the_question(&pointer);
         match Fields::parse(&fields) {
-            Ok(fields) => Ok(self.request_get(&pointer, &fields)?.map_err(Into::into)),
+            Ok(fields) => optional(self.request_get(&pointer, &fields)?),
             Err(message) => Ok(Err(LookupError::new(LookupFailure::TooLong, message).into())),
         }
     }
 
-    fn object(&mut self, _: Resource<RequestHandle>) -> Result<Option<Vec<u8>>> {
-        Ok(match self.subject()? {
-            Subject::Admission(_, version) => version.object.map(|object| object.bytes().to_vec()),
-            _ => None,
-        })
+    fn object(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
+        match self.subject()? {
+            Subject::Admission(_, version) => version.object.map(|object| json(object.bytes().to_vec())).transpose(),
+            _ => Ok(None),
+        }
     }
 
-    fn old(&mut self, _: Resource<RequestHandle>) -> Result<Option<Vec<u8>>> {
-        Ok(match self.subject()? {
-            Subject::Admission(_, version) => version.old.map(|object| object.bytes().to_vec()),
-            _ => None,
-        })
+    fn old(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
+        match self.subject()? {
+            Subject::Admission(_, version) => version.old.map(|object| json(object.bytes().to_vec())).transpose(),
+            _ => Ok(None),
+        }
     }
 
-    fn namespace(&mut self, _: Resource<RequestHandle>) -> Answer<Option<Vec<u8>>> {
+    fn namespace(&mut self, _: Resource<RequestHandle>) -> Answer<Option<String>> {
         self.looked_around = true;
         self.subject()?;
-        Ok(self.namespace_object().map(|object| object.map(|bytes| bytes.to_vec())).map_err(Into::into))
+        optional(self.namespace_object())
     }
 
-    fn params(&mut self, _: Resource<RequestHandle>) -> Result<Option<Vec<u8>>> {
+    fn params(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
         self.subject()?;
         Ok(None)
     }
 
-    fn options(&mut self, _: Resource<RequestHandle>) -> Result<Option<Vec<u8>>> {
-        Ok(match self.subject()? {
-            Subject::Admission(attributes, _) => attributes.options.as_ref().map(|options| options.to_vec()),
-            _ => None,
-        })
+    fn options(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
+        match self.subject()? {
+            Subject::Admission(attributes, _) => attributes.options.as_ref().map(|options| json(options.to_vec())).transpose(),
+            _ => Ok(None),
+        }
     }
 
-    fn connect(&mut self, _: Resource<RequestHandle>) -> Result<Option<Vec<u8>>> {
-        Ok(match self.subject()? {
+    fn connect(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
+        match self.subject()? {
             Subject::Admission(attributes, version) if attributes.operation == admission::Operation::Connect => {
-                version.object.map(|object| object.bytes().to_vec())
+                version.object.map(|object| json(object.bytes().to_vec())).transpose()
             }
-            _ => None,
-        })
+            _ => Ok(None),
+        }
     }
 
     fn admission(&mut self, _: Resource<RequestHandle>) -> Result<Option<requests::AdmissionAttributes>> {
@@ -241,7 +264,7 @@ impl jwt::Host for HostState {
     fn verify(&mut self, token: String) -> Result<jwt::Verification> {
         self.looked_around = true;
         Ok(match self.shared.services.tokens.verify(&token) {
-            Verification::Claims(claims) => jwt::Verification::Claims(claims.to_vec()),
+            Verification::Claims(claims) => jwt::Verification::Claims(json(claims.to_vec())?),
             Verification::Unknown => jwt::Verification::Unknown,
             Verification::Invalid(why) => jwt::Verification::Invalid(why),
         })
@@ -253,19 +276,19 @@ impl jwt::Host for HostState {
 }
 
 impl cluster::Host for HostState {
-    fn get(&mut self, resource: types::GroupResourceResult, namespace: String, name: String) -> Answer<Option<Vec<u8>>> {
-        let found = self.cluster_get(&resource.group, &resource.resource, &namespace, &name);
-        Ok(found.map(|object| object.map(|bytes| bytes.to_vec())).map_err(Into::into))
+    fn get(&mut self, resource: types::GroupResourceResult, namespace: String, name: String) -> Answer<Option<String>> {
+        optional(self.cluster_get(&resource.group, &resource.resource, &namespace, &name))
     }
 
-    async fn get_live(&mut self, resource: types::GroupResourceResult, namespace: String, name: String) -> Answer<Option<Vec<u8>>> {
-        let found = self.cluster_get_live(&resource.group, &resource.resource, &namespace, &name).await;
-        Ok(found.map(|object| object.map(|bytes| bytes.to_vec())).map_err(Into::into))
+    async fn get_live(&mut self, resource: types::GroupResourceResult, namespace: String, name: String) -> Answer<Option<String>> {
+        optional(self.cluster_get_live(&resource.group, &resource.resource, &namespace, &name).await)
     }
 
-    fn list(&mut self, resource: types::GroupResourceResult, namespace: String) -> Answer<Vec<Vec<u8>>> {
-        let found = self.cluster_list(&resource.group, &resource.resource, &namespace);
-        Ok(found.map(|list| list.iter().map(|bytes| bytes.to_vec()).collect()).map_err(Into::into))
+    fn list(&mut self, resource: types::GroupResourceResult, namespace: String) -> Answer<Vec<String>> {
+        Ok(match self.cluster_list(&resource.group, &resource.resource, &namespace) {
+            Ok(list) => Ok(list.iter().map(|object| json(object.to_vec())).collect::<Result<_>>()?),
+            Err(error) => Err(error.into()),
+        })
     }
 }
 
@@ -430,12 +453,12 @@ fn handle() -> Resource<RequestHandle> {
 
 impl Exports {
     pub(crate) async fn configure(&self, store: &mut Store<HostState>, config: &[u8]) -> Result<std::result::Result<(), String>> {
-        self.plugin.call_configure(store, config).await
+        self.plugin.call_configure(store, text(config)?).await
     }
 
     pub(crate) async fn authenticate(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<Authentication> {
         let guest = self.authenticator.as_ref().ok_or_else(missing)?;
-        Ok(match guest.call_authenticate(store, handle(), input).await? {
+        Ok(match guest.call_authenticate(store, handle(), text(input)?).await? {
             Ok(None) => Authentication::NoOpinion,
             Err(why) => Authentication::Rejected(why),
             Ok(Some(exports::authenticator::Authenticated { user, audiences: None })) => Authentication::User(user_in(user)),
@@ -448,7 +471,7 @@ impl Exports {
     pub(crate) async fn authorize(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<Option<Authorization>> {
         let guest = self.authorizer.as_ref().ok_or_else(missing)?;
         let exports::authorizer::Authorization { decision, reason, evaluation_error } =
-            guest.call_authorize(store, handle(), input).await?;
+            guest.call_authorize(store, handle(), text(input)?).await?;
         let decision = match decision {
             exports::authorizer::Decision::Allow => Decision::Allow,
             exports::authorizer::Decision::Deny => Decision::Deny,
@@ -485,16 +508,16 @@ impl Exports {
 
     pub(crate) async fn admit(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<RawMutation> {
         let guest = self.mutating.as_ref().ok_or_else(missing)?;
-        Ok(match guest.call_admit(store, handle(), input).await? {
+        Ok(match guest.call_admit(store, handle(), text(input)?).await? {
             Ok(None) => RawMutation::Unchanged,
-            Ok(Some(patch)) => RawMutation::Patch(patch),
+            Ok(Some(patch)) => RawMutation::Patch(patch.into_bytes()),
             Err(denial) => RawMutation::Denied(denial.into()),
         })
     }
 
     pub(crate) async fn validate(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<Option<RawDenial>> {
         let guest = self.validating.as_ref().ok_or_else(missing)?;
-        Ok(guest.call_validate(store, handle(), input).await?.err().map(Into::into))
+        Ok(guest.call_validate(store, handle(), text(input)?).await?.err().map(Into::into))
     }
 
     pub(crate) async fn tell_all(&self, store: &mut Store<HostState>, state: &FeedSnapshot) -> Result<()> {
@@ -509,27 +532,28 @@ impl Exports {
     pub(crate) async fn tell(&self, store: &mut Store<HostState>, changes: &[Change]) -> Result<()> {
         let Some(guest) = &self.changes else { return Ok(()) };
         for piece in guest::pieces(changes) {
-            let piece: Vec<_> = piece
-                .iter()
-                .map(|change| exports::changes::Change {
-                    resource: types::GroupResourceParam { group: &change.resource.group, resource: &change.resource.resource },
-                    namespace: &change.namespace,
-                    name: &change.name,
-                    revision: change.revision,
-                    object: change.object.as_deref(),
-                })
-                .collect();
-            guest.call_apply(&mut *store, &piece).await?;
+            let piece: Result<Vec<_>> = piece.iter().map(change_out).collect();
+            guest.call_apply(&mut *store, &piece?).await?;
         }
         Ok(())
     }
+}
+
+fn change_out(change: &Change) -> Result<exports::changes::Change<'_>> {
+    Ok(exports::changes::Change {
+        resource: types::GroupResourceParam { group: &change.resource.group, resource: &change.resource.resource },
+        namespace: &change.namespace,
+        name: &change.name,
+        revision: change.revision,
+        object: change.object.as_deref().map(text).transpose()?,
+    })
 }
 
 impl From<admission_types::Denial> for RawDenial {
     fn from(denial: admission_types::Denial) -> Self {
         match denial {
             admission_types::Denial::Forbidden(message) => Self::Forbidden(message),
-            admission_types::Denial::Status(status) => Self::Status(status),
+            admission_types::Denial::Status(status) => Self::Status(status.into_bytes()),
         }
     }
 }

@@ -121,7 +121,7 @@ impl<'a> Object<'a> {
     pub fn get(&self, pointer: &str) -> Option<Value> {
         match &self.source {
             #[cfg(target_arch = "wasm32")]
-            Source::Host(handle, part) => serde_json::from_slice(&handle.get(&format!("{part}{pointer}")).ok()??).ok(),
+            Source::Host(handle, part) => serde_json::from_str(&handle.get(&format!("{part}{pointer}")).ok()??).ok(),
             Source::Value(value) => value.pointer(pointer).cloned(),
         }
     }
@@ -141,7 +141,7 @@ impl<'a> Object<'a> {
         match &self.source {
             #[cfg(target_arch = "wasm32")]
             Source::Host(handle, part) => match handle.get(&format!("{part}{pointer}")) {
-                Ok(found) => Some(serde_json::from_slice(&found?).map_err(named)),
+                Ok(found) => Some(serde_json::from_str(&found?).map_err(named)),
                 Err(error) => Some(Err(error.message)),
             },
             Source::Value(value) => Some(T::deserialize(value.pointer(pointer)?).map_err(named)),
@@ -158,7 +158,7 @@ impl<'a> Object<'a> {
             Source::Host(handle, part) => {
                 let fields: Vec<String> = fields.iter().map(|field| (*field).to_owned()).collect();
                 match handle.pick(&format!("{part}{pointer}"), &fields) {
-                    Ok(found) => Some(serde_json::from_slice(&found?).map_err(named)),
+                    Ok(found) => Some(serde_json::from_str(&found?).map_err(named)),
                     Err(error) => Some(Err(error.message)),
                 }
             }
@@ -174,8 +174,8 @@ impl<'a> Object<'a> {
         match &self.source {
             #[cfg(target_arch = "wasm32")]
             Source::Host(handle, part) => self.whole.get_or_init(|| {
-                let bytes = if *part == OBJECT { handle.object() } else { handle.old() };
-                serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or(Value::Null)
+                let text = if *part == OBJECT { handle.object() } else { handle.old() };
+                serde_json::from_str(&text.unwrap_or_default()).unwrap_or(Value::Null)
             }),
             Source::Value(value) => {
                 let _ = &self.whole;
@@ -350,7 +350,7 @@ impl<'a> Request<'a> {
     pub fn options(&self) -> Option<Json> {
         match &self.parts {
             #[cfg(target_arch = "wasm32")]
-            Parts::Host(handle) => handle.options().map(Json),
+            Parts::Host(handle) => handle.options().map(crate::glue::json_in),
             Parts::Given { .. } => None,
         }
     }

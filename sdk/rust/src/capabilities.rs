@@ -103,7 +103,7 @@ pub mod jwt {
         {
             use crate::bindings::imports::wasmgate::plugin::jwt as host;
             match host::verify(token) {
-                host::Verification::Claims(claims) => Verification::Claims(Json(claims)),
+                host::Verification::Claims(claims) => Verification::Claims(crate::glue::json_in(claims)),
                 host::Verification::Unknown => Verification::Unknown,
                 host::Verification::Invalid(why) => Verification::Invalid(why),
             }
@@ -156,7 +156,9 @@ pub mod cluster {
     /// One object, or none. `namespace` is empty for cluster-scoped resources.
     pub fn get(group: &str, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, LookupError> {
         #[cfg(target_arch = "wasm32")]
-        return host::get(&group_resource(group, resource), namespace, name).map(|found| found.map(Json)).map_err(Into::into);
+        return host::get(&group_resource(group, resource), namespace, name)
+            .map(|found| found.map(crate::glue::json_in))
+            .map_err(Into::into);
         #[cfg(not(target_arch = "wasm32"))]
         Ok(crate::testing::cluster_get(group, resource, namespace, name, false))
     }
@@ -164,7 +166,9 @@ pub mod cluster {
     /// Like [`get`], but read from the store and not from the cache: for the rare case that must not miss a fresh object.
     pub fn get_live(group: &str, resource: &str, namespace: &str, name: &str) -> Result<Option<Json>, LookupError> {
         #[cfg(target_arch = "wasm32")]
-        return host::get_live(&group_resource(group, resource), namespace, name).map(|found| found.map(Json)).map_err(Into::into);
+        return host::get_live(&group_resource(group, resource), namespace, name)
+            .map(|found| found.map(crate::glue::json_in))
+            .map_err(Into::into);
         #[cfg(not(target_arch = "wasm32"))]
         Ok(crate::testing::cluster_get(group, resource, namespace, name, true))
     }
@@ -173,7 +177,7 @@ pub mod cluster {
     pub fn list(group: &str, resource: &str, namespace: &str) -> Result<Vec<Json>, LookupError> {
         #[cfg(target_arch = "wasm32")]
         return host::list(&group_resource(group, resource), namespace)
-            .map(|found| found.into_iter().map(Json).collect())
+            .map(|found| found.into_iter().map(crate::glue::json_in).collect())
             .map_err(Into::into);
         #[cfg(not(target_arch = "wasm32"))]
         Ok(crate::testing::cluster_list(group, resource, namespace))

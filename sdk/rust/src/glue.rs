@@ -32,6 +32,16 @@ impl From<host::types::LookupError> for crate::lookup::LookupError {
     }
 }
 
+/// JSON from the host.
+pub(crate) fn json_in(text: String) -> Json {
+    Json(text.into_bytes())
+}
+
+/// JSON for the host. What is no UTF-8 is none.
+fn json_out(json: Json) -> String {
+    String::from_utf8(json.0).unwrap_or_default()
+}
+
 pub(crate) fn user_in(user: host::types::UserInfo) -> user::UserInfo {
     user::UserInfo {
         name: user.name,
@@ -53,8 +63,8 @@ fn user_out(user: user::UserInfo) -> host::types::UserInfo {
 use crate::bindings::plugin::exports::wasmgate::plugin::plugin as plugin_export;
 
 impl<T: Hosted> plugin_export::Guest for T {
-    fn configure(config: Vec<u8>) -> Result<(), String> {
-        T::with(|plugin| plugin.configure(Config(Json(config))))
+    fn configure(config: String) -> Result<(), String> {
+        T::with(|plugin| plugin.configure(Config(Json(config.into_bytes()))))
     }
 }
 
@@ -64,11 +74,11 @@ impl<T: Hosted> authenticator_export::Guest for T
 where
     T::Plugin: authentication::Authenticator,
 {
-    fn authenticate(request: &HostRequest, input: Vec<u8>) -> Result<Option<authenticator_export::Authenticated>, String> {
+    fn authenticate(request: &HostRequest, input: String) -> Result<Option<authenticator_export::Authenticated>, String> {
         use authentication::{Authentication, Authenticator};
         let credentials = request.credentials().map(credentials_in).unwrap_or_default();
         let authenticated = |user, audiences| Ok(Some(authenticator_export::Authenticated { user: user_out(user), audiences }));
-        match current::during(request, input, || T::with(|plugin| plugin.authenticate(&credentials))) {
+        match current::during(request, input.into_bytes(), || T::with(|plugin| plugin.authenticate(&credentials))) {
             Authentication::User(user) => authenticated(user, None),
             Authentication::UserFor(user, audiences) => authenticated(user, Some(audiences)),
             Authentication::NoOpinion => Ok(None),
@@ -99,10 +109,10 @@ impl<T: Hosted> authorizer_export::Guest for T
 where
     T::Plugin: authorization::Authorizer,
 {
-    fn authorize(request: &HostRequest, input: Vec<u8>) -> authorizer_export::Authorization {
+    fn authorize(request: &HostRequest, input: String) -> authorizer_export::Authorization {
         use authorization::{Authorizer, Decision, Effect};
         let attributes = access_in(request);
-        let answer = current::during(request, input, || T::with(|plugin| plugin.authorize(&attributes)));
+        let answer = current::during(request, input.into_bytes(), || T::with(|plugin| plugin.authorize(&attributes)));
         let condition = |condition: authorization::Condition| authorizer_export::Condition {
             id: condition.id,
             expression: condition.expression,
@@ -241,7 +251,7 @@ where
             namespace: change.namespace,
             name: change.name,
             revision: change.revision,
-            object: change.object.map(Json),
+            object: change.object.map(json_in),
         };
         T::with(|plugin| plugin.apply(changes.into_iter().map(change).collect()));
     }
@@ -295,7 +305,7 @@ pub(crate) fn attributes_in(request: &HostRequest, input: &[u8]) -> admission::A
 fn denial_out(denial: admission::Denial) -> host::admission_types::Denial {
     match denial {
         admission::Denial::Forbidden(message) => host::admission_types::Denial::Forbidden(message),
-        admission::Denial::Status(status) => host::admission_types::Denial::Status(Json::from(status.as_value()).0),
+        admission::Denial::Status(status) => host::admission_types::Denial::Status(status.as_value().to_string()),
     }
 }
 
@@ -305,12 +315,12 @@ impl<T: Hosted> mutating_export::Guest for T
 where
     T::Plugin: admission::MutatingAdmission,
 {
-    fn admit(request: &HostRequest, input: Vec<u8>) -> Result<Option<Vec<u8>>, host::admission_types::Denial> {
+    fn admit(request: &HostRequest, input: String) -> Result<Option<String>, host::admission_types::Denial> {
         use admission::MutatingAdmission;
-        let asked = admission::Request::hosted(request, input);
+        let asked = admission::Request::hosted(request, input.into_bytes());
         match current::during(request, Vec::new(), || T::with(|plugin| plugin.admit(&asked))) {
             Ok(patch) if patch.is_empty() => Ok(None),
-            Ok(patch) => Ok(Some(patch.into_json().0)),
+            Ok(patch) => Ok(Some(json_out(patch.into_json()))),
             Err(denial) => Err(denial_out(denial)),
         }
     }
@@ -322,9 +332,9 @@ impl<T: Hosted> validating_export::Guest for T
 where
     T::Plugin: admission::ValidatingAdmission,
 {
-    fn validate(request: &HostRequest, input: Vec<u8>) -> Result<(), host::admission_types::Denial> {
+    fn validate(request: &HostRequest, input: String) -> Result<(), host::admission_types::Denial> {
         use admission::ValidatingAdmission;
-        let asked = admission::Request::hosted(request, input);
+        let asked = admission::Request::hosted(request, input.into_bytes());
         current::during(request, Vec::new(), || T::with(|plugin| plugin.validate(&asked))).map_err(denial_out)
     }
 }

@@ -250,8 +250,7 @@ impl Bench {
 
     /// A create of `pods "web"`: the object, or the refusal; and what was recorded.
     pub async fn create(&self) -> (Result<Value, Status>, Recorder) {
-        let mut object =
-            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {"number": 7}});
+        let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"}, "spec": {"number": 7, "parts": [{"name": "a", "more": ["x", 1]}, {"a/b": "c"}, {}]}});
         let attributes = create(self.set.in_force());
         let chain = attributes.context.chain.clone();
         let result = async {

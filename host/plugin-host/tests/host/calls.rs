@@ -107,6 +107,25 @@ async fn an_object_can_be_looked_at_by_field_and_as_a_whole() {
 }
 
 #[tokio::test]
+async fn texts_of_lists_come_without_json() {
+    let bench = Bench::new().await;
+    bench.load(&[manifest("a", json!({"roles": ["mutating-admission"], "credentials": [], "config": {"do": "texts"}}))]).await;
+    let object = bench.create().await.0.expect("admitted");
+    let seen = [
+        ("/object/metadata/name", r#"["web"]"#),
+        ("/object/spec/parts/*/name", r#"["a", "", ""]"#),
+        ("/object/spec/parts/*/more/*", r#"["x", ""]"#),
+        ("/object/spec/parts/*/a~1b", r#"["", "c", ""]"#),
+        ("/object/spec/parts/0/name", r#"["a"]"#),
+        ("/object/spec/number/*", "[]"),
+        ("/object/spec/none/*/name", "[]"),
+        ("/nonsense/*", "[]"),
+    ];
+    let seen: Vec<String> = seen.iter().map(|(pointer, texts)| format!("{pointer} {texts}")).collect();
+    assert_eq!(object["seen"], seen.join(" | "));
+}
+
+#[tokio::test]
 async fn a_mutation_is_applied_and_notes_carry_the_plugins_name() {
     let bench = Bench::new().await;
     let version = |name, version| {

@@ -26,7 +26,7 @@ async fn what_is_too_much_or_not_granted_is_an_error_and_no_fault() {
     let many = "LookupFailure::TooLong 100 fields are picked at once, more than 64";
     let namespaces = "LookupFailure::NotGranted namespaces is not in the manifest's spec.reads";
     let bench = loaded("mutating-admission", json!({"config": {"do": "refused"}})).await;
-    assert_eq!(seen(&bench).await, format!("{long} | {many} | {namespaces} | {namespaces}"));
+    assert_eq!(seen(&bench).await, format!("{long} | {long} | {many} | {namespaces} | {namespaces}"));
     let bench = loaded("authorizer", json!({"config": {"do": "random-error"}})).await;
     assert_eq!(bench.authorize().await.reason, "LookupFailure::TooLong 1000000 random bytes are more than 1024");
 }

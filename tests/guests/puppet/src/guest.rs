@@ -85,9 +85,9 @@ fn shown(request: &Request) -> String {
     let pointers = CONFIG.with_borrow(|config| config["show"].as_array().cloned().unwrap_or_default());
     let value = |part: &str, pointer: &str| {
         let found = request.get(&format!("{part}{pointer}")).expect("a short pointer");
-        found.map_or("none".into(), |json| String::from_utf8_lossy(&json).into_owned())
+        found.unwrap_or_else(|| "none".into())
     };
-    let values = |part: &str, object: Option<Vec<u8>>| {
+    let values = |part: &str, object: Option<String>| {
         object.map_or("-".into(), |_| {
             pointers.iter().filter_map(Value::as_str).map(|pointer| value(part, pointer)).collect::<Vec<_>>().join(",")
         })
@@ -106,8 +106,8 @@ fn shown(request: &Request) -> String {
 }
 
 impl e::plugin::Guest for Puppet {
-    fn configure(config: Vec<u8>) -> Result<(), String> {
-        let config: Value = serde_json::from_slice(&config).map_err(|error| error.to_string())?;
+    fn configure(config: String) -> Result<(), String> {
+        let config: Value = serde_json::from_str(&config).map_err(|error| error.to_string())?;
         let answer = match config["configure"].as_str() {
             Some("refuse") => Err("I do not like it".to_owned()),
             Some("trap") => panic!("as told"),
@@ -119,7 +119,7 @@ impl e::plugin::Guest for Puppet {
 }
 
 impl e::authorizer::Guest for Puppet {
-    fn authorize(request: &Request, _: Vec<u8>) -> e::authorizer::Authorization {
+    fn authorize(request: &Request, _: String) -> e::authorizer::Authorization {
         use e::authorizer::{Condition, Decision, Effect};
         let verb = request.authorization().expect("this is authorization").verb;
         let decision = match act().as_str() {
@@ -134,24 +134,24 @@ impl e::authorizer::Guest for Puppet {
 }
 
 impl e::mutating_admission::Guest for Puppet {
-    fn admit(request: &Request, _: Vec<u8>) -> Result<Option<Vec<u8>>, Denial> {
-        let patch = |patch: Value| Ok(Some(patch.to_string().into_bytes()));
+    fn admit(request: &Request, _: String) -> Result<Option<String>, Denial> {
+        let patch = |patch: Value| Ok(Some(patch.to_string()));
         let action = act();
         note(request, &action);
         match action.as_str() {
             "label" => patch(json!([{"op": "add", "path": "/metadata/labels", "value": {"version": config("version")}}])),
             "patch" => patch(CONFIG.with_borrow(|config| config["patch"].clone())),
             "rename" => patch(json!([{"op": "replace", "path": "/metadata/name", "value": "other"}])),
-            "garbage" => Ok(Some(b"[{\"op\": \"frobnicate\"".to_vec())),
+            "garbage" => Ok(Some("[{\"op\": \"frobnicate\"".into())),
             "deny" => Err(Denial::Forbidden("as told".into())),
-            "deny-garbage" => Err(Denial::Status(b"{\"code\": \"".to_vec())),
+            "deny-garbage" => Err(Denial::Status("{\"code\": \"".into())),
             _ => Ok(None),
         }
     }
 }
 
 impl e::validating_admission::Guest for Puppet {
-    fn validate(request: &Request, _: Vec<u8>) -> Result<(), Denial> {
+    fn validate(request: &Request, _: String) -> Result<(), Denial> {
         let action = act();
         note(request, &action);
         if action == "refuse" {

@@ -135,10 +135,6 @@ fn words<T: std::fmt::Debug>(found: Result<T, LookupError>) -> String {
     }
 }
 
-fn text(json: Vec<u8>) -> String {
-    String::from_utf8_lossy(&json).into_owned()
-}
-
 /// All that a request has beside its question.
 fn beside(request: &Request) -> String {
     let user = request.user().map(|user| user.name);
@@ -147,8 +143,8 @@ fn beside(request: &Request) -> String {
 }
 
 impl e::plugin::Guest for Scripted {
-    fn configure(config: Vec<u8>) -> Result<(), String> {
-        let config: Value = serde_json::from_slice(&config).map_err(|error| error.to_string())?;
+    fn configure(config: String) -> Result<(), String> {
+        let config: Value = serde_json::from_str(&config).map_err(|error| error.to_string())?;
         STATE.with_borrow_mut(|state| state.config = config);
         match script("configure").as_str() {
             "refuse" => Err("I do not like it".into()),
@@ -167,14 +163,14 @@ fn authenticated(name: &str) -> Result<Option<e::authenticator::Authenticated>, 
 }
 
 impl e::authenticator::Guest for Scripted {
-    fn authenticate(request: &Request, input: Vec<u8>) -> Result<Option<e::authenticator::Authenticated>, String> {
+    fn authenticate(request: &Request, input: String) -> Result<Option<e::authenticator::Authenticated>, String> {
         let credentials = request.credentials().expect("this is authentication");
         match act().as_str() {
             "nobody" => authenticated(""),
             "reject" => Err("as told".into()),
             "for-nobody" => Ok(Some(e::authenticator::Authenticated { user: user("jane"), audiences: Some(Vec::new()) })),
             "verify" => match host::jwt::verify(&credentials.bearer_token.unwrap_or_default()) {
-                host::jwt::Verification::Claims(claims) => authenticated(&String::from_utf8_lossy(&claims)),
+                host::jwt::Verification::Claims(claims) => authenticated(&claims),
                 host::jwt::Verification::Unknown => Ok(None),
                 host::jwt::Verification::Invalid(why) => Err(why),
             },
@@ -183,7 +179,7 @@ impl e::authenticator::Guest for Scripted {
                 credentials.bearer_token,
                 credentials.certificate.map(|c| (c.common_name, c.organizations, c.der.len(), c.chain_error))
             )),
-            "input" => authenticated(&text(input)),
+            "input" => authenticated(&input),
             "note" => {
                 request.warn("from an authenticator");
                 request.annotate("who", "jane");
@@ -196,7 +192,7 @@ impl e::authenticator::Guest for Scripted {
 }
 
 impl e::authorizer::Guest for Scripted {
-    fn authorize(request: &Request, input: Vec<u8>) -> e::authorizer::Authorization {
+    fn authorize(request: &Request, input: String) -> e::authorizer::Authorization {
         use e::authorizer::Decision;
         let action = Some(script("authorize")).filter(|own| !own.is_empty()).unwrap_or_else(act);
         let condition = e::authorizer::Condition { id: "a".into(), expression: "true".into(), effect: e::authorizer::Effect::Allow };
@@ -207,7 +203,7 @@ impl e::authorizer::Guest for Scripted {
             "known" => (Decision::NoOpinion, STATE.with_borrow(|state| state.known.join(" "))),
             "count" => (Decision::NoOpinion, STATE.with_borrow(|state| state.calls.to_string())),
             "show" => (Decision::NoOpinion, format!("{:?} {:?}", request.user(), request.authorization())),
-            "input" => (Decision::NoOpinion, text(input)),
+            "input" => (Decision::NoOpinion, input),
             "beside" => (Decision::NoOpinion, beside(request)),
             "note" => {
                 request.warn("from an authorizer");
@@ -220,7 +216,7 @@ impl e::authorizer::Guest for Scripted {
             "read" => {
                 let read = |resource: &str| {
                     let resource = GroupResource { group: String::new(), resource: resource.into() };
-                    let got = words(host::cluster::get(&resource, "default", "web").map(|object| object.map(text)));
+                    let got = words(host::cluster::get(&resource, "default", "web"));
                     let live = words(host::cluster::get_live(&resource, "default", "web").map(|object| object.is_some()));
                     let list = words(host::cluster::list(&resource, "").map(|list| list.len()));
                     format!("{got} {live} {list}")
@@ -245,11 +241,9 @@ fn note(request: &Request, action: &str) {
 fn denial(action: &str) -> Option<Denial> {
     match action {
         "deny" => Some(Denial::Forbidden("as told".into())),
-        "deny-status" => {
-            Some(Denial::Status(json!({"code": 429, "reason": "TooManyRequests", "message": "later"}).to_string().into_bytes()))
-        }
-        "deny-success" => Some(Denial::Status(json!({"status": "Success", "code": 200, "message": "no"}).to_string().into_bytes())),
-        "deny-garbage" => Some(Denial::Status(b"{\"code\": \"".to_vec())),
+        "deny-status" => Some(Denial::Status(json!({"code": 429, "reason": "TooManyRequests", "message": "later"}).to_string())),
+        "deny-success" => Some(Denial::Status(json!({"status": "Success", "code": 200, "message": "no"}).to_string())),
+        "deny-garbage" => Some(Denial::Status("{\"code\": \"".into())),
         _ => None,
     }
 }
@@ -257,7 +251,7 @@ fn denial(action: &str) -> Option<Denial> {
 /// What a request says of itself, asked in every way.
 fn look(request: &Request) -> String {
     let name = words(request.get_string("/object/metadata/name"));
-    let number = words(request.get("/object/spec/number").map(|found| found.map(text)));
+    let number = words(request.get("/object/spec/number"));
     let nothing = request.get("/object/nothing").is_ok_and(|found| found.is_none())
         && request.get_string("/object/spec/number").is_ok_and(|found| found.is_none())
         && request.get("/credentials").is_ok_and(|found| found.is_none())
@@ -267,11 +261,25 @@ fn look(request: &Request) -> String {
         && request.credentials().is_none()
         && request.authorization().is_none();
     let whole = request.object().map(|object| object.len()) == request.get("/object").unwrap_or_default().map(|object| object.len());
-    let picked = words(request.pick("/object/metadata", &["name".into(), "absent".into()]).map(|found| found.map(text)));
-    let document = words(request.get_string("/operation"))
-        + &words(request.get("/kind").map(|found| found.map(text)))
-        + &words(request.get_string("/userInfo/username"));
+    let picked = words(request.pick("/object/metadata", &["name".into(), "absent".into()]));
+    let document =
+        words(request.get_string("/operation")) + &words(request.get("/kind")) + &words(request.get_string("/userInfo/username"));
     format!("{name} {number} {nothing} {whole} {picked} {document}")
+}
+
+/// Texts in lists.
+fn texts(request: &Request) -> String {
+    let pointers = [
+        "/object/metadata/name",
+        "/object/spec/parts/*/name",
+        "/object/spec/parts/*/more/*",
+        "/object/spec/parts/*/a~1b",
+        "/object/spec/parts/0/name",
+        "/object/spec/number/*",
+        "/object/spec/none/*/name",
+        "/nonsense/*",
+    ];
+    pointers.map(|pointer| format!("{pointer} {}", words(request.get_strings(pointer)))).join(" | ")
 }
 
 /// What is too much to ask, and what was not granted.
@@ -279,8 +287,9 @@ fn refused(request: &Request) -> String {
     let long = "/x".repeat(5_000);
     let many: Vec<String> = (0..100).map(|i| i.to_string()).collect();
     format!(
-        "{} | {} | {} | {}",
+        "{} | {} | {} | {} | {}",
         words(request.get(&long)),
+        words(request.get_strings(&long)),
         words(request.pick("/object", &many)),
         words(request.namespace()),
         words(request.get("/namespaceObject/metadata"))
@@ -288,28 +297,29 @@ fn refused(request: &Request) -> String {
 }
 
 impl e::mutating_admission::Guest for Scripted {
-    fn admit(request: &Request, input: Vec<u8>) -> Result<Option<Vec<u8>>, Denial> {
+    fn admit(request: &Request, input: String) -> Result<Option<String>, Denial> {
         let action = act();
         note(request, &action);
-        let patch = |patch: Value| Ok(Some(patch.to_string().into_bytes()));
+        let patch = |patch: Value| Ok(Some(patch.to_string()));
         let seen = |seen: String| patch(json!([{"op": "add", "path": "/seen", "value": seen}]));
         match (denial(&action), action.as_str()) {
             (Some(denial), _) => Err(denial),
-            (None, "garbage") => Ok(Some(b"[{\"op\": \"frobnicate\"".to_vec())),
+            (None, "garbage") => Ok(Some("[{\"op\": \"frobnicate\"".into())),
             (None, "rename") => patch(json!([{"op": "replace", "path": "/metadata/name", "value": "other"}])),
             (None, "label") => patch(json!([{"op": "add", "path": "/metadata/labels", "value": {"version": script("version")}}])),
             (None, "look") => seen(look(request)),
+            (None, "texts") => seen(texts(request)),
             (None, "refused") => seen(refused(request)),
             (None, "beside") => seen(beside(request)),
-            (None, "input") => seen(text(input)),
-            (None, "namespace") => seen(words(request.namespace().map(|found| found.map(text)))),
+            (None, "input") => seen(input),
+            (None, "namespace") => seen(words(request.namespace())),
             _ => Ok(None),
         }
     }
 }
 
 impl e::validating_admission::Guest for Scripted {
-    fn validate(request: &Request, _: Vec<u8>) -> Result<(), Denial> {
+    fn validate(request: &Request, _: String) -> Result<(), Denial> {
         let action = act();
         note(request, &action);
         match action.as_str() {
@@ -346,7 +356,7 @@ impl e::changes::Guest for Scripted {
                 let key = key(&change.resource.resource, &change.namespace, &change.name);
                 state.known.retain(|known| !known.starts_with(&key));
                 match change.object {
-                    Some(object) if shows => state.known.push(format!("{key}@{}={}", change.revision, text(object))),
+                    Some(object) if shows => state.known.push(format!("{key}@{}={}", change.revision, object)),
                     Some(_) => state.known.push(key),
                     None => {}
                 }
