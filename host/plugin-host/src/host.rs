@@ -86,6 +86,8 @@ pub(crate) struct HostState {
     pub(crate) notes: Notes,
     /// Whether the running call has looked at anything but its input: its answer is then not only the input's.
     pub(crate) looked_around: bool,
+    /// Handles of requests that the guest was given and has not dropped.
+    pub(crate) handles_held: usize,
     pub(crate) limiter: Limiter,
     pub(crate) log_lines_left: u32,
 }
@@ -197,6 +199,7 @@ impl HostState {
             admitting: None,
             notes: Notes::default(),
             looked_around: false,
+            handles_held: 0,
             limiter: Limiter::new(memory_bytes_max),
             log_lines_left: limits::LOG_LINES_PER_CALL_MAX,
         }

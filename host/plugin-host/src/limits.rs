@@ -28,6 +28,8 @@ pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 pub const PARTS_PER_INSTANCE_MAX: u32 = 100;
 /// Live instances of all plugins.
 pub const INSTANCES_TOTAL_MAX: u32 = 512;
+/// Handles of requests that an instance may hold before another takes its place: a language that collects garbage drops them late.
+pub const REQUEST_HANDLES_HELD_MAX: usize = 1_000;
 /// What the host copies out of a guest in one call: answers and arguments of what it calls.
 pub const COPIED_BYTES_PER_CALL_MAX: usize = 32 << 20;
 /// Bytes of a mutating plugin's patch, as of a client's.

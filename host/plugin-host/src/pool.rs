@@ -121,6 +121,10 @@ impl Lease<'_> {
             return;
         }
         let instance = self.instance.take().expect("a lease holds its instance until it is given back");
+        // One that keeps what it was handed would grow for ever: another takes its place.
+        if instance.store.data().handles_held > limits::REQUEST_HANDLES_HELD_MAX {
+            return;
+        }
         let mut idle = self.pool.idle.lock();
         if idle.len() < self.pool.idle_max {
             idle.push(instance);

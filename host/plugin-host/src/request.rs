@@ -1,7 +1,7 @@
 //! What a call is about: the host's side of the WIT resource `request`.
 //!
-//! A guest sees a request as a borrowed handle, which it must give back before it answers; the host keeps a pointer to what the call is
-//! about for as long as the call runs. Copying it into the store instead would cost every plugin what only few need.
+//! A guest sees a request as a handle, which it may drop when it likes; the host keeps a pointer to what the call is about for as long as
+//! the call runs. Copying it into the store instead would cost every plugin what only few need.
 //!
 //! A request is one JSON document, in the words of upstream's `AdmissionReview`, `SubjectAccessReview` and `TokenReview`. Nothing of it is
 //! made before somebody asks; `wit/README.md` has the fields.

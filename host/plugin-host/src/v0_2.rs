@@ -225,7 +225,7 @@ impl requests::HostRequest for HostState {
     }
 
     fn drop(&mut self, _: Resource<RequestHandle>) -> Result<()> {
-        // Guests only borrow; the loan ends with the call.
+        self.handles_held = self.handles_held.saturating_sub(1);
         Ok(())
     }
 }
@@ -446,9 +446,10 @@ impl Indices {
     }
 }
 
-/// The number of the only handle that there is.
-fn handle() -> Resource<RequestHandle> {
-    Resource::new_borrow(0)
+/// A handle of the request on loan. Its number means nothing: whoever asks, asks about the call that runs.
+fn handle(store: &mut Store<HostState>) -> Resource<RequestHandle> {
+    store.data_mut().handles_held += 1;
+    Resource::new_own(0)
 }
 
 impl Exports {
@@ -458,7 +459,8 @@ impl Exports {
 
     pub(crate) async fn authenticate(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<Authentication> {
         let guest = self.authenticator.as_ref().ok_or_else(missing)?;
-        Ok(match guest.call_authenticate(store, handle(), text(input)?).await? {
+        let handle = handle(store);
+        Ok(match guest.call_authenticate(&mut *store, handle, text(input)?).await? {
             Ok(None) => Authentication::NoOpinion,
             Err(why) => Authentication::Rejected(why),
             Ok(Some(exports::authenticator::Authenticated { user, audiences: None })) => Authentication::User(user_in(user)),
@@ -470,8 +472,9 @@ impl Exports {
 
     pub(crate) async fn authorize(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<Option<Authorization>> {
         let guest = self.authorizer.as_ref().ok_or_else(missing)?;
+        let handle = handle(store);
         let exports::authorizer::Authorization { decision, reason, evaluation_error } =
-            guest.call_authorize(store, handle(), text(input)?).await?;
+            guest.call_authorize(&mut *store, handle, text(input)?).await?;
         let decision = match decision {
             exports::authorizer::Decision::Allow => Decision::Allow,
             exports::authorizer::Decision::Deny => Decision::Deny,
@@ -508,7 +511,8 @@ impl Exports {
 
     pub(crate) async fn admit(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<RawMutation> {
         let guest = self.mutating.as_ref().ok_or_else(missing)?;
-        Ok(match guest.call_admit(store, handle(), text(input)?).await? {
+        let handle = handle(store);
+        Ok(match guest.call_admit(&mut *store, handle, text(input)?).await? {
             Ok(None) => RawMutation::Unchanged,
             Ok(Some(patch)) => RawMutation::Patch(patch.into_bytes()),
             Err(denial) => RawMutation::Denied(denial.into()),
@@ -517,7 +521,8 @@ impl Exports {
 
     pub(crate) async fn validate(&self, store: &mut Store<HostState>, _: &Subject<'_>, input: &[u8]) -> Result<Option<RawDenial>> {
         let guest = self.validating.as_ref().ok_or_else(missing)?;
-        Ok(guest.call_validate(store, handle(), text(input)?).await?.err().map(Into::into))
+        let handle = handle(store);
+        Ok(guest.call_validate(&mut *store, handle, text(input)?).await?.err().map(Into::into))
     }
 
     pub(crate) async fn tell_all(&self, store: &mut Store<HostState>, state: &FeedSnapshot) -> Result<()> {

@@ -74,7 +74,8 @@ impl<T: Hosted> authenticator_export::Guest for T
 where
     T::Plugin: authentication::Authenticator,
 {
-    fn authenticate(request: &HostRequest, input: String) -> Result<Option<authenticator_export::Authenticated>, String> {
+    fn authenticate(request: HostRequest, input: String) -> Result<Option<authenticator_export::Authenticated>, String> {
+        let request = &request;
         use authentication::{Authentication, Authenticator};
         let credentials = request.credentials().map(credentials_in).unwrap_or_default();
         let authenticated = |user, audiences| Ok(Some(authenticator_export::Authenticated { user: user_out(user), audiences }));
@@ -109,7 +110,8 @@ impl<T: Hosted> authorizer_export::Guest for T
 where
     T::Plugin: authorization::Authorizer,
 {
-    fn authorize(request: &HostRequest, input: String) -> authorizer_export::Authorization {
+    fn authorize(request: HostRequest, input: String) -> authorizer_export::Authorization {
+        let request = &request;
         use authorization::{Authorizer, Decision, Effect};
         let attributes = access_in(request);
         let answer = current::during(request, input.into_bytes(), || T::with(|plugin| plugin.authorize(&attributes)));
@@ -315,7 +317,8 @@ impl<T: Hosted> mutating_export::Guest for T
 where
     T::Plugin: admission::MutatingAdmission,
 {
-    fn admit(request: &HostRequest, input: String) -> Result<Option<String>, host::admission_types::Denial> {
+    fn admit(request: HostRequest, input: String) -> Result<Option<String>, host::admission_types::Denial> {
+        let request = &request;
         use admission::MutatingAdmission;
         let asked = admission::Request::hosted(request, input.into_bytes());
         match current::during(request, Vec::new(), || T::with(|plugin| plugin.admit(&asked))) {
@@ -332,7 +335,8 @@ impl<T: Hosted> validating_export::Guest for T
 where
     T::Plugin: admission::ValidatingAdmission,
 {
-    fn validate(request: &HostRequest, input: String) -> Result<(), host::admission_types::Denial> {
+    fn validate(request: HostRequest, input: String) -> Result<(), host::admission_types::Denial> {
+        let request = &request;
         use admission::ValidatingAdmission;
         let asked = admission::Request::hosted(request, input.into_bytes());
         current::during(request, Vec::new(), || T::with(|plugin| plugin.validate(&asked))).map_err(denial_out)

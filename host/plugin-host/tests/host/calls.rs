@@ -190,3 +190,15 @@ async fn an_instance_knows_of_every_change_before_it_is_asked() {
     bench.cluster.add("four");
     assert_eq!(bench.authorize().await.reason, "pods/default/two pods/default/three pods/default/four");
 }
+
+#[tokio::test]
+async fn an_instance_that_keeps_its_handles_is_replaced_before_they_are_many() {
+    let bench = Bench::new().await;
+    bench.load(&[manifest("a", json!({"roles": ["authorizer"], "credentials": [], "config": {"do": "hoard"}}))]).await;
+    let mut counts = Vec::new();
+    for _ in 0..wasmgate_plugin_host::limits::REQUEST_HANDLES_HELD_MAX + 2 {
+        counts.push(bench.authorize().await.reason);
+    }
+    let begun_anew = counts.iter().filter(|count| *count == "1").count();
+    assert_eq!((begun_anew, counts.last().map(String::as_str)), (2, Some("1")));
+}

@@ -119,7 +119,8 @@ impl e::plugin::Guest for Puppet {
 }
 
 impl e::authorizer::Guest for Puppet {
-    fn authorize(request: &Request, _: String) -> e::authorizer::Authorization {
+    fn authorize(request: Request, _: String) -> e::authorizer::Authorization {
+        let request = &request;
         use e::authorizer::{Condition, Decision, Effect};
         let verb = request.authorization().expect("this is authorization").verb;
         let decision = match act().as_str() {
@@ -134,7 +135,8 @@ impl e::authorizer::Guest for Puppet {
 }
 
 impl e::mutating_admission::Guest for Puppet {
-    fn admit(request: &Request, _: String) -> Result<Option<String>, Denial> {
+    fn admit(request: Request, _: String) -> Result<Option<String>, Denial> {
+        let request = &request;
         let patch = |patch: Value| Ok(Some(patch.to_string()));
         let action = act();
         note(request, &action);
@@ -151,7 +153,8 @@ impl e::mutating_admission::Guest for Puppet {
 }
 
 impl e::validating_admission::Guest for Puppet {
-    fn validate(request: &Request, _: String) -> Result<(), Denial> {
+    fn validate(request: Request, _: String) -> Result<(), Denial> {
+        let request = &request;
         let action = act();
         note(request, &action);
         if action == "refuse" {

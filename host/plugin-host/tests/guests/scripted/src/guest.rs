@@ -163,7 +163,8 @@ fn authenticated(name: &str) -> Result<Option<e::authenticator::Authenticated>, 
 }
 
 impl e::authenticator::Guest for Scripted {
-    fn authenticate(request: &Request, input: String) -> Result<Option<e::authenticator::Authenticated>, String> {
+    fn authenticate(request: Request, input: String) -> Result<Option<e::authenticator::Authenticated>, String> {
+        let request = &request;
         let credentials = request.credentials().expect("this is authentication");
         match act().as_str() {
             "nobody" => authenticated(""),
@@ -192,7 +193,16 @@ impl e::authenticator::Guest for Scripted {
 }
 
 impl e::authorizer::Guest for Scripted {
-    fn authorize(request: &Request, input: String) -> e::authorizer::Authorization {
+    fn authorize(request: Request, input: String) -> e::authorizer::Authorization {
+        if script("do") == "hoard" {
+            std::mem::forget(request);
+            let reason = STATE.with_borrow_mut(|state| {
+                state.calls += 1;
+                state.calls.to_string()
+            });
+            return e::authorizer::Authorization { decision: e::authorizer::Decision::NoOpinion, reason, evaluation_error: None };
+        }
+        let request = &request;
         use e::authorizer::Decision;
         let action = Some(script("authorize")).filter(|own| !own.is_empty()).unwrap_or_else(act);
         let condition = e::authorizer::Condition { id: "a".into(), expression: "true".into(), effect: e::authorizer::Effect::Allow };
@@ -297,7 +307,8 @@ fn refused(request: &Request) -> String {
 }
 
 impl e::mutating_admission::Guest for Scripted {
-    fn admit(request: &Request, input: String) -> Result<Option<String>, Denial> {
+    fn admit(request: Request, input: String) -> Result<Option<String>, Denial> {
+        let request = &request;
         let action = act();
         note(request, &action);
         let patch = |patch: Value| Ok(Some(patch.to_string()));
@@ -319,7 +330,8 @@ impl e::mutating_admission::Guest for Scripted {
 }
 
 impl e::validating_admission::Guest for Scripted {
-    fn validate(request: &Request, _: String) -> Result<(), Denial> {
+    fn validate(request: Request, _: String) -> Result<(), Denial> {
+        let request = &request;
         let action = act();
         note(request, &action);
         match action.as_str() {
