@@ -5,6 +5,7 @@
 mod bench;
 mod component;
 mod examples;
+mod fetch;
 mod lint;
 mod plugins;
 mod run;
@@ -24,7 +25,7 @@ type Run = fn(&[String]) -> Result<(), String>;
 const COMMANDS: &[(&str, &str, Run)] = &[
     ("setup", "fetch Kubernetes' type information, find a compiler for components", |_| setup::setup()),
     ("plugins", "build the standard plugins to target/plugins", |_| plugins::plugins()),
-    ("examples", "build the examples to target/examples", |_| examples::examples()),
+    ("examples", "build the examples to target/examples; names of languages to build only those", examples::examples),
     ("guests", "build the guests of the plugin host's tests to target/test-guests", |_| examples::guests()),
     ("build", "set up, build the plugins and target/release/wasmgate", |_| run::build()),
     ("run", "build, and start a server; flags behind `--` are the server's", run::run),

@@ -95,3 +95,16 @@ pub fn folders(path: &Path) -> Vec<PathBuf> {
     folders.sort();
     folders
 }
+
+/// The files in a folder, in order; none where it does not exist.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+/// Copies the files of a folder, without those of the folders in it.
+pub fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    files(from).iter().try_for_each(|path| write(&to.join(path.file_name().unwrap_or_default()), &read(path)?))
+}

@@ -59,6 +59,7 @@ const SUITES: &[Suite] = &[
     },
     Suite { name: "kube-rs", beside: false, needs: nothing, command: kube_rs },
     Suite { name: "plugins", beside: false, needs: nothing, command: || end_to_end("plugins") },
+    Suite { name: "languages", beside: false, needs: nothing, command: || end_to_end("languages") },
     Suite { name: "trust", beside: false, needs: nothing, command: || end_to_end("trust") },
     Suite { name: "admission", beside: false, needs: nothing, command: || end_to_end("admission") },
     Suite { name: "bad-input", beside: false, needs: nothing, command: || end_to_end("bad_input") },
@@ -209,7 +210,7 @@ pub fn test(names: &[String]) -> Result<(), String> {
     let start = Instant::now();
     setup::for_testing();
     run::build()?;
-    examples::examples()?;
+    examples::examples(&[])?;
     examples::guests()?;
     say(format!("built after {} s", start.elapsed().as_secs()));
     let wanted: Vec<&Suite> = SUITES.iter().filter(|suite| names.is_empty() || names.iter().any(|name| name == suite.name)).collect();
