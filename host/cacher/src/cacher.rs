@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use api::ResourceRef;
+use api::kinds::strategy;
 use imbl::OrdMap;
 use objectstore::{Codec, DecodeError};
 use parking_lot::{Mutex, RwLock};
@@ -124,6 +125,8 @@ impl State {
 /// The cache of one resource.
 pub struct Cacher {
     decoder: Decoder,
+    /// Where the indexed field is among the selectable ones.
+    indexed_at: Option<usize>,
     pub(crate) state: RwLock<State>,
     /// The feed's revision: everything up to it is in `state`.
     applied: Arc<AtomicU64>,
@@ -134,7 +137,10 @@ pub struct Cacher {
 
 impl Cacher {
     pub(crate) fn new(codec: Codec, applied: Arc<AtomicU64>) -> Self {
+        let resource = codec.resource();
+        let indexed = strategy(resource).indexed_field();
         Self {
+            indexed_at: indexed.and_then(|indexed| resource.selectable_fields.iter().position(|field| field == indexed)),
             decoder: Decoder::new(codec),
             state: RwLock::new(State {
                 objects: OrdMap::new(),
@@ -344,14 +350,14 @@ impl Cacher {
         state.window.push_back(event.clone());
         trim(&mut state);
         let sequence = state.next() - 1;
-        let node_before = event.previous.as_ref().and_then(|p| self.node_name(p));
-        let node_now = self.node_name(&event.object);
+        let indexed_before = event.previous.as_ref().and_then(|previous| self.indexed(previous));
+        let indexed_now = self.indexed(&event.object);
         let interests = [
             Some(Interest::All),
             Some(Interest::Namespace(event.object.namespace().into())),
             Some(Interest::Key(event.object.key().clone())),
-            node_now.map(|n| Interest::Node(n.into())),
-            node_before.filter(|before| Some(*before) != node_now).map(|n| Interest::Node(n.into())),
+            indexed_now.map(|value| Interest::Indexed(value.into())),
+            indexed_before.filter(|before| Some(*before) != indexed_now).map(|value| Interest::Indexed(value.into())),
         ];
         for interest in interests.into_iter().flatten() {
             // Whether anybody waits is asked at the end of the batch: somebody may join until then.
@@ -359,9 +365,9 @@ impl Cacher {
         }
     }
 
-    fn node_name<'a>(&self, object: &'a Object) -> Option<&'a str> {
-        let at = self.resource().selectable_fields.iter().position(|f| f == "spec.nodeName")?;
-        object.fields().get(at).map(|node| &**node).filter(|node| !node.is_empty())
+    /// The value of the indexed field, where the resource has one.
+    fn indexed<'a>(&self, object: &'a Object) -> Option<&'a str> {
+        object.fields().get(self.indexed_at?).map(|value| &**value).filter(|value| !value.is_empty())
     }
 
     /// Replaces everything: the feed had to start over. Watchers that are behind are told that they lost track.

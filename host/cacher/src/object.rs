@@ -25,7 +25,7 @@ impl Decoder {
     pub(crate) fn new(codec: Codec) -> Self {
         let row = codec.resource().clone();
         let selectable: Vec<&str> = row.selectable_fields.iter().map(|field| &**field).collect();
-        let stored: Vec<Vec<&str>> = selectable.iter().map(|path| api::selectable::stored_paths(path)).collect();
+        let stored: Vec<Vec<&str>> = selectable.iter().map(|path| api::selectable::stored_paths(&row, path)).collect();
         Self {
             paths_per_field: stored.iter().map(Vec::len).collect(),
             paths: Paths::new(stored.into_iter().flatten()),

@@ -20,8 +20,8 @@ pub enum Interest {
     Namespace(Box<str>),
     /// Those of one object.
     Key(Arc<str>),
-    /// Those of pods on a node (`spec.nodeName`), before or after the change.
-    Node(Box<str>),
+    /// Those of objects whose indexed field (of pods: `spec.nodeName`) has this value, before or after the change.
+    Indexed(Box<str>),
 }
 
 type Matcher = Arc<dyn Fn(&Object) -> bool + Send + Sync>;
@@ -33,8 +33,8 @@ pub struct Predicate {
     pub namespace: Option<Box<str>>,
     /// Only the object of this name.
     pub name: Option<Box<str>>,
-    /// Only on this node.
-    pub node: Option<Box<str>>,
+    /// Only where the resource's indexed field has this value. The matcher has to say so, too.
+    pub indexed: Option<Box<str>>,
     /// Label and field selectors; none: everything.
     pub matcher: Option<Matcher>,
 }
@@ -49,10 +49,10 @@ impl Predicate {
 
     /// The narrowest interest that covers it. `namespaced` is the resource's scope.
     pub fn interest(&self, namespaced: bool) -> Interest {
-        match (&self.namespace, &self.name, &self.node) {
+        match (&self.namespace, &self.name, &self.indexed) {
             (Some(namespace), Some(name), _) => Interest::Key(format!("{namespace}/{name}").into()),
             (None, Some(name), _) if !namespaced => Interest::Key((&**name).into()),
-            (_, _, Some(node)) => Interest::Node(node.clone()),
+            (_, _, Some(value)) => Interest::Indexed(value.clone()),
             (Some(namespace), None, None) => Interest::Namespace(namespace.clone()),
             _ => Interest::All,
         }

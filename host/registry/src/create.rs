@@ -1,7 +1,5 @@
 //! Create, and the commit that all writes share.
 
-use std::time::Duration;
-
 use admission::{Attributes, Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::options::parse_uint;
@@ -21,8 +19,6 @@ use crate::{Registry, Request, Written, error};
 const GENERATE_NAME_TRIES_MAX: usize = 8;
 /// How often a create is tried again because another request was given the same address or port.
 const TAKEN_TRIES_MAX: usize = 32;
-/// How long an Event is kept; kube-apiserver's `--event-ttl`.
-const EVENT_TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 
 /// Why a commit did not happen.
 pub(crate) enum CommitError {
@@ -176,7 +172,7 @@ impl Registry {
     ) -> Result<u64, CommitError> {
         let resource = &*request.resource;
         let own_key = self.caches.store_key(resource, key);
-        let time_to_live = (stored.is_some() && resource.storage_prefix == "events").then_some(EVENT_TIME_TO_LIVE);
+        let time_to_live = stored.as_ref().and_then(|_| strategy(resource).time_to_live());
         let mut operations = vec![storage::Operation { key: own_key.clone(), expected, value: stored, time_to_live }];
         operations.extend(also);
         let revision = match self.caches.store().commit(operations).await {
@@ -202,8 +198,9 @@ pub(crate) fn encode(cacher: &Cacher, store_key: &str, object: &Value) -> Result
     cacher.codec().encode(store_key, object).map_err(Status::internal)
 }
 
-/// The kind as refusals name it. Events of both groups are one type to upstream, of the core group.
+/// The kind as refusals name it.
 pub(crate) fn group_kind(request: &Request) -> apimachinery::GroupKind {
-    let group = if &*request.resource.storage_prefix == "events" { "".into() } else { request.requested.gvk.group.clone() };
-    apimachinery::GroupKind { group, kind: request.requested.gvk.kind.clone() }
+    let gvk = &request.requested.gvk;
+    let group = strategy(&request.requested).group_in_refusals().map_or_else(|| gvk.group.clone(), Into::into);
+    apimachinery::GroupKind { group, kind: gvk.kind.clone() }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::create::{CommitError, encode};
-use crate::deletion::{Step, is_namespace, step};
+use crate::deletion::{Step, step};
 use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::update::served;
 use crate::{ListRequest, ListResult, Registry, Request};
@@ -157,7 +157,7 @@ fn warn_of_orphans(request: &Request, options: &DeleteOptions) {
 
 /// The answer about an object that is there no more; `last` is what it was.
 fn gone(request: &Request, last: &Value) -> Deleted {
-    let json = request.resource.returns_deleted_object().then(|| served(request, last));
+    let json = strategy(&request.resource).returns_deleted_object().then(|| served(request, last));
     Deleted { json, status: success(request, last), gone: true }
 }
 
@@ -185,8 +185,8 @@ fn check_preconditions(request: &Request, old: &Value, preconditions: Option<&Pr
     for (what, asked, found, perhaps) in checks {
         let Some(asked) = asked.as_deref().filter(|asked| *asked != found) else { continue };
         let name = object::name(old);
-        // A namespace's deletion is a road of its own upstream, with words of its own.
-        if is_namespace(request) {
+        // The deletion of namespaces is a road of its own upstream, with words of its own.
+        if strategy(&request.resource).own_finalizers().is_some() {
             let why = format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}");
             return Err(Status::conflict(&request.group_resource(), name, &why));
         }

@@ -2,7 +2,7 @@
 //! Pure, so that a deletion that lost a race or was cut off is judged anew on what is there.
 
 use api::kinds::strategy;
-use api::strategy::GarbageCollectionPolicy;
+use api::strategy::{GarbageCollectionPolicy, OwnFinalizers};
 use apimachinery::object;
 use apimachinery::options::DeleteOptions;
 use serde_json::Value;
@@ -37,12 +37,12 @@ enum Grace {
 /// What to do with the object now.
 pub(crate) fn step(request: &Request, old: &Value, options: &DeleteOptions) -> Step {
     let mut object = old.clone();
-    if is_namespace(request) {
+    if let Some(own) = strategy(&request.resource).own_finalizers() {
         if !object::is_being_deleted(old) {
-            mark_namespace(request, &mut object, options);
+            mark_first(request, &mut object, own, options);
             return Step::Mark(object);
         }
-        if !is_emptied_namespace(old) {
+        if own.hold(old) {
             return Step::Pending;
         }
     }
@@ -62,16 +62,6 @@ pub(crate) fn step(request: &Request, old: &Value, options: &DeleteOptions) -> S
         Grace::Seconds(0) if !stays => Step::Remove { mark: Some(object) },
         Grace::Seconds(_) => Step::Mark(object),
     }
-}
-
-/// Whether the request is about namespaces, which are emptied by a controller before they go.
-pub(crate) fn is_namespace(request: &Request) -> bool {
-    &*request.resource.storage_prefix == "namespaces"
-}
-
-/// Whether nothing holds a namespace any more but the finalizers that all objects may have.
-pub(crate) fn is_emptied_namespace(namespace: &Value) -> bool {
-    namespace.pointer("/spec/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty)
 }
 
 /// Begins or shortens the time that the object is given to end.
@@ -128,36 +118,31 @@ fn mark(request: &Request, object: &mut Value) {
     set_deletion(object, at.min(request.context.now_seconds()), 0);
 }
 
-/// A namespace is marked first, whatever else holds it, and emptied by its controller.
-fn mark_namespace(request: &Request, namespace: &mut Value, options: &DeleteOptions) {
-    let holds = |finalizer: &str| object::finalizers(namespace).contains(&finalizer);
+/// An object with finalizers of its own is marked first, whatever else holds it.
+fn mark_first(request: &Request, object: &mut Value, own: &OwnFinalizers, options: &DeleteOptions) {
+    let holds = |finalizer: &str| object::finalizers(object).contains(&finalizer);
     // Not quite what holds for all other kinds: here the older option can ask for foreground deletion.
     let wanted = match (options.orphan_dependents, options.propagation_policy.as_deref()) {
         (Some(orphan), _) => (orphan, !orphan),
         (None, Some(policy)) => (policy == "Orphan", policy == "Foreground"),
         (None, None) => (holds(FINALIZER_ORPHAN), holds(FINALIZER_FOREGROUND)),
     };
-    set_garbage_collection_finalizers(namespace, wanted);
-    object::metadata_mut(namespace).insert("deletionTimestamp".into(), meta::timestamp(request.context.now_seconds()).into());
-    if let Some(fields) = namespace.as_object_mut() {
-        let status = fields.entry("status").or_insert_with(|| serde_json::json!({}));
-        if let Some(status) = status.as_object_mut() {
-            status.insert("phase".into(), "Terminating".into());
-        }
-    }
+    set_garbage_collection_finalizers(object, wanted);
+    object::metadata_mut(object).insert("deletionTimestamp".into(), meta::timestamp(request.context.now_seconds()).into());
+    own.mark(object);
 }
 
 fn set_finalizers_for_garbage_collection(request: &Request, object: &mut Value, options: &DeleteOptions) {
-    if &*request.resource.storage_prefix == "events" {
+    let by_default = strategy(&request.resource).default_garbage_collection_policy();
+    if by_default == GarbageCollectionPolicy::Unsupported {
         return;
     }
     let had = object::finalizers(object).into_iter().find(|finalizer| matches!(*finalizer, FINALIZER_ORPHAN | FINALIZER_FOREGROUND));
-    let by_default = strategy(&request.resource).default_garbage_collection_policy() == GarbageCollectionPolicy::Orphan;
     let wanted = match (options.orphan_dependents, options.propagation_policy.as_deref(), had) {
         (Some(orphan), _, _) => (orphan, false),
         (None, Some(policy), _) => (policy == "Orphan", policy == "Foreground"),
         (None, None, Some(had)) => (had == FINALIZER_ORPHAN, had == FINALIZER_FOREGROUND),
-        (None, None, None) => (by_default, false),
+        (None, None, None) => (by_default == GarbageCollectionPolicy::Orphan, false),
     };
     set_garbage_collection_finalizers(object, wanted);
 }

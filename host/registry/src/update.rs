@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use crate::change::{Change, Facet};
 use crate::create::CommitError;
-use crate::deletion::{is_emptied_namespace, is_namespace};
 use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::meta;
 use crate::valid::Valid;
@@ -273,12 +272,12 @@ impl Registry {
     }
 }
 
-/// An object marked as deleted whose last finalizer has gone is removed by the update that took it. A namespace has finalizers of its own.
+/// An object marked as deleted whose last finalizer has gone is removed by the update that took it. Some kinds have finalizers of their own.
 fn is_gone_after(request: &Request, object: &Value, old: &Value) -> bool {
     object::is_being_deleted(old)
         && object::finalizers(object).is_empty()
         && object::deletion_grace_period_seconds(old).unwrap_or(0) == 0
-        && (!is_namespace(request) || is_emptied_namespace(object))
+        && !strategy(&request.resource).own_finalizers().is_some_and(|own| own.hold(object))
 }
 
 /// The resource version that a changed object carries; 0 where it carries none.

@@ -23,7 +23,8 @@ pub(crate) static KIND: Kind = Kind::new("apiregistration.k8s.io", "APIService")
     .validate_subresource(validate_status)
     .printer(row)
     .unenforced("no request is passed on to it")
-    .unenforced_if(leads_elsewhere);
+    .unenforced_if(leads_elsewhere)
+    .status_without_table();
 
 fn default(_: &Resource, service: &mut Value) {
     if let Some(service) = object_mut(object_at(service, "spec"), "service") {

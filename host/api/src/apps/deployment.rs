@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::apps::shared::{ready_of_desired, required_selector, selected_template};
+use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Generation, Kind, StatusMetadata, spec};
 use crate::shared::cell::{age, cells, containers, int, name};
 use crate::shared::metadata;
@@ -26,7 +27,8 @@ pub(crate) static KIND: Kind = Kind::new("apps", "Deployment")
     .warn(workload::warn_of_replicas)
     .printer(row)
     .pod_spec("/spec/template/spec")
-    .round_trip_annotations(&[ROLLBACK_TO]);
+    .round_trip_annotations(&[ROLLBACK_TO])
+    .actions(&[("scale", Action::Scale(ScaleSelector::Expressions))]);
 
 fn default(_: &Resource, object: &mut Value) {
     let spec = spec_mut(object);

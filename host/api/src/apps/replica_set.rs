@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::apps::shared::{required_selector, selected_template};
+use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::selector;
 use crate::shared::metadata;
@@ -22,7 +23,8 @@ pub(crate) static KIND: Kind = Kind::new("apps", "ReplicaSet")
     .validate_subresource(workload::validate_status)
     .warn(workload::warn_of_replicas)
     .printer(row)
-    .pod_spec("/spec/template/spec");
+    .pod_spec("/spec/template/spec")
+    .actions(&[("scale", Action::Scale(ScaleSelector::Expressions))]);
 
 fn default(_: &Resource, object: &mut Value) {
     let spec = spec_mut(object);

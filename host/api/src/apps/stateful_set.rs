@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Resource;
 use crate::apps::shared::{ready_of_desired, required_selector, template_labels};
+use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{age, cells, containers, name};
 use crate::shared::pod::defaults::default_template;
@@ -28,7 +29,8 @@ pub(crate) static KIND: Kind = Kind::new("apps", "StatefulSet")
     .validate_subresource(workload::validate_status)
     .warn(warn)
     .printer(row)
-    .pod_spec("/spec/template/spec");
+    .pod_spec("/spec/template/spec")
+    .actions(&[("scale", Action::Scale(ScaleSelector::Expressions))]);
 
 fn default(_: &Resource, object: &mut Value) {
     let spec = spec_mut(object);

@@ -7,6 +7,8 @@ use apimachinery::group_version::Text;
 use apimachinery::schema::SchemaRef;
 use apimachinery::{GroupVersionKind, GroupVersionResource};
 
+use crate::kinds;
+
 /// Whether objects live in namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "upstream's words")]
@@ -74,40 +76,15 @@ impl Resource {
         self.subresources.iter().find(|s| s.name == name)
     }
 
-    /// Whether it, or its subresource, can be shown as a `Table`: what is stored, `componentstatuses`, `status` and `scale`. Reviews and
-    /// what only acts cannot, nor can the status of three kinds, which upstream has never given the form.
+    /// Whether it, or its subresource, can be shown as a `Table`: what is stored or has cells of its own, `status` and `scale`. Reviews and
+    /// what only acts cannot.
     pub fn has_table(&self, subresource: &str) -> bool {
+        let kind = kinds::of(self);
         match subresource {
-            "" => !self.storage_prefix.is_empty() || &*self.gvk.kind == "ComponentStatus",
-            "status" => !matches!(&*self.gvk.kind, "APIService" | "CustomResourceDefinition" | "ResourceClaim"),
+            "" => !self.storage_prefix.is_empty() || kind.has_cells(),
+            "status" => !kind.status_without_table,
             subresource => subresource == "scale",
         }
-    }
-
-    /// A deletion answers with the object, and not with a `Status`.
-    pub fn returns_deleted_object(&self) -> bool {
-        matches!(
-            &*self.storage_prefix,
-            "pods"
-                | "podtemplates"
-                | "services/specs"
-                | "serviceaccounts"
-                | "resourcequotas"
-                | "persistentvolumes"
-                | "persistentvolumeclaims"
-                | "namespaces"
-                | "storageclasses"
-                | "volumeattachments"
-                | "volumeattributesclasses"
-                | "csidrivers"
-                | "csinodes"
-                | "resourceclaims"
-                | "resourceclaimtemplates"
-                | "devicetaintrules"
-                | "resourcepoolstatusrequests"
-                | "resourceslices"
-                | "deviceclasses"
-        )
     }
 
     /// Whether objects live in namespaces.

@@ -5,14 +5,10 @@ use apimachinery::schema::FieldType;
 
 use crate::{Resource, kinds};
 
-/// Where a selectable field's value lies in the stored object: the first of these paths that has one.
-pub fn stored_paths(path: &str) -> Vec<&str> {
-    match path {
-        "status.successful" => vec!["status.succeeded"],
-        // Events of the newer API name a controller, and no component.
-        "source" => vec!["source.component", "reportingComponent"],
-        path => vec![path],
-    }
+/// Where a selectable field's value lies in the stored object: the first of these paths that has one. `resource` is of the stored version.
+pub fn stored_paths<'a>(resource: &Resource, path: &'a str) -> Vec<&'a str> {
+    let known = kinds::of(resource).stored_paths.iter().find(|(field, _)| *field == path);
+    known.map_or_else(|| vec![path], |(_, paths)| paths.to_vec())
 }
 
 /// Why a resource's selectors cannot name a field, in upstream's words; none where they can.
@@ -33,21 +29,17 @@ pub fn refusal(resource: &Resource, field: &str) -> Option<String> {
     Some(format!("{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", go_quote(field)))
 }
 
-/// A field as the stored version names it: the two Event resources name the same things differently.
-pub fn stored_field(field: &str) -> std::borrow::Cow<'_, str> {
-    match field.strip_prefix("regarding.") {
-        Some(rest) => format!("involvedObject.{rest}").into(),
-        None if field == "reportingController" => "reportingComponent".into(),
-        None if field == "spec.host" => "spec.nodeName".into(),
-        None => field.into(),
-    }
+/// A field of a resource as the stored version names it: the two Event resources name the same things differently.
+pub fn stored_field<'a>(resource: &Resource, field: &'a str) -> &'a str {
+    let known = kinds::of(resource).stored_fields.iter().find(|(name, _)| *name == field);
+    known.map_or(field, |(_, stored)| *stored)
 }
 
 /// What a selectable field reads as where the object has none: Go's zero value of its type.
 pub fn absent_value(resource: &Resource, path: &str) -> &'static str {
     let mut schema = Some(&resource.schema);
     let mut value = "";
-    for name in stored_paths(path)[0].split('.') {
+    for name in stored_paths(resource, path)[0].split('.') {
         let Some(field) = schema.and_then(|schema| schema.field(name)) else { return "" };
         (schema, value) = match &field.kind {
             FieldType::Object(schema) => (Some(schema), ""),

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use crate::kinds::action::Action;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{cells, condition, name, text};
 
 /// The row.
-pub(crate) static KIND: Kind = Kind::new("", "ComponentStatus").printer(row);
+pub(crate) static KIND: Kind = Kind::new("", "ComponentStatus").printer(row).actions(&[("", Action::ComponentStatuses)]);
 
 fn row(component: &Value, _now: i64) -> Vec<Value> {
     match condition(component, "/conditions", "Healthy") {

@@ -1,5 +1,7 @@
 //! Event: its row of the table of kinds, and what it does of its own (upstream: `pkg/registry/core/event`).
 
+use std::time::Duration;
+
 use apimachinery::validation::name;
 use serde_json::{Map, Value};
 
@@ -12,21 +14,43 @@ use crate::shared::validation::{At, Errors};
 /// Always there in `v1`, and left out where empty in `events.k8s.io/v1`.
 const TEXTS: [(&str, &str); 2] = [("reportingComponent", "reportingController"), ("reportingInstance", "reportingInstance")];
 
+/// How long an Event is kept; kube-apiserver's `--event-ttl`.
+const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
+
+/// What field selectors of `events.k8s.io` may name, and what it is called in the stored version.
+const STORED_FIELDS: [(&str, &str); 8] = [
+    ("regarding.kind", "involvedObject.kind"),
+    ("regarding.namespace", "involvedObject.namespace"),
+    ("regarding.name", "involvedObject.name"),
+    ("regarding.uid", "involvedObject.uid"),
+    ("regarding.apiVersion", "involvedObject.apiVersion"),
+    ("regarding.resourceVersion", "involvedObject.resourceVersion"),
+    ("regarding.fieldPath", "involvedObject.fieldPath"),
+    ("reportingController", "reportingComponent"),
+];
+
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("", "Event")
     .create_on_update()
     .validate(validate)
     .validate_update(validate_update)
     .printer(row)
-    .converts_from(&[Conversion { from: ("events.k8s.io", "v1"), to: "v1", convert: to_core }]);
+    .converts_from(&[Conversion { from: ("events.k8s.io", "v1"), to: "v1", convert: to_core }])
+    .without_dependents()
+    .time_to_live(TIME_TO_LIVE)
+    .stored_paths(&[("source", &["source.component", "reportingComponent"])]);
 
-/// The row of `events.k8s.io`.
+/// The row of `events.k8s.io`. Refusals name the core group: events of both groups are one type to upstream.
 pub(crate) static KIND_OF_EVENTS: Kind = Kind::new("events.k8s.io", "Event")
     .create_on_update()
     .validate(validate)
     .validate_update(validate_update)
     .printer(row)
-    .converts_from(&[Conversion { from: ("", "v1"), to: "v1", convert: to_events }]);
+    .converts_from(&[Conversion { from: ("", "v1"), to: "v1", convert: to_events }])
+    .without_dependents()
+    .time_to_live(TIME_TO_LIVE)
+    .group_in_refusals("")
+    .stored_fields(&STORED_FIELDS);
 
 fn legacy_event(resource: &Resource, object: &Value, errors: &mut Errors) {
     let root = At::root(object);

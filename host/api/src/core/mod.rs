@@ -1,5 +1,6 @@
 //! The kinds of the core group, whose name is empty, a file or a folder each, and what they have in common.
 
+pub(crate) mod binding;
 pub(crate) mod component_status;
 pub(crate) mod config_map;
 pub(crate) mod data;

@@ -18,7 +18,9 @@ pub(crate) static KIND: Kind = Kind::new("", "Namespace")
     .prepare_subresource(prepare_subresource)
     .validate(validate)
     .validate_subresource(validate_subresource)
-    .printer(row);
+    .printer(row)
+    .returns_deleted_object()
+    .own_finalizers("/spec/finalizers", mark_terminating);
 
 /// A label with its name.
 fn default(_: &Resource, namespace: &mut Value) {
@@ -102,4 +104,9 @@ fn validate_subresource(_: &Resource, subresource: &str, object: &Value, old: &V
 
 fn row(namespace: &Value, now: i64) -> Vec<Value> {
     cells![cell::name(namespace), cell::text(namespace, "/status/phase"), age(namespace, now)]
+}
+
+/// A namespace whose deletion begins is emptied by its controller before it goes.
+fn mark_terminating(namespace: &mut Value) {
+    set(object_at(namespace, "status"), "phase", "Terminating");
 }

@@ -8,6 +8,7 @@ use apimachinery::validation::name;
 use serde_json::{Value, json};
 
 use crate::Resource;
+use crate::kinds::action::{Action, Connection};
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{self, NONE, UNKNOWN, age, at, cells, flag, items, text_or};
 use crate::shared::pod::defaults::round_up_quantities;
@@ -30,7 +31,8 @@ pub(crate) static KIND: Kind = Kind::new("", "Node")
     .validate_update(validate_update)
     .validate_subresource(validate_status)
     .warn(warn)
-    .printer(row);
+    .printer(row)
+    .actions(&[("proxy", Action::Connect(Connection::NodeProxy))]);
 
 /// All that it has can be given away.
 fn default(_: &Resource, node: &mut Value) {

@@ -23,7 +23,8 @@ pub(crate) static KIND: Kind = Kind::new("", "PersistentVolumeClaim")
     .validate_update(validate_update)
     .validate_subresource(validate_status)
     .warn(warn)
-    .printer(row);
+    .printer(row)
+    .returns_deleted_object();
 
 fn default(_: &Resource, claim: &mut Value) {
     default_claim_value(claim);

@@ -22,7 +22,8 @@ pub(crate) static KIND: Kind = Kind::new("", "PodTemplate")
     .validate_update(validate_update)
     .warn(warn)
     .printer(row)
-    .pod_spec("/template/spec");
+    .pod_spec("/template/spec")
+    .returns_deleted_object();
 
 fn default(_: &Resource, object: &mut Value) {
     default_template(object_at(object, "template"));

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::Resource;
+use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::labels;
 use crate::shared::metadata;
@@ -25,7 +26,8 @@ pub(crate) static KIND: Kind = Kind::new("", "ReplicationController")
     .validate_subresource(workload::validate_status)
     .warn(warn)
     .printer(row)
-    .pod_spec("/spec/template/spec");
+    .pod_spec("/spec/template/spec")
+    .actions(&[("scale", Action::Scale(ScaleSelector::Labels))]);
 
 fn default(_: &Resource, object: &mut Value) {
     let spec = spec_mut(object);

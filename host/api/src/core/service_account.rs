@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Resource;
+use crate::kinds::action::Action;
 use crate::kinds::kind::Kind;
 use crate::kinds::printers::name_and_age;
 use crate::shared::metadata;
@@ -11,8 +12,13 @@ use crate::shared::value::{list_mut, text};
 use crate::shared::warnings::Warnings;
 
 /// The row.
-pub(crate) static KIND: Kind =
-    Kind::new("", "ServiceAccount").prepare(prepare).validate_update(validate_update).warn(warn).printer(name_and_age);
+pub(crate) static KIND: Kind = Kind::new("", "ServiceAccount")
+    .prepare(prepare)
+    .validate_update(validate_update)
+    .warn(warn)
+    .printer(name_and_age)
+    .returns_deleted_object()
+    .actions(&[("token", Action::IssueToken)]);
 
 /// References to secrets are names.
 fn prepare(_: &Resource, account: &mut Value, _: Option<&Value>) {

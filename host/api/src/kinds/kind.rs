@@ -1,11 +1,14 @@
 //! A row of the table of kinds, and how its parts make the kind's [`Strategy`]: a row names a rule where kinds share it (status,
 //! generation, …) and a function where a kind has behaviour of its own. Whatever a row does not say is as for most kinds.
 
+use std::time::Duration;
+
 use apimachinery::object::metadata_mut;
 use apimachinery::{GroupVersionKind, field};
 use serde_json::Value;
 
-use super::strategy::{Context, GarbageCollectionPolicy, Strategy};
+use super::action::Action;
+use super::strategy::{Context, GarbageCollectionPolicy, OwnFinalizers, Strategy};
 use super::{go_struct, shape};
 use crate::Resource;
 use crate::shared::pod::defaults::drop_disabled_sources;
@@ -102,6 +105,20 @@ pub(crate) struct Kind {
     garbage_collection: GarbageCollectionPolicy,
     orphaning_warning: Option<&'static str>,
     refuses_deletion: fn(&str) -> Option<&'static str>,
+    returns_deleted_object: bool,
+    own_finalizers: Option<OwnFinalizers>,
+    time_to_live: Option<Duration>,
+    group_in_refusals: Option<&'static str>,
+    indexed_field: Option<&'static str>,
+    /// By subresource; the empty one is the resource itself.
+    actions: &'static [(&'static str, Action)],
+    /// The status has no form as a table: three kinds, to which upstream has never given it.
+    pub(crate) status_without_table: bool,
+    /// Field selectors' names for fields that the stored version names otherwise.
+    pub(crate) stored_fields: &'static [(&'static str, &'static str)],
+    /// Where the value of a selectable field lies in the stored object, where it is not at the field's own path: the first of these paths
+    /// that has one.
+    pub(crate) stored_paths: &'static [(&'static str, &'static [&'static str])],
     /// Where the spec of a pod stands in objects of the kind (JSON pointer).
     pod_spec: Option<&'static str>,
     /// `None`: a table shows the name and when the object was made.
@@ -156,6 +173,15 @@ impl Kind {
             garbage_collection: GarbageCollectionPolicy::Background,
             orphaning_warning: None,
             refuses_deletion: |_| None,
+            returns_deleted_object: false,
+            own_finalizers: None,
+            time_to_live: None,
+            group_in_refusals: None,
+            indexed_field: None,
+            actions: &[],
+            status_without_table: false,
+            stored_fields: &[],
+            stored_paths: &[],
             pod_spec: None,
             printer: None,
             row_conditions: |_| None,
@@ -248,6 +274,56 @@ impl Kind {
         self
     }
 
+    pub(crate) const fn without_dependents(mut self) -> Self {
+        self.garbage_collection = GarbageCollectionPolicy::Unsupported;
+        self
+    }
+
+    pub(crate) const fn returns_deleted_object(mut self) -> Self {
+        self.returns_deleted_object = true;
+        self
+    }
+
+    pub(crate) const fn own_finalizers(mut self, pointer: &'static str, mark: fn(&mut Value)) -> Self {
+        self.own_finalizers = Some(OwnFinalizers { pointer, mark });
+        self
+    }
+
+    pub(crate) const fn time_to_live(mut self, duration: Duration) -> Self {
+        self.time_to_live = Some(duration);
+        self
+    }
+
+    pub(crate) const fn group_in_refusals(mut self, group: &'static str) -> Self {
+        self.group_in_refusals = Some(group);
+        self
+    }
+
+    pub(crate) const fn indexed_field(mut self, field: &'static str) -> Self {
+        self.indexed_field = Some(field);
+        self
+    }
+
+    pub(crate) const fn actions(mut self, actions: &'static [(&'static str, Action)]) -> Self {
+        self.actions = actions;
+        self
+    }
+
+    pub(crate) const fn status_without_table(mut self) -> Self {
+        self.status_without_table = true;
+        self
+    }
+
+    pub(crate) const fn stored_fields(mut self, names: &'static [(&'static str, &'static str)]) -> Self {
+        self.stored_fields = names;
+        self
+    }
+
+    pub(crate) const fn stored_paths(mut self, paths: &'static [(&'static str, &'static [&'static str])]) -> Self {
+        self.stored_paths = paths;
+        self
+    }
+
     /// Deletion leaves dependents alone, as it did before there was garbage collection.
     pub(crate) const fn orphans_dependents(mut self) -> Self {
         self.garbage_collection = GarbageCollectionPolicy::Orphan;
@@ -311,6 +387,11 @@ impl Kind {
 }
 
 impl Kind {
+    /// Whether a table shows more of it than the name and the time.
+    pub(crate) fn has_cells(&self) -> bool {
+        self.printer.is_some()
+    }
+
     /// Takes away what is behind gates that are off from the pod, or the template of pods, that objects of the kind hold.
     fn drop_disabled(&self, object: &mut Value, old: Option<&Value>) {
         let Some(pointer) = self.pod_spec else { return };
@@ -447,6 +528,30 @@ impl Strategy for Kind {
 
     fn refuses_deletion(&self, name: &str) -> Option<&'static str> {
         (self.refuses_deletion)(name)
+    }
+
+    fn returns_deleted_object(&self) -> bool {
+        self.returns_deleted_object
+    }
+
+    fn own_finalizers(&self) -> Option<&OwnFinalizers> {
+        self.own_finalizers.as_ref()
+    }
+
+    fn time_to_live(&self) -> Option<Duration> {
+        self.time_to_live
+    }
+
+    fn group_in_refusals(&self) -> Option<&'static str> {
+        self.group_in_refusals
+    }
+
+    fn indexed_field(&self) -> Option<&'static str> {
+        self.indexed_field
+    }
+
+    fn action(&self, subresource: &str) -> Option<Action> {
+        self.actions.iter().find(|(name, _)| *name == subresource).map(|(_, action)| *action)
     }
 
     fn grace_period_seconds(&self, object: &Value, asked: Option<i64>) -> Option<i64> {

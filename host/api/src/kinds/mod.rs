@@ -3,6 +3,7 @@
 //! A kind's row stands in its own folder or file, `<group>/<kind>`, with all that the kind does differently; kinds that are not listed
 //! here only get upstream's form. What kinds of a group have in common is in the group's folder, what several groups have in `shared`.
 
+pub mod action;
 pub mod convert;
 pub(crate) mod go_struct;
 pub(crate) mod kind;
@@ -19,12 +20,13 @@ use self::kind::Kind;
 use self::strategy::Strategy;
 pub use crate::shared::warnings::WARNINGS_COUNT_MAX;
 use crate::{
-    Resource, admissionregistration, apiextensions, apiregistration, apps, autoscaling, batch, certificates, coordination, core, discovery,
-    flowcontrol, networking, node, policy, rbac, resource, scheduling, storage, storagemigration,
+    Resource, admissionregistration, apiextensions, apiregistration, apps, authentication, authorization, autoscaling, batch, certificates,
+    coordination, core, discovery, flowcontrol, networking, node, policy, rbac, resource, scheduling, storage, storagemigration,
 };
 
 /// Every kind that has a row.
 static KINDS: &[&Kind] = &[
+    &core::binding::KIND,
     &core::component_status::KIND,
     &core::config_map::KIND,
     &core::endpoints::KIND,
@@ -76,6 +78,12 @@ static KINDS: &[&Kind] = &[
     &admissionregistration::validating_webhook_configuration::KIND,
     &apiextensions::custom_resource_definition::KIND,
     &apiregistration::api_service::KIND,
+    &authentication::self_subject_review::KIND,
+    &authentication::token_review::KIND,
+    &authorization::local_subject_access_review::KIND,
+    &authorization::self_subject_access_review::KIND,
+    &authorization::self_subject_rules_review::KIND,
+    &authorization::subject_access_review::KIND,
     &certificates::certificate_signing_request::KIND,
     &certificates::cluster_trust_bundle::KIND,
     &certificates::pod_certificate_request::KIND,
@@ -135,6 +143,18 @@ mod tests {
             assert_eq!(classes.refuses_deletion(name).is_some(), refused, "{name}");
         }
         assert_eq!(find("", "Pod").refuses_deletion("system-node-critical"), None);
+    }
+
+    #[test]
+    fn what_is_not_stored_has_something_that_answers() {
+        for resource in tables::resources() {
+            let strategy = of(resource);
+            assert_eq!(strategy.action("").is_some(), resource.storage_prefix.is_empty(), "{}", resource.gvr);
+            for subresource in resource.subresources.iter() {
+                let of_another_kind = subresource.gvk != resource.gvk || subresource.name == "log";
+                assert_eq!(strategy.action(&subresource.name).is_some(), of_another_kind, "{}/{}", resource.gvr, subresource.name);
+            }
+        }
     }
 
     #[test]

@@ -5,9 +5,12 @@
 //!
 //! **Architecture invariant:** pure functions of the objects; no look-ups, no clock but the one handed in.
 
+use std::time::Duration;
+
 use apimachinery::field;
 use serde_json::Value;
 
+use super::action::Action;
 use crate::Resource;
 
 /// What deletion does with dependents where the request does not say.
@@ -16,6 +19,30 @@ use crate::Resource;
 pub enum GarbageCollectionPolicy {
     Background,
     Orphan,
+    /// Objects of the kind have no dependents and are none: they get no finalizers for it, and the garbage collector leaves them alone.
+    Unsupported,
+}
+
+/// Finalizers of a kind's own, outside of `metadata`. Deletion marks such an object first, whatever else holds it, and removes it when
+/// its own finalizers are gone (upstream: `pkg/registry/core/namespace/storage`).
+#[derive(Debug)]
+pub struct OwnFinalizers {
+    /// Where they stand (JSON pointer).
+    pub(crate) pointer: &'static str,
+    /// What the mark changes besides `metadata`.
+    pub(crate) mark: fn(&mut Value),
+}
+
+impl OwnFinalizers {
+    /// Whether they hold the object still.
+    pub fn hold(&self, object: &Value) -> bool {
+        object.pointer(self.pointer).and_then(Value::as_array).is_some_and(|finalizers| !finalizers.is_empty())
+    }
+
+    /// Marks an object whose deletion begins, besides its `metadata`.
+    pub fn mark(&self, object: &mut Value) {
+        (self.mark)(object);
+    }
 }
 
 /// What a kind may need to know of the request itself.
@@ -105,6 +132,36 @@ pub trait Strategy: Sync + Send {
 
     /// Why this object may not be deleted by its name.
     fn refuses_deletion(&self, _name: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the answer to a deletion is the object, and not a `Status`.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
+    /// Finalizers outside of `metadata`; few kinds have them.
+    fn own_finalizers(&self) -> Option<&OwnFinalizers> {
+        None
+    }
+
+    /// How long an object is kept after it was last written. `None`: until it is deleted.
+    fn time_to_live(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The group that refusals name, where it is not the resource's.
+    fn group_in_refusals(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The selectable field that many watchers select by one value each: watchers are woken for their value of it only.
+    fn indexed_field(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What answers a request about a subresource (empty: about the resource itself) that is not the store's to answer.
+    fn action(&self, _subresource: &str) -> Option<Action> {
         None
     }
 

@@ -11,8 +11,12 @@ use crate::shared::resources::is_extended;
 use crate::shared::validation::{At, Errors};
 
 /// The row.
-pub(crate) static KIND: Kind =
-    Kind::new("resource.k8s.io", "DeviceClass").generation(SPEC).validate(validate).validate_update(validate_update).printer(name_and_age);
+pub(crate) static KIND: Kind = Kind::new("resource.k8s.io", "DeviceClass")
+    .generation(SPEC)
+    .validate(validate)
+    .validate_update(validate_update)
+    .printer(name_and_age)
+    .returns_deleted_object();
 
 fn validate(resource: &Resource, class: &Value) -> Errors {
     let mut errors = Errors::new();

@@ -18,7 +18,8 @@ pub(crate) static KIND: Kind = Kind::new("resource.k8s.io", "DeviceTaintRule")
     .stamp(stamp)
     .validate(validate)
     .validate_update(validate_update)
-    .validate_subresource(validate_status);
+    .validate_subresource(validate_status)
+    .returns_deleted_object();
 
 /// Since when the taint is there.
 fn stamp(rule: &mut Value, old: Option<&Value>, context: &Context<'_>) {

@@ -33,7 +33,9 @@ pub(crate) static KIND: Kind = Kind::new("resource.k8s.io", "ResourceClaim")
     .validate(validate)
     .validate_update(validate_update)
     .validate_subresource(validate_status)
-    .printer(row);
+    .printer(row)
+    .returns_deleted_object()
+    .status_without_table();
 
 fn default(_: &Resource, claim: &mut Value) {
     default_claim_spec(object_at(claim, "spec"));

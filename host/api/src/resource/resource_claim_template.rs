@@ -15,7 +15,8 @@ pub(crate) static KIND: Kind = Kind::new("resource.k8s.io", "ResourceClaimTempla
     .default(default)
     .validate(validate)
     .validate_update(validate_update)
-    .printer(name_and_age);
+    .printer(name_and_age)
+    .returns_deleted_object();
 
 fn default(_: &Resource, template: &mut Value) {
     default_claim_spec(object_at(object_at(template, "spec"), "spec"));

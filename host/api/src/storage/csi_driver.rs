@@ -20,7 +20,8 @@ pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "CSIDriver")
     .validate(validate)
     .validate_update(validate_update)
     .warn(warn)
-    .printer(row);
+    .printer(row)
+    .returns_deleted_object();
 
 fn default(_: &Resource, driver: &mut Value) {
     let spec = object_at(driver, "spec");

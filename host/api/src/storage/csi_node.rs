@@ -12,8 +12,12 @@ use crate::shared::validation::{self, At, Errors};
 use crate::shared::{metadata, value};
 
 /// The row.
-pub(crate) static KIND: Kind =
-    Kind::new("storage.k8s.io", "CSINode").conditional_update().validate(validate).validate_update(validate_update).printer(row);
+pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "CSINode")
+    .conditional_update()
+    .validate(validate)
+    .validate_update(validate_update)
+    .printer(row)
+    .returns_deleted_object();
 
 fn validate(resource: &Resource, node: &Value) -> Errors {
     let mut errors = Errors::new();

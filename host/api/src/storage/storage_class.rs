@@ -20,7 +20,8 @@ pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "StorageClass")
     .validate(validate)
     .validate_update(validate_update)
     .warn(warn)
-    .printer(row);
+    .printer(row)
+    .returns_deleted_object();
 
 fn default(_: &Resource, class: &mut Value) {
     if_nil(class, "reclaimPolicy", "Delete");

@@ -18,7 +18,8 @@ pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "VolumeAttachment")
     .validate(validate)
     .validate_update(validate_update)
     .validate_subresource(|resource, _, attachment, old| validate_update(resource, attachment, old))
-    .printer(row);
+    .printer(row)
+    .returns_deleted_object();
 
 fn default(_: &Resource, attachment: &mut Value) {
     if let Some(spec) = attachment.pointer_mut("/spec/source/inlineVolumeSpec") {

@@ -10,8 +10,11 @@ use crate::shared::validation::{At, Errors};
 use crate::storage::storage_class::{parameters, provisioner};
 
 /// The row.
-pub(crate) static KIND: Kind =
-    Kind::new("storage.k8s.io", "VolumeAttributesClass").validate(validate).validate_update(validate_update).printer(row);
+pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "VolumeAttributesClass")
+    .validate(validate)
+    .validate_update(validate_update)
+    .printer(row)
+    .returns_deleted_object();
 
 fn validate(resource: &Resource, class: &Value) -> Errors {
     let mut errors = Errors::new();

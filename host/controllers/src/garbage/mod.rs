@@ -11,7 +11,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use api::ResourceRef;
-use cacher::{EventType, Object, Update};
+use api::kinds::strategy;
+use api::strategy::GarbageCollectionPolicy;
+use cacher::{Cacher, EventType, Object, Update};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -41,7 +43,9 @@ pub(crate) async fn run(server: Server) {
     let (sender, mut receiver) = mpsc::channel(QUEUE_CHANGES_MAX);
     let mut incomplete = HashSet::new();
     let mut watches = tokio::task::JoinSet::new();
-    for cacher in client.registry.caches().all().filter(|cacher| cacher.resource().storage_prefix != "events") {
+    let is_collected =
+        |cacher: &Cacher| strategy(cacher.resource()).default_garbage_collection_policy() != GarbageCollectionPolicy::Unsupported;
+    for cacher in client.registry.caches().all().filter(|cacher| is_collected(cacher)) {
         incomplete.insert(cacher.resource().storage_prefix.to_string());
         watches.spawn(forward(Changes::of(cacher), cacher.resource().clone(), sender.clone()));
     }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::RequestContext;
+use api::kinds::action::Action;
 use api::tables;
 use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
@@ -93,16 +94,19 @@ impl Endpoints {
             request.warn(&scope.requested.deprecation);
             self.parts.metrics.requested_deprecated(&scope.requested.gvr, &scope.subresource);
         }
-        if scope.is_review() {
-            return reviews::create(&self.parts, scope, request).await;
-        }
-        if &*scope.requested.gvk.kind == "ComponentStatus" {
-            return component_statuses::get(&self.parts.health, &scope, &request).await;
-        }
-        if let Some(special) = subresources::Special::of(&scope) {
-            return special.serve(&self.parts, &scope, request).await;
-        }
         let registry = &self.parts.registry;
+        if let Some(action) = scope.action() {
+            return match action {
+                Action::Review(review) => reviews::create(&self.parts, scope, review, request).await,
+                Action::ComponentStatuses => component_statuses::get(&self.parts.health, &scope, &request).await,
+                Action::Scale(selector) => subresources::scale::serve(registry, &scope, selector, request).await,
+                Action::Bind => subresources::binding::create(registry, &scope, request).await,
+                Action::Evict => subresources::eviction::create(registry, &scope, request).await,
+                Action::IssueToken => subresources::token::create(&self.parts, &scope, request).await,
+                Action::Log => subresources::connect::log(registry, &scope, &request).await,
+                Action::Connect(connection) => subresources::connect::serve(registry, &scope, connection, &request).await,
+            };
+        }
         if !scope.name.is_empty() && !matches!(&*request.info.verb, "get" | "watch") {
             // What is stored is read, changed and compared, however small the change is.
             request.load.add(registry.cached_bytes(&scope.request(&request, false, None))).await;

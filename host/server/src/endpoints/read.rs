@@ -47,7 +47,7 @@ pub(crate) async fn list(registry: &Registry, scope: &Scope, request: &Authorize
 /// What is selected, after the resource has looked at the fields.
 pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicate, Status> {
     let fields = known_fields(scope, options.field_selector.clone())?;
-    let stored = |field: &str, value: &str| Ok((api::selectable::stored_field(field).into_owned(), value.to_owned()));
+    let stored = |field: &str, value: &str| Ok((api::selectable::stored_field(scope.requested, field).to_owned(), value.to_owned()));
     let fields = fields.transform(stored).map_err(|error: std::convert::Infallible| match error {})?;
     let labels = options.label_selector.clone();
     let namespace = match scope.target {
@@ -61,14 +61,15 @@ pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicat
         return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
     }
     let name = Some(scope.name.as_str()).filter(|name| !name.is_empty()).or(selected).map(Box::from);
-    let node = fields.requires_exact_match("spec.nodeName").filter(|node| !node.is_empty()).map(Box::from);
+    let indexed = api::kinds::strategy(scope.resource).indexed_field().and_then(|field| fields.requires_exact_match(field));
+    let indexed = indexed.filter(|value| !value.is_empty()).map(Box::from);
     let selective = !labels.is_everything() || !fields.is_everything();
     let selectable = &scope.resource.selectable_fields;
     let matcher = selective.then(|| {
         let selectable: Vec<String> = selectable.iter().map(|field| field.to_string()).collect();
         std::sync::Arc::new(move |object: &Object| selects(&labels, &fields, &selectable, object)) as std::sync::Arc<_>
     });
-    Ok(Predicate { namespace, name, node, matcher })
+    Ok(Predicate { namespace, name, indexed, matcher })
 }
 
 fn selects(labels: &LabelSelector, fields: &FieldSelector, selectable: &[String], object: &Object) -> bool {

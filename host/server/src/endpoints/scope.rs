@@ -1,5 +1,7 @@
 //! What a request is about, as handlers and the registry are told of it.
 
+use api::kinds::action::Action;
+use api::kinds::strategy;
 use api::{Resource, tables};
 use apimachinery::GroupVersionKind;
 use serde_json::Value;
@@ -36,9 +38,10 @@ impl Scope {
         })
     }
 
-    /// A kind that is only created and answered, never stored.
-    pub(crate) fn is_review(&self) -> bool {
-        self.requested.storage_prefix.is_empty() && matches!(&*self.requested.gvr.group, "authorization.k8s.io" | "authentication.k8s.io")
+    /// What answers the request, where it is not the store.
+    pub(crate) fn action(&self) -> Option<Action> {
+        let subresource = if self.target == Target::Subresource { self.subresource.as_str() } else { "" };
+        strategy(self.requested).action(subresource)
     }
 
     /// The kind of the body and of the answer.

@@ -19,4 +19,5 @@ pub(crate) static KIND: Kind = Kind::new("apiextensions.k8s.io", "CustomResource
     .validate(validation::validate)
     .validate_update(validation::validate_update)
     .validate_subresource(validation::validate_status)
-    .unenforced("its resources are not served");
+    .unenforced("its resources are not served")
+    .status_without_table();

@@ -31,7 +31,8 @@ pub(crate) static KIND: Kind = Kind::new("batch", "Job")
     .orphaning_warning(strategy::PODS_STAY)
     .printer(columns::row)
     .pod_spec("/spec/template/spec")
-    .unknown_field(unknown_field);
+    .unknown_field(unknown_field)
+    .stored_paths(&[("status.successful", &["status.succeeded"])]);
 
 pub(crate) fn default(_: &Resource, object: &mut Value) {
     let labels = object.pointer("/spec/template/metadata/labels").cloned();

@@ -17,4 +17,5 @@ pub(crate) static KIND: Kind = Kind::new("", "PersistentVolume")
     .validate(validation::validate)
     .validate_update(validation::validate_update)
     .warn(warnings::warn)
-    .printer(columns::row);
+    .printer(columns::row)
+    .returns_deleted_object();

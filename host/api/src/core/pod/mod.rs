@@ -6,6 +6,7 @@ mod strategy;
 mod validation;
 pub(crate) mod warnings;
 
+use crate::kinds::action::{Action, Connection};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 
 /// The row.
@@ -25,4 +26,16 @@ pub(crate) static KIND: Kind = Kind::new("", "Pod")
     .warn_before_preparation(warnings::warn_before_preparation)
     .printer(columns::row)
     .pod_spec("/spec")
-    .row_conditions(columns::conditions);
+    .row_conditions(columns::conditions)
+    .returns_deleted_object()
+    .indexed_field("spec.nodeName")
+    .stored_fields(&[("spec.host", "spec.nodeName")])
+    .actions(&[
+        ("attach", Action::Connect(Connection::Container)),
+        ("binding", Action::Bind),
+        ("eviction", Action::Evict),
+        ("exec", Action::Connect(Connection::Container)),
+        ("log", Action::Log),
+        ("portforward", Action::Connect(Connection::PodPorts)),
+        ("proxy", Action::Connect(Connection::PodProxy)),
+    ]);

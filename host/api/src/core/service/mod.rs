@@ -6,6 +6,7 @@ mod strategy;
 pub(crate) mod validation;
 mod warnings;
 
+use crate::kinds::action::{Action, Connection};
 use crate::kinds::kind::{Kind, StatusMetadata};
 
 /// The row.
@@ -19,4 +20,6 @@ pub(crate) static KIND: Kind = Kind::new("", "Service")
     .validate_subresource(validation::validate_status)
     .warn(warnings::warn)
     .warn_of_status(warnings::warn_of_status)
-    .printer(columns::row);
+    .printer(columns::row)
+    .returns_deleted_object()
+    .actions(&[("proxy", Action::Connect(Connection::ServiceProxy))]);

@@ -19,7 +19,8 @@ pub(crate) static KIND: Kind = Kind::new("resource.k8s.io", "ResourceSlice")
     .validate_update(validation::validate_update)
     .warn(warn)
     .printer(row)
-    .unknown_field(unknown_field);
+    .unknown_field(unknown_field)
+    .returns_deleted_object();
 
 /// Since when a taint is there.
 fn stamp(slice: &mut Value, _: Option<&Value>, context: &Context<'_>) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::kinds::action::Review;
 use apimachinery::selector::{FieldSelector, LabelSelector};
 use apimachinery::validation::name;
 use apimachinery::{GroupKind, Status, field};
@@ -15,12 +16,12 @@ use crate::filters::authorization::{field_requirements, label_requirements};
 use crate::request::Authorized;
 
 /// Puts the answer into the review.
-pub(super) async fn answer(scope: &Scope, request: &Authorized, kind: &str, review: &mut Value) -> Result<(), Status> {
-    let errors = validate(scope, kind, review);
+pub(super) async fn answer(scope: &Scope, request: &Authorized, asked: Review, review: &mut Value) -> Result<(), Status> {
+    let errors = validate(scope, asked, review);
     if !errors.is_empty() {
         return Err(Status::invalid(&GroupKind::of("authorization.k8s.io", ""), "", &errors));
     }
-    let user = if kind == SELF { request.context().user.clone() } else { Arc::new(subject(review)) };
+    let user = if asked == Review::SelfSubjectAccess { request.context().user.clone() } else { Arc::new(subject(review)) };
     let (attributes, unread) = attributes(review, user);
     let answer = request.context().chain.authorize(&attributes).await;
     let mut status = json!({ "allowed": answer.decision == Decision::Allow });
@@ -39,14 +40,11 @@ pub(super) async fn answer(scope: &Scope, request: &Authorized, kind: &str, revi
     Ok(())
 }
 
-const SELF: &str = "SelfSubjectAccessReview";
-const LOCAL: &str = "LocalSubjectAccessReview";
-
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn validate(scope: &Scope, kind: &str, review: &Value) -> Vec<field::Error> {
+fn validate(scope: &Scope, asked: Review, review: &Value) -> Vec<field::Error> {
     let spec = field::Path::new("spec");
     let some = |name: &str| review["spec"].get(name).filter(|value| !value.is_null());
     let (resource, other) = (some("resourceAttributes"), some("nonResourceAttributes"));
@@ -64,15 +62,15 @@ fn validate(scope: &Scope, kind: &str, review: &Value) -> Vec<field::Error> {
         _ => {}
     }
     let user = text(&review["spec"], "user");
-    if kind != SELF && user.is_empty() && strings(review.pointer("/spec/groups")).is_empty() {
+    if asked != Review::SelfSubjectAccess && user.is_empty() && strings(review.pointer("/spec/groups")).is_empty() {
         errors.push(field::Error::invalid(&spec.child("user"), user, "at least one of user or group must be specified"));
     }
     if let Some(resource) = resource {
         selector(resource.get("fieldSelector"), &resource_at.child("fieldSelector"), false, &mut errors);
         selector(resource.get("labelSelector"), &resource_at.child("labelSelector"), true, &mut errors);
     }
-    metadata(kind, review, &mut errors);
-    if kind == LOCAL {
+    metadata(asked, review, &mut errors);
+    if asked == Review::LocalSubjectAccess {
         if let Some(namespace) = resource.map(|resource| text(resource, "namespace")).filter(|namespace| *namespace != scope.namespace) {
             errors.push(field::Error::invalid(&resource_at.child("namespace"), namespace, "must match metadata.namespace"));
         }
@@ -84,16 +82,18 @@ fn validate(scope: &Scope, kind: &str, review: &Value) -> Vec<field::Error> {
 }
 
 /// A review has no name and nothing else of an object's.
-fn metadata(kind: &str, review: &Value, errors: &mut Vec<field::Error>) {
+fn metadata(asked: Review, review: &Value, errors: &mut Vec<field::Error>) {
     let given: Map<String, Value> = review["metadata"]
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(name, value)| *name != "managedFields" && !(kind == LOCAL && *name == "namespace") && !value.is_null() && **value != "")
+        .filter(|(name, value)| {
+            *name != "managedFields" && !(asked == Review::LocalSubjectAccess && *name == "namespace") && !value.is_null() && **value != ""
+        })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     if !given.is_empty() {
-        let detail = if kind == LOCAL { "must be empty except for namespace" } else { "must be empty" };
+        let detail = if asked == Review::LocalSubjectAccess { "must be empty except for namespace" } else { "must be empty" };
         errors.push(field::Error::invalid(&field::Path::new("metadata"), Value::Object(given), detail));
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 
+use api::kinds::action::Review;
 use apimachinery::Status;
 use apimachinery::options::WriteOptions;
 use apimachinery::query::Query;
@@ -15,18 +16,20 @@ use crate::request::Authorized;
 use crate::response::Response;
 
 /// `POST` of a review.
-pub(crate) async fn create(parts: &Parts, scope: Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(parts: &Parts, scope: Scope, asked: Review, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(&scope, &request)?;
     let media_type = decode::media_type(&request)?;
     let body = request.read_body().await?;
     let options = WriteOptions::create_from_query(&Query::parse(request.query()))?;
     let mut review = decode::object(&scope, &request, &body, media_type, &options)?;
     check_namespace(&scope, &mut review)?;
-    match &*scope.requested.gvk.kind {
-        "SelfSubjectReview" => self_subject(&request, &mut review),
-        "TokenReview" => token(parts, &request, &mut review).await?,
-        "SelfSubjectRulesReview" => rules(&request, &mut review).await?,
-        kind => access::answer(&scope, &request, kind, &mut review).await?,
+    match asked {
+        Review::SelfSubject => self_subject(&request, &mut review),
+        Review::Token => token(parts, &request, &mut review).await?,
+        Review::SelfSubjectRules => rules(&request, &mut review).await?,
+        Review::SubjectAccess | Review::LocalSubjectAccess | Review::SelfSubjectAccess => {
+            access::answer(&scope, &request, asked, &mut review).await?;
+        }
     }
     let fields = apimachinery::object::metadata_mut(&mut review);
     fields.remove("managedFields");

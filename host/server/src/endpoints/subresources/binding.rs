@@ -14,7 +14,7 @@ const NODES: (&str, &str, &str) = ("", "v1", "nodes");
 /// Labels of a node that its pods get, so that they know where they run (upstream's admission `PodTopologyLabels`).
 const TOPOLOGY: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
 
-pub(super) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let mut posted = Posted::read(scope, &mut request).await?;
     if scope.target == Target::Subresource {
         add_topology(registry, &mut posted).await?;

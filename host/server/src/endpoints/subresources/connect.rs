@@ -1,6 +1,7 @@
 //! What goes on to a node, a pod or a service: `log`, `exec`, `attach`, `portforward`, `proxy`. Whom to go on to is found out
 //! as upstream does, with its answers where that fails; the way there is not built yet.
 
+use api::kinds::action::Connection;
 use apimachinery::query::Query;
 use apimachinery::request_info::RequestInfo;
 use apimachinery::{GroupKind, GroupResource, Status, field};
@@ -18,24 +19,17 @@ const NODES: (&str, &str, &str) = ("", "v1", "nodes");
 const SERVICES: (&str, &str, &str) = ("", "v1", "services");
 const SLICES: (&str, &str, &str) = ("discovery.k8s.io", "v1", "endpointslices");
 
-pub(super) fn is_connection(scope: &Scope) -> bool {
-    matches!(scope.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
-}
-
-pub(super) async fn serve(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+/// Goes on to where the kind's row says.
+pub(crate) async fn serve(registry: &Registry, scope: &Scope, connection: Connection, request: &Authorized) -> Result<Response, Status> {
     let asked = scope.request(request, false, None);
     let query = Query::parse(request.query());
-    let resource = &*scope.requested.gvr.resource;
-    if (resource, scope.subresource.as_str()) == ("pods", "log") {
-        // It is read, and connects nothing.
-        return log(registry, scope, &asked, &query).await;
-    }
     let options = admitted(registry, scope, request, &asked, &query).await?;
-    match (resource, scope.subresource.as_str()) {
-        ("pods", "proxy") => pod_proxy(registry, scope, &asked).await,
-        ("pods", connection) => stream(registry, scope, &asked, &options, connection != "portforward").await,
-        ("services", _) => service_proxy(registry, scope, &asked).await,
-        _ => {
+    match connection {
+        Connection::PodProxy => pod_proxy(registry, scope, &asked).await,
+        Connection::Container => stream(registry, scope, &asked, &options, true).await,
+        Connection::PodPorts => stream(registry, scope, &asked, &options, false).await,
+        Connection::ServiceProxy => service_proxy(registry, scope, &asked).await,
+        Connection::NodeProxy => {
             fetch(registry, &asked, NODES, "", target(&scope.name)?.1).await?;
             Err(decode::not_served_yet(scope))
         }
@@ -64,7 +58,9 @@ fn path_behind(info: &RequestInfo) -> String {
     path
 }
 
-async fn log(registry: &Registry, scope: &Scope, asked: &Request, query: &Query) -> Result<Response, Status> {
+/// What a container has written. It is read, and connects nothing.
+pub(crate) async fn log(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+    let (asked, query) = (&scope.request(request, false, None), &Query::parse(request.query()));
     let errors = validate_log_options(query);
     if !errors.is_empty() {
         return Err(Status::invalid(&GroupKind::of("", "PodLogOptions"), &scope.name, &errors));

@@ -1,11 +1,12 @@
 //! Subresources whose kind is not their parent's: each is an action or a view of its own. Those that take the parent's kind
-//! (`status`, `finalize`, `approval`, `resize`, …) are ordinary updates, and nothing of them is here.
+//! (`status`, `finalize`, `approval`, `resize`, …) are ordinary updates, and nothing of them is here. Which kind has which action stands in
+//! the kind's row (`api::kinds::action`).
 
-mod binding;
-mod connect;
-mod eviction;
-mod scale;
-mod token;
+pub(crate) mod binding;
+pub(crate) mod connect;
+pub(crate) mod eviction;
+pub(crate) mod scale;
+pub(crate) mod token;
 
 use api::tables;
 use apimachinery::Status;
@@ -15,51 +16,11 @@ use apimachinery::time::Time;
 use registry::{Registry, Request};
 use serde_json::{Value, json};
 
-use super::route::Target;
 use super::scope::Scope;
 use super::view::View;
-use super::{Parts, decode, write};
+use super::{decode, write};
 use crate::request::Authorized;
 use crate::response::{self, Response};
-
-/// What is served here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Special {
-    /// `deployments/scale` and the like.
-    Scale,
-    /// `pods/binding`, and `bindings`.
-    Binding,
-    /// `pods/eviction`.
-    Eviction,
-    /// `serviceaccounts/token`.
-    Token,
-    /// What goes on to a node, a pod or a service.
-    Connect,
-}
-
-impl Special {
-    /// None: the request takes the ordinary road.
-    pub(crate) fn of(scope: &Scope) -> Option<Self> {
-        match (&*scope.kind().kind, scope.target) {
-            ("Scale", Target::Subresource) => Some(Self::Scale),
-            ("Binding", Target::Subresource | Target::Collection) => Some(Self::Binding),
-            ("Eviction", Target::Subresource) => Some(Self::Eviction),
-            ("TokenRequest", Target::Subresource) => Some(Self::Token),
-            (_, Target::Subresource) if connect::is_connection(scope) => Some(Self::Connect),
-            _ => None,
-        }
-    }
-
-    pub(crate) async fn serve(self, parts: &Parts, scope: &Scope, request: Authorized) -> Result<Response, Status> {
-        match self {
-            Self::Scale => scale::serve(&parts.registry, scope, request).await,
-            Self::Binding => binding::create(&parts.registry, scope, request).await,
-            Self::Eviction => eviction::create(&parts.registry, scope, request).await,
-            Self::Token => token::create(parts, scope, request).await,
-            Self::Connect => connect::serve(&parts.registry, scope, &request).await,
-        }
-    }
-}
 
 /// The body of a `POST`, decoded, and what the registry is told of it.
 struct Posted {

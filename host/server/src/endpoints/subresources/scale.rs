@@ -1,5 +1,6 @@
 //! `scale`: how many replicas there are and shall be, as a `Scale` of `autoscaling/v1`, whatever the parent's kind.
 
+use api::kinds::action::ScaleSelector;
 use apimachinery::options::{GetOptions, WriteOptions, parse_resource_version};
 use apimachinery::patch::{self, PatchType, Target};
 use apimachinery::query::Query;
@@ -16,17 +17,17 @@ use super::super::{decode, write};
 use crate::request::Authorized;
 use crate::response::Response;
 
-pub(super) async fn serve(registry: &Registry, scope: &Scope, request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn serve(registry: &Registry, scope: &Scope, selector: ScaleSelector, request: Authorized) -> Result<Response, Status> {
     match &*request.info.verb {
-        "get" => get(registry, scope, &request).await,
-        "update" => update(registry, scope, request).await,
-        "patch" => patch(registry, scope, request).await,
+        "get" => get(registry, scope, &Scale(selector), &request).await,
+        "update" => update(registry, scope, &Scale(selector), request).await,
+        "patch" => patch(registry, scope, &Scale(selector), request).await,
         _ => Err(decode::not_served_yet(scope)),
     }
 }
 
 /// What a `Scale` shows of its parent.
-struct Scale;
+struct Scale(ScaleSelector);
 
 impl Facet for Scale {
     fn of(&self, parent: &Value) -> Result<Value, Status> {
@@ -47,7 +48,7 @@ impl Facet for Scale {
         if int("spec") != 0 {
             scale["spec"]["replicas"] = int("spec").into();
         }
-        let selector = selector(parent)?;
+        let selector = self.selector(parent)?;
         if !selector.is_empty() {
             scale["status"]["selector"] = selector.into();
         }
@@ -59,18 +60,23 @@ impl Facet for Scale {
     }
 }
 
-/// A ReplicationController's is a plain set of labels.
-fn selector(parent: &Value) -> Result<String, Status> {
-    let selector = parent["spec"].get("selector");
-    if parent["kind"] != "ReplicationController" {
-        return LabelSelector::from_object(selector).map(|selector| selector.to_string()).map_err(Status::unknown);
+impl Scale {
+    fn selector(&self, parent: &Value) -> Result<String, Status> {
+        let selector = parent["spec"].get("selector");
+        match self.0 {
+            ScaleSelector::Expressions => {
+                LabelSelector::from_object(selector).map(|selector| selector.to_string()).map_err(Status::unknown)
+            }
+            ScaleSelector::Labels => {
+                let labels = selector.and_then(Value::as_object).into_iter().flatten();
+                Ok(LabelSelector::from_set(labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))).to_string())
+            }
+        }
     }
-    let labels = selector.and_then(Value::as_object).into_iter().flatten();
-    Ok(LabelSelector::from_set(labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))).to_string())
 }
 
 /// The parent with what a `Scale` asks for.
-fn changed(scope: &Scope, scale: &Value, old: &Value) -> Result<Value, Status> {
+fn changed(scope: &Scope, facet: &Scale, scale: &Value, old: &Value) -> Result<Value, Status> {
     let (uid, found) = (object::uid(scale), object::uid(old));
     if !uid.is_empty() && uid != found {
         let gvr = &scope.requested.gvr;
@@ -83,7 +89,7 @@ fn changed(scope: &Scope, scale: &Value, old: &Value) -> Result<Value, Status> {
         return Err(Status::invalid(&GroupKind::of("autoscaling", "Scale"), object::name(scale), &errors));
     }
     let mut parent = old.clone();
-    Scale.put(scale, &mut parent);
+    facet.put(scale, &mut parent);
     object::set_meta_str(&mut parent, "resourceVersion", object::resource_version(scale));
     Ok(parent)
 }
@@ -97,15 +103,15 @@ fn validate(scale: &Value) -> Vec<field::Error> {
     errors
 }
 
-async fn get(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+async fn get(registry: &Registry, scope: &Scope, facet: &Scale, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, request)?;
     let options = GetOptions::from_query(&Query::parse(request.query()));
     let minimum = parse_resource_version(&options.resource_version).map_err(|error| Status::unknown(error.to_string()))?;
     let parent = registry.get(&scope.request(request, false, None), minimum).await?;
-    shown(&view, 200, &parent.json())
+    shown(&view, facet, 200, &parent.json())
 }
 
-async fn update(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+async fn update(registry: &Registry, scope: &Scope, facet: &Scale, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
     let body = request.read_body().await?;
@@ -113,13 +119,13 @@ async fn update(registry: &Registry, scope: &Scope, mut request: Authorized) -> 
     let mut scale = decode::object(scope, &request, &body, media_type, &options)?;
     write::check_namespace(scope, &mut scale)?;
     write::check_name(scope, &mut scale)?;
-    let change = |old: Option<&Value>| changed(scope, &scale, old.ok_or_else(Status::path_not_found)?);
+    let change = |old: Option<&Value>| changed(scope, facet, &scale, old.ok_or_else(Status::path_not_found)?);
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("UpdateOptions")));
-    let written = registry.update_facet(&asked, &change, &Scale).await?;
-    shown(&view, 200, &written.json)
+    let written = registry.update_facet(&asked, &change, facet).await?;
+    shown(&view, facet, 200, &written.json)
 }
 
-async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+async fn patch(registry: &Registry, scope: &Scope, facet: &Scale, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let patch_type = patch_type(&request)?;
     let body = request.read_body().await?;
@@ -133,22 +139,22 @@ async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> R
     let change = |old: Option<&Value>| {
         let old = old.ok_or_else(Status::path_not_found)?;
         let target = Target { kind, schema: &schema, kinds: &api::tables::schema_of };
-        let decoded = patch::apply(patch_type, &Scale.of(old)?, &body, target, validation)?;
+        let decoded = patch::apply(patch_type, &facet.of(old)?, &body, target, validation)?;
         decoded.warnings().iter().for_each(|warning| request.warn(warning));
         let mut scale = decoded.value;
         write::check_name(scope, &mut scale)?;
         write::check_namespace(scope, &mut scale)?;
-        changed(scope, &scale, old)
+        changed(scope, facet, &scale, old)
     };
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("PatchOptions")));
-    let written = registry.update_facet(&asked, &change, &Scale).await?;
-    shown(&view, 200, &written.json)
+    let written = registry.update_facet(&asked, &change, facet).await?;
+    shown(&view, facet, 200, &written.json)
 }
 
-fn shown(view: &View, code: u16, parent: &[u8]) -> Result<Response, Status> {
+fn shown(view: &View, facet: &Scale, code: u16, parent: &[u8]) -> Result<Response, Status> {
     let parent: Value =
         serde_json::from_slice(parent).map_err(|error| Status::internal(format!("the stored object cannot be read: {error}")))?;
-    Ok(view.single(code, Scale.of(&parent)?.to_string().into()))
+    Ok(view.single(code, facet.of(&parent)?.to_string().into()))
 }
 
 #[cfg(test)]
@@ -158,8 +164,9 @@ mod tests {
 
     #[test]
     fn parents_are_shown_as_scales() {
-        for (parent, spec, status) in [
+        for (selector, parent, spec, status) in [
             (
+                ScaleSelector::Expressions,
                 json!({ "kind": "Deployment", "metadata": { "name": "d", "labels": { "a": "b" } }, "spec": { "replicas": 3, "selector":
                     { "matchLabels": { "app": "x" }, "matchExpressions": [{ "key": "b", "operator": "DoesNotExist" }] } },
                     "status": { "replicas": 2 } }),
@@ -167,12 +174,13 @@ mod tests {
                 json!({ "replicas": 2, "selector": "app=x,!b" }),
             ),
             (
+                ScaleSelector::Labels,
                 json!({ "kind": "ReplicationController", "metadata": { "name": "d" }, "spec": { "replicas": 0, "selector": { "a": "b" } } }),
                 json!({}),
                 json!({ "replicas": 0, "selector": "a=b" }),
             ),
         ] {
-            let scale = Scale.of(&parent).expect("a valid selector");
+            let scale = Scale(selector).of(&parent).expect("a valid selector");
             assert_eq!((&scale["spec"], &scale["status"]), (&spec, &status), "{parent}");
             assert_eq!(text(&scale["metadata"], "name"), "d");
             assert!(scale["metadata"].get("labels").is_none());

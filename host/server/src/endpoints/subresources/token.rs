@@ -23,7 +23,7 @@ const EXPIRATION_SECONDS_MAX: i64 = 1 << 32;
 const PROJECTED_SECONDS: i64 = 3607;
 const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
 
-pub(super) async fn create(parts: &Parts, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(parts: &Parts, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
     let mut posted = Posted::read(scope, &mut request).await?;
     let Some(signer) = &parts.token_signer else {
         return Err(Status::internal("this server has no key to sign service-account tokens with"));

@@ -1,0 +1,8 @@
+//! SelfSubjectAccessReview: its row of the table of kinds (upstream: `pkg/registry/authorization/selfsubjectaccessreview`). It is answered and not stored.
+
+use crate::kinds::action::{Action, Review};
+use crate::kinds::kind::Kind;
+
+/// The row.
+pub(crate) static KIND: Kind =
+    Kind::new("authorization.k8s.io", "SelfSubjectAccessReview").actions(&[("", Action::Review(Review::SelfSubjectAccess))]);
