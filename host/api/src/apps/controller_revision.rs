@@ -7,6 +7,7 @@ use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{NONE, age, cells, int, items, name, text};
 use crate::shared::metadata;
+use crate::shared::rules::{self, count, immutable};
 use crate::shared::validation::{At, Errors};
 
 /// The row.
@@ -16,7 +17,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     let root = At::root(object);
-    root.child("revision").non_negative(&mut errors);
+    rules::check(&[count("revision")], &root, None, &mut errors);
     match root.child("data") {
         data if data.value.is_null() => errors.push(data.required("data is mandatory")),
         data if !data.value.is_object() => errors.push(data.required("data must be a valid JSON object")),
@@ -29,9 +30,7 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let root = At::root(object);
-    root.child("revision").non_negative(&mut errors);
-    root.child("data").immutable(&At::root(old).child("data"), &mut errors);
+    rules::check(&[count("revision"), immutable("data")], &At::root(object), Some(&At::root(old)), &mut errors);
     errors
 }
 

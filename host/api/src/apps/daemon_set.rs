@@ -9,6 +9,7 @@ use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
+use crate::shared::rules::{self, Field, count, immutable};
 use crate::shared::selector::{self, label_selector};
 use crate::shared::validation::{At, Errors, int_or_percent_value};
 use crate::shared::value::{if_nil, if_zero, object_at, set, text};
@@ -16,6 +17,18 @@ use crate::shared::warnings::Warnings;
 use crate::shared::workload::{self, TEMPLATE, always_running, not_more_than_all, positive_int_or_percent, spec_mut};
 
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+const STATUS: [Field; 9] = [
+    count("currentNumberScheduled"),
+    count("numberMisscheduled"),
+    count("desiredNumberScheduled"),
+    count("numberReady"),
+    count("observedGeneration"),
+    count("updatedNumberScheduled"),
+    count("numberAvailable"),
+    count("numberUnavailable"),
+    count("collisionCount"),
+];
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("apps", "DaemonSet")
@@ -26,7 +39,7 @@ pub(crate) static KIND: Kind = Kind::new("apps", "DaemonSet")
     .prepare_subresource(prepare_status)
     .validate(validate)
     .validate_update(validate_update)
-    .validate_subresource(workload::validate_status)
+    .validate_subresource(validate_status)
     .warn(warn)
     .printer(row)
     .pod_spec("/spec/template/spec")
@@ -79,7 +92,7 @@ fn daemon_set_spec(spec: &At<'_>, errors: &mut Errors) {
     let template = spec.child("template");
     validate_template(&template, errors);
     always_running(&template, "DaemonSet", errors);
-    spec.child("minReadySeconds").non_negative(errors);
+    rules::check(&[count("minReadySeconds")], spec, None, errors);
     let strategy = spec.child("updateStrategy");
     let rolling = strategy.child("rollingUpdate");
     match strategy.text_of("type") {
@@ -99,7 +112,7 @@ fn daemon_set_spec(spec: &At<'_>, errors: &mut Errors) {
         }
         _ => errors.push(strategy.unsupported(&["RollingUpdate", "OnDelete"])),
     }
-    spec.child("revisionHistoryLimit").non_negative(errors);
+    rules::check(&[count("revisionHistoryLimit")], spec, None, errors);
 }
 
 fn validate(resource: &Resource, object: &Value) -> Errors {
@@ -113,7 +126,7 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
     let spec = At::root(object).child("spec");
-    spec.child("selector").immutable(&At::root(old).child("spec").child("selector"), &mut errors);
+    rules::check(&[immutable("selector")], &spec, Some(&At::root(old).child("spec")), &mut errors);
     daemon_set_spec(&spec, &mut errors);
     errors
 }
@@ -126,6 +139,17 @@ fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
     if old.is_none_or(|old| template_generation(old) != template_generation(object)) {
         warnings::template(&At::root(object).child("spec").child("template"), warnings);
     }
+}
+
+fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    metadata::validate_update(object, old, &mut errors);
+    if subresource == "status" {
+        let (status, before) = (At::root(object).child("status"), At::root(old).child("status"));
+        rules::check(&STATUS, &status, None, &mut errors);
+        workload::collisions_not_decremented(&status, &before, &mut errors);
+    }
+    errors
 }
 
 fn row(set: &Value, now: i64) -> Vec<Value> {

@@ -10,11 +10,23 @@ use crate::kinds::kind::{Generation, Kind, StatusMetadata, spec};
 use crate::shared::cell::{age, cells, containers, int, name};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
+use crate::shared::rules::{self, Field, count, immutable};
 use crate::shared::validation::{At, Errors, int_or_percent_value};
 use crate::shared::value::{if_nil, if_zero, object_at, remove, text};
 use crate::shared::workload::{self, TEMPLATE, not_more_than_all, positive_int_or_percent, spec_mut};
 
 const ROLLBACK_TO: &str = "deprecated.deployment.rollback.to";
+
+const STATUS: [Field; 8] = [
+    count("observedGeneration"),
+    count("replicas"),
+    count("updatedReplicas"),
+    count("readyReplicas"),
+    count("availableReplicas"),
+    count("unavailableReplicas"),
+    count("terminatingReplicas"),
+    count("collisionCount"),
+];
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("apps", "Deployment")
@@ -23,7 +35,7 @@ pub(crate) static KIND: Kind = Kind::new("apps", "Deployment")
     .default(default)
     .validate(validate)
     .validate_update(validate_update)
-    .validate_subresource(workload::validate_status)
+    .validate_subresource(validate_status)
     .warn(workload::warn_of_replicas)
     .printer(row)
     .pod_spec("/spec/template/spec")
@@ -56,7 +68,7 @@ fn spec_or_annotations(new: &Value, old: &Value) -> bool {
 }
 
 fn deployment_spec(spec: &At<'_>, errors: &mut Errors) {
-    spec.child("replicas").non_negative(errors);
+    rules::check(&[count("replicas")], spec, None, errors);
     required_selector(spec, "deployment", errors);
     selected_template(spec, "ReplicaSet", "invalid label selector", errors);
     let strategy = spec.child("strategy");
@@ -78,14 +90,10 @@ fn deployment_spec(spec: &At<'_>, errors: &mut Errors) {
         }
         _ => errors.push(strategy.unsupported(&["Recreate", "RollingUpdate"])),
     }
-    let ready = spec.child("minReadySeconds");
-    ready.non_negative(errors);
-    spec.child("revisionHistoryLimit").non_negative(errors);
-    if let Some(deadline) = spec.some("progressDeadlineSeconds") {
-        deadline.non_negative(errors);
-        if deadline.int() <= ready.int() {
-            errors.push(deadline.invalid("must be greater than minReadySeconds"));
-        }
+    rules::check(&[count("minReadySeconds"), count("revisionHistoryLimit"), count("progressDeadlineSeconds")], spec, None, errors);
+    let ready = spec.child("minReadySeconds").int();
+    if let Some(deadline) = spec.some("progressDeadlineSeconds").filter(|deadline| deadline.int() <= ready) {
+        errors.push(deadline.invalid("must be greater than minReadySeconds"));
     }
 }
 
@@ -101,7 +109,20 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     metadata::validate_update(object, old, &mut errors);
     let spec = At::root(object).child("spec");
     deployment_spec(&spec, &mut errors);
-    spec.child("selector").immutable(&At::root(old).child("spec").child("selector"), &mut errors);
+    rules::check(&[immutable("selector")], &spec, Some(&At::root(old).child("spec")), &mut errors);
+    errors
+}
+
+fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    metadata::validate_update(object, old, &mut errors);
+    if subresource == "status" {
+        let (status, before) = (At::root(object).child("status"), At::root(old).child("status"));
+        rules::check(&STATUS, &status, None, &mut errors);
+        let limited = ["updatedReplicas", "readyReplicas", "availableReplicas"];
+        workload::within_replicas(&status, &limited, "cannot be greater than readyReplicas", &mut errors);
+        workload::collisions_not_decremented(&status, &before, &mut errors);
+    }
     errors
 }
 

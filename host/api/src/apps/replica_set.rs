@@ -9,6 +9,7 @@ use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::selector;
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
+use crate::shared::rules::{self, count, immutable};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::{if_nil, object_at};
 use crate::shared::workload::{self, replicas, spec_mut};
@@ -20,7 +21,7 @@ pub(crate) static KIND: Kind = Kind::new("apps", "ReplicaSet")
     .default(default)
     .validate(validate)
     .validate_update(validate_update)
-    .validate_subresource(workload::validate_status)
+    .validate_subresource(workload::validate_replicas_status)
     .warn(workload::warn_of_replicas)
     .printer(row)
     .pod_spec("/spec/template/spec")
@@ -33,8 +34,7 @@ fn default(_: &Resource, object: &mut Value) {
 }
 
 fn replica_set_spec(spec: &At<'_>, errors: &mut Errors) {
-    spec.child("replicas").non_negative(errors);
-    spec.child("minReadySeconds").non_negative(errors);
+    rules::check(&[count("replicas"), count("minReadySeconds")], spec, None, errors);
     required_selector(spec, "deployment", errors);
     selected_template(spec, "ReplicaSet", "invalid label selector", errors);
 }
@@ -51,7 +51,7 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     metadata::validate_update(object, old, &mut errors);
     let spec = At::root(object).child("spec");
     replica_set_spec(&spec, &mut errors);
-    spec.child("selector").immutable(&At::root(old).child("spec").child("selector"), &mut errors);
+    rules::check(&[immutable("selector")], &spec, Some(&At::root(old).child("spec")), &mut errors);
     errors
 }
 

@@ -12,11 +12,29 @@ use crate::shared::cell::{age, cells, containers, name};
 use crate::shared::pod::defaults::default_template;
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
+use crate::shared::rules::{self, Field, Rule, count, field};
 use crate::shared::validation::{At, Errors, int_or_percent_value};
 use crate::shared::value::{self, has, if_nil, if_zero, list_mut, object_at, object_mut, remove, set, text};
 use crate::shared::warnings::Warnings;
 use crate::shared::workload::{self, TEMPLATE, always_running, not_more_than_all, positive_int_or_percent, spec_is_new, spec_mut};
 use crate::shared::{claim, metadata, selector};
+
+const RETENTION: Rule = Rule::Enum(&["Retain", "Delete"]);
+const RETENTION_POLICY: Field = field(
+    "persistentVolumeClaimRetentionPolicy",
+    &[Rule::Optional, Rule::Fields(&[field("whenDeleted", &[RETENTION]), field("whenScaled", &[RETENTION])])],
+);
+const COUNTS: [Field; 3] = [count("replicas"), count("minReadySeconds"), field("ordinals", &[Rule::Fields(&[count("start")])])];
+
+const STATUS: [Field; 7] = [
+    count("replicas"),
+    count("readyReplicas"),
+    count("currentReplicas"),
+    count("updatedReplicas"),
+    count("availableReplicas"),
+    count("observedGeneration"),
+    count("collisionCount"),
+];
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("apps", "StatefulSet")
@@ -26,7 +44,7 @@ pub(crate) static KIND: Kind = Kind::new("apps", "StatefulSet")
     .prepare(prepare)
     .validate(validate)
     .validate_update(validate_update)
-    .validate_subresource(workload::validate_status)
+    .validate_subresource(validate_status)
     .warn(warn)
     .printer(row)
     .pod_spec("/spec/template/spec")
@@ -81,7 +99,7 @@ fn stateful_set_spec(spec: &At<'_>, update: bool, errors: &mut Errors) {
             }
         }
         "RollingUpdate" => {
-            rolling.child("partition").non_negative(errors);
+            rules::check(&[count("partition")], &rolling, None, errors);
             if let Some(unavailable) = rolling.some("maxUnavailable") {
                 positive_int_or_percent(&unavailable, errors);
                 if int_or_percent_value(unavailable.value) == 0 {
@@ -92,23 +110,13 @@ fn stateful_set_spec(spec: &At<'_>, update: bool, errors: &mut Errors) {
         }
         _ => errors.push(strategy.invalid("must be 'RollingUpdate' or 'OnDelete'")),
     }
-    if let Some(retention) = spec.some("persistentVolumeClaimRetentionPolicy") {
-        for policy in ["whenDeleted", "whenScaled"].map(|name| retention.child(name)) {
-            if !matches!(policy.text(), "Retain" | "Delete") {
-                errors.push(policy.unsupported(&["Retain", "Delete"]));
-            }
-        }
-    }
+    rules::check(&[RETENTION_POLICY], spec, None, errors);
     if !update {
         for claim in spec.items("volumeClaimTemplates") {
             claim::claim_spec(&claim.child("spec"), errors);
         }
     }
-    spec.child("replicas").non_negative(errors);
-    spec.child("minReadySeconds").non_negative(errors);
-    if let Some(ordinals) = spec.some("ordinals") {
-        ordinals.child("start").non_negative(errors);
-    }
+    rules::check(&COUNTS, spec, None, errors);
     let service = spec.child("serviceName");
     if !update && !service.text().is_empty() {
         service.dns_label(errors);
@@ -204,6 +212,19 @@ fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
         warnings
             .push("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended".to_owned());
     }
+}
+
+fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
+    let mut errors = Errors::new();
+    if subresource == "status" {
+        let (status, before) = (At::root(object).child("status"), At::root(old).child("status"));
+        rules::check(&STATUS, &status, None, &mut errors);
+        let limited = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
+        workload::within_replicas(&status, &limited, "cannot be greater than status.readyReplicas", &mut errors);
+        metadata::validate_update(object, old, &mut errors);
+        workload::collisions_not_decremented(&status, &before, &mut errors);
+    }
+    errors
 }
 
 fn row(set: &Value, now: i64) -> Vec<Value> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
+use crate::shared::rules::{self, Field, Rule, count};
 use crate::shared::selector::{self, label_selector};
 use crate::shared::validation::{At, Errors, domain_prefixed_path};
 use crate::shared::value::{self, has, if_nil, if_zero, list_mut, object_mut, set};
@@ -74,21 +75,24 @@ pub(crate) fn job_spec(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
+const COUNTS: [Field; 7] = [
+    count("parallelism"),
+    count("completions"),
+    count("activeDeadlineSeconds"),
+    count("backoffLimit"),
+    count("ttlSecondsAfterFinished"),
+    count("backoffLimitPerIndex"),
+    count("maxFailedIndexes"),
+];
+
 pub(crate) fn common_spec(spec: &At<'_>, errors: &mut Errors) {
-    for name in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex"] {
-        spec.child(name).non_negative(errors);
-    }
-    if let Some(failed) = spec.some("maxFailedIndexes") {
-        failed.non_negative(errors);
-        if !spec.has("backoffLimitPerIndex") {
-            errors.push(spec.child("backoffLimitPerIndex").required("when maxFailedIndexes is specified"));
-        }
+    rules::check(&COUNTS, spec, None, errors);
+    if spec.has("maxFailedIndexes") && !spec.has("backoffLimitPerIndex") {
+        errors.push(spec.child("backoffLimitPerIndex").required("when maxFailedIndexes is specified"));
     }
     if let Some(manager) = spec.some("managedBy") {
         domain_prefixed_path(&manager, errors);
-        if manager.text().len() > MANAGED_BY_BYTES_MAX {
-            errors.push(apimachinery::field::Error::too_long(&manager.path, MANAGED_BY_BYTES_MAX));
-        }
+        rules::check_value(&[Rule::MaxBytes(MANAGED_BY_BYTES_MAX)], &manager, None, errors);
     }
     let mode = spec.child("completionMode");
     let indexed = mode.text() == "Indexed";

@@ -6,8 +6,12 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, age, cells, text};
+use crate::shared::rules::{self, Field, Rule, count, field};
 use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, value};
+
+const SPEC: [Field; 2] =
+    [field("leaseDurationSeconds", &[Rule::Optional, Rule::Min(1, "must be greater than 0")]), count("leaseTransitions")];
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("coordination.k8s.io", "Lease")
@@ -29,12 +33,7 @@ fn prepare(_: &Resource, lease: &mut Value, old: Option<&Value>) {
 }
 
 fn lease_spec(spec: &At<'_>, errors: &mut Errors) {
-    if let Some(seconds) = spec.some("leaseDurationSeconds").filter(|seconds| seconds.int() <= 0) {
-        errors.push(seconds.invalid("must be greater than 0"));
-    }
-    if let Some(transitions) = spec.some("leaseTransitions").filter(|transitions| transitions.int() < 0) {
-        errors.push(transitions.invalid("must be greater than or equal to 0"));
-    }
+    rules::check(&SPEC, spec, None, errors);
     if let Some(strategy) = spec.some("strategy") {
         let at = strategy.renamed(strategy.path.child("strategy"));
         if !strategy.text().contains('/') && strategy.text() != "OldestEmulationVersion" {

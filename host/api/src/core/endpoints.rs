@@ -7,10 +7,10 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::Resource;
-use crate::core::service::validation::PROTOCOLS;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, NONE, age, cells, first_three, int, items};
 use crate::shared::metadata;
+use crate::shared::rules::{self, PROTOCOL};
 use crate::shared::validation::{At, Errors, legacy_ip};
 use crate::shared::value::{if_zero, list_mut, text};
 use crate::shared::warnings::{self, Warnings};
@@ -97,7 +97,7 @@ fn subsets(endpoints: &Value, errors: &mut Errors) {
             }
             let number = port.child("port");
             errors.extend(name::is_valid_port_num(number.int()).iter().map(|problem| number.invalid_as(number.int(), problem)));
-            port.child("protocol").one_of(&PROTOCOLS, errors);
+            rules::check(&[PROTOCOL], &port, None, errors);
             if let Some(protocol) = port.some("appProtocol") {
                 errors.extend(name::is_qualified_name(protocol.text()).iter().map(|problem| protocol.invalid_as(protocol.text(), problem)));
             }

@@ -9,10 +9,27 @@ use crate::Resource;
 use crate::kinds::kind::{Conversion, Kind};
 use crate::shared::cell::{self, at, cells, int, seconds, since, some, text, text_or};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Field, immutable};
 use crate::shared::validation::{At, Errors};
 
 /// Always there in `v1`, and left out where empty in `events.k8s.io/v1`.
 const TEXTS: [(&str, &str); 2] = [("reportingComponent", "reportingController"), ("reportingInstance", "reportingInstance")];
+
+/// What no update of an Event of `events.k8s.io` changes. Twice the reason, as upstream looks at it twice.
+const FIXED: [Field; 12] = [
+    immutable("involvedObject"),
+    immutable("reason"),
+    immutable("message"),
+    immutable("source"),
+    immutable("firstTimestamp"),
+    immutable("lastTimestamp"),
+    immutable("count"),
+    immutable("reason"),
+    immutable("type"),
+    immutable("eventTime"),
+    immutable("action"),
+    immutable("related"),
+];
 
 /// How long an Event is kept; kube-apiserver's `--event-ttl`.
 const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
@@ -144,14 +161,10 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     if object.get("series") != old.get("series") {
         series(&root, &mut errors);
     }
-    // Twice the reason, as upstream looks at it twice.
-    let first = ["involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "reason", "type"];
-    for field in first.into_iter().chain(["eventTime", "action", "related"]) {
-        root.child(field).immutable(&before.child(field), &mut errors);
-    }
+    rules::check(&FIXED, &root, Some(&before), &mut errors);
     let (reporter, shown) = ("reportingComponent", root.child("reportingController").path);
     root.child(reporter).renamed(shown).immutable(&before.child(reporter), &mut errors);
-    root.child("reportingInstance").immutable(&before.child("reportingInstance"), &mut errors);
+    rules::check(&[immutable("reportingInstance")], &root, Some(&before), &mut errors);
     errors
 }
 

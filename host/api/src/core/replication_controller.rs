@@ -10,6 +10,7 @@ use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
+use crate::shared::rules::{self, count};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::{if_nil, if_zero, object_at, object_mut};
 use crate::shared::warnings::Warnings;
@@ -23,7 +24,7 @@ pub(crate) static KIND: Kind = Kind::new("", "ReplicationController")
     .default(default)
     .validate(validate)
     .validate_update(validate_update)
-    .validate_subresource(workload::validate_status)
+    .validate_subresource(workload::validate_replicas_status)
     .warn(warn)
     .printer(row)
     .pod_spec("/spec/template/spec")
@@ -44,11 +45,11 @@ fn default(_: &Resource, object: &mut Value) {
 }
 
 fn replication_controller_spec(spec: &At<'_>, errors: &mut Errors) {
-    spec.child("minReadySeconds").non_negative(errors);
+    rules::check(&[count("minReadySeconds")], spec, None, errors);
     if spec.is_empty("selector") {
         errors.push(spec.child("selector").required(""));
     }
-    spec.child("replicas").non_negative(errors);
+    rules::check(&[count("replicas")], spec, None, errors);
     let template = spec.child("template");
     if template.value.is_null() {
         return errors.push(template.required(""));

@@ -11,6 +11,7 @@ use crate::core::endpoints::endpoint_ip;
 use crate::kinds::kind::{Generation, Kind};
 use crate::shared::cell::{self, UNSET, age, at, cells, first_three, items};
 use crate::shared::metadata;
+use crate::shared::rules::{self, PROTOCOL, immutable};
 use crate::shared::validation::{At, Errors, legacy_ip};
 use crate::shared::value::{self, if_nil, list, list_mut, remove, set, text};
 use crate::shared::warnings::{self, Warnings};
@@ -179,7 +180,7 @@ fn slice_ports(root: &At<'_>, errors: &mut Errors) {
         } else {
             names.insert(text);
         }
-        port.child("protocol").one_of(&["SCTP", "TCP", "UDP"], errors);
+        rules::check(&[PROTOCOL], &port, None, errors);
         if let Some(protocol) = port.some("appProtocol") {
             errors.extend(name::is_qualified_name(protocol.text()).iter().map(|problem| protocol.invalid_as(protocol.text(), problem)));
         }
@@ -197,7 +198,7 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     endpoint_slice(object, Some(old), &mut errors);
-    At::root(object).child("addressType").immutable(&At::root(old).child("addressType"), &mut errors);
+    rules::check(&[immutable("addressType")], &At::root(object), Some(&At::root(old)), &mut errors);
     errors
 }
 

@@ -7,6 +7,7 @@ use crate::kinds::kind::{Kind, SPEC};
 use crate::networking::ingress::typed_reference;
 use crate::shared::cell::{NONE, age, at, cells, name, some, text};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Rule};
 use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{if_nil, object_at, object_mut};
 
@@ -32,9 +33,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     let spec = At::root(object).child("spec");
     let controller = spec.child("controller");
-    if controller.text().len() > CONTROLLER_BYTES_MAX {
-        errors.push(apimachinery::field::Error::too_long(&controller.path, CONTROLLER_BYTES_MAX));
-    }
+    rules::check_value(&[Rule::MaxBytes(CONTROLLER_BYTES_MAX)], &controller, None, &mut errors);
     validation::domain_prefixed_path(&controller, &mut errors);
     let Some(parameters) = spec.some("parameters") else { return errors };
     typed_reference(&parameters, &mut errors);

@@ -7,10 +7,13 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{age, cells, name, text};
+use crate::shared::rules::{self, Field, Format, Rule, field, immutable};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, entries};
 use crate::shared::warnings::{self, Warnings};
 use crate::shared::{metadata, resources, scheduling, selector};
+
+const HANDLER: Field = field("handler", &[Rule::Required, Rule::Format(Format::DnsLabel)]);
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("node.k8s.io", "RuntimeClass")
@@ -25,12 +28,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
     let root = At::root(object);
-    let handler = root.child("handler");
-    if handler.text().is_empty() {
-        errors.push(handler.required(""));
-    } else {
-        handler.dns_label(&mut errors);
-    }
+    rules::check(&[HANDLER], &root, None, &mut errors);
     for (name, entry) in root.child("overhead").entries("podFixed") {
         let entry = entry.renamed(root.child("overhead").child("limits").path.key(name));
         resources::container_resource_name(name, &entry, &mut errors);
@@ -54,7 +52,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update_generic(object, old, &mut errors);
-    At::root(object).child("handler").immutable(&At::root(old).child("handler"), &mut errors);
+    rules::check(&[immutable("handler")], &At::root(object), Some(&At::root(old)), &mut errors);
     errors
 }
 

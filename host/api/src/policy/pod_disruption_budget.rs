@@ -5,9 +5,13 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{age, at, cells, int, name};
+use crate::shared::rules::{self, Field, Rule, count, field};
 use crate::shared::selector::label_selector;
 use crate::shared::validation::{At, Errors};
 use crate::shared::workload::{not_more_than_all, positive_int_or_percent};
+
+const EVICTION_POLICY: Field = field("unhealthyPodEvictionPolicy", &[Rule::Optional, Rule::Enum(&["AlwaysAllow", "IfHealthyBudget"])]);
+const STATUS: [Field; 4] = [count("disruptionsAllowed"), count("currentHealthy"), count("desiredHealthy"), count("expectedPods")];
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("policy", "PodDisruptionBudget")
@@ -33,11 +37,7 @@ fn validate(_: &Resource, object: &Value) -> Errors {
         }
     }
     label_selector(&spec.child("selector"), &mut errors);
-    if let Some(policy) =
-        spec.some("unhealthyPodEvictionPolicy").filter(|policy| !matches!(policy.text(), "AlwaysAllow" | "IfHealthyBudget"))
-    {
-        errors.push(policy.unsupported(&["AlwaysAllow", "IfHealthyBudget"]));
-    }
+    rules::check(&[EVICTION_POLICY], &spec, None, &mut errors);
     errors
 }
 
@@ -47,10 +47,7 @@ fn validate_update(resource: &Resource, object: &Value, _: &Value) -> Errors {
 
 fn validate_status(_: &Resource, _: &str, object: &Value, _: &Value) -> Errors {
     let mut errors = Errors::new();
-    let status = At::root(object).child("status");
-    for name in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
-        status.child(name).non_negative(&mut errors);
-    }
+    rules::check(&STATUS, &At::root(object).child("status"), None, &mut errors);
     errors
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use apimachinery::field::Error;
 use apimachinery::validation::ip::is_valid_interface_address;
 use apimachinery::validation::name;
 use serde_json::Value;
@@ -16,6 +15,7 @@ use crate::resource::shared::{
 use crate::shared::cell::{self, age, cells, is_deleted, items, join, some};
 use crate::shared::metadata;
 use crate::shared::pod::volume;
+use crate::shared::rules::{self, Field, Rule, field, immutable};
 use crate::shared::scheduling::node_selector;
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_zero, list_mut, object_at};
@@ -60,7 +60,7 @@ fn validate_update(resource: &Resource, claim: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, claim, metadata::subdomain, &mut errors);
     metadata::validate_update(claim, old, &mut errors);
-    At::root(claim).child("spec").immutable(&At::root(old).child("spec"), &mut errors);
+    rules::check(&[immutable("spec")], &At::root(claim), Some(&At::root(old)), &mut errors);
     errors
 }
 
@@ -158,6 +158,11 @@ fn share_id(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+const NETWORK: [Field; 2] = [
+    field("interfaceName", &[Rule::MaxBytes(INTERFACE_NAME_BYTES_MAX)]),
+    field("hardwareAddress", &[Rule::MaxBytes(HARDWARE_ADDRESS_BYTES_MAX)]),
+];
+
 fn device_status(at: &At<'_>, given: &HashSet<[String; 4]>, errors: &mut Errors) {
     device_name(at, errors);
     share_id(at, errors);
@@ -169,11 +174,7 @@ fn device_status(at: &At<'_>, given: &HashSet<[String; 4]>, errors: &mut Errors)
         raw_object(&data, PARAMETERS_BYTES_MAX, errors);
     }
     let network = at.child("networkData");
-    for (name, most) in [("interfaceName", INTERFACE_NAME_BYTES_MAX), ("hardwareAddress", HARDWARE_ADDRESS_BYTES_MAX)] {
-        if network.text_of(name).len() > most {
-            errors.push(Error::too_long(&network.child(name).path, most));
-        }
-    }
+    rules::check(&NETWORK, &network, None, errors);
     each_once(
         &network,
         "ips",

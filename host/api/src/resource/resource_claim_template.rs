@@ -7,6 +7,7 @@ use crate::kinds::kind::Kind;
 use crate::kinds::printers::name_and_age;
 use crate::resource::claim_spec::{claim_spec, default_claim_spec};
 use crate::shared::metadata;
+use crate::shared::rules::{self, immutable};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::object_at;
 
@@ -35,6 +36,6 @@ fn validate(resource: &Resource, template: &Value) -> Errors {
 fn validate_update(_: &Resource, template: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(template, old, &mut errors);
-    At::root(template).child("spec").immutable(&At::root(old).child("spec"), &mut errors);
+    rules::check(&[immutable("spec")], &At::root(template), Some(&At::root(old)), &mut errors);
     errors
 }

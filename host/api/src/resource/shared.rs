@@ -8,6 +8,7 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::shared::pod::volume;
+use crate::shared::rules::{self, Field, Rule, field};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value;
 
@@ -20,11 +21,13 @@ const BINDING_CONDITIONS_COUNT_MAX: usize = 4;
 const POOL_NAME_BYTES_MAX: usize = 253;
 const IDENTIFIER_BYTES_MAX: usize = 32;
 
+const CEL: Field = field("cel", &[Rule::Present, Rule::Fields(&[field("expression", &[Rule::MaxBytes(EXPRESSION_BYTES_MAX)])])]);
+
 /// A list of limited length. One that is too long is not looked at any further.
 pub(crate) fn each(at: &At<'_>, list: &str, most: usize, errors: &mut Errors, mut item: impl FnMut(&At<'_>, &mut Errors)) -> bool {
-    let count = value::list(at.value, list).len();
-    if count > most {
-        errors.push(Error::too_many(&at.child(list).path, count, most));
+    let found = errors.len();
+    rules::check_value(&[Rule::MaxItems(most)], &at.child(list), None, errors);
+    if errors.len() > found {
         return false;
     }
     at.items(list).for_each(|at| item(&at, errors));
@@ -40,28 +43,13 @@ pub(crate) fn each_once(
     errors: &mut Errors,
     item: impl FnMut(&At<'_>, &mut Errors),
 ) {
-    if !each(at, list, most, errors, item) {
-        return;
-    }
-    let mut seen: HashSet<String> = HashSet::new();
-    for at in at.items(list) {
-        let key = key(&at);
-        if seen.contains(&key) {
-            errors.push(Error::duplicate(&at.path, key));
-        } else {
-            seen.insert(key);
-        }
+    if each(at, list, most, errors, item) {
+        rules::once(at.items(list), key, errors);
     }
 }
 
 pub(crate) fn selector(at: &At<'_>, errors: &mut Errors) {
-    match at.some("cel") {
-        None => errors.push(at.child("cel").required("")),
-        Some(cel) if cel.text_of("expression").len() > EXPRESSION_BYTES_MAX => {
-            errors.push(Error::too_long(&cel.child("expression").path, EXPRESSION_BYTES_MAX));
-        }
-        Some(_) => {}
-    }
+    rules::check(&[CEL], at, None, errors);
 }
 
 pub(crate) fn configuration(at: &At<'_>, errors: &mut Errors) {
@@ -157,38 +145,25 @@ pub(crate) fn binding_conditions(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+const CONDITION: [Field; 5] = [
+    field("status", &[Rule::Enum(&["False", "True", "Unknown"])]),
+    field("observedGeneration", &[Rule::Min(0, "must be greater than or equal to zero")]),
+    field("lastTransitionTime", &[Rule::Required]),
+    field("reason", &[Rule::Required, Rule::MaxBytes(1024)]),
+    field("message", &[Rule::MaxBytes(32 * 1024)]),
+];
+
 /// `metav1.Condition`s.
 pub(crate) fn conditions(at: &At<'_>, errors: &mut Errors) {
-    const REASON_BYTES_MAX: usize = 1024;
-    const MESSAGE_BYTES_MAX: usize = 32 * 1024;
-    let count = value::list(at.value, "conditions").len();
-    if count > CONDITIONS_COUNT_MAX {
-        errors.push(Error::too_many(&at.child("conditions").path, count, CONDITIONS_COUNT_MAX));
-    }
+    rules::check(&[field("conditions", &[Rule::MaxItems(CONDITIONS_COUNT_MAX)])], at, None, errors);
     let mut seen: HashSet<&str> = HashSet::new();
     for condition in at.items("conditions") {
-        let (kind, status, reason) = (condition.child("type"), condition.child("status"), condition.child("reason"));
+        let kind = condition.child("type");
         if seen.contains(&kind.text()) {
             errors.push(kind.duplicate());
         }
         seen.insert(kind.text());
         errors.extend(name::is_label_key(kind.text()).iter().map(|problem| kind.invalid_as(kind.text(), problem)));
-        if !matches!(status.text(), "True" | "False" | "Unknown") {
-            errors.push(status.unsupported(&["False", "True", "Unknown"]));
-        }
-        if condition.child("observedGeneration").int() < 0 {
-            errors.push(condition.child("observedGeneration").invalid("must be greater than or equal to zero"));
-        }
-        for name in ["lastTransitionTime", "reason"] {
-            if condition.is_empty(name) {
-                errors.push(condition.child(name).required(""));
-            }
-        }
-        if reason.text().len() > REASON_BYTES_MAX {
-            errors.push(Error::too_long(&reason.path, REASON_BYTES_MAX));
-        }
-        if condition.text_of("message").len() > MESSAGE_BYTES_MAX {
-            errors.push(Error::too_long(&condition.child("message").path, MESSAGE_BYTES_MAX));
-        }
+        rules::check(&CONDITION, &condition, None, errors);
     }
 }

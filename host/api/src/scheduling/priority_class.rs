@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Generation, Kind};
 use crate::shared::cell::{self, age, cells, flag, int, text};
+use crate::shared::rules::{self, PREEMPTION_POLICY, immutable};
 use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, value};
 
@@ -53,9 +54,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     } else if priority.int() > USER_PRIORITY_MAX {
         errors.push(priority.forbidden(&format!("maximum allowed value of a user defined priority is {USER_PRIORITY_MAX}")));
     }
-    if let Some(policy) = root.some("preemptionPolicy").filter(|policy| !matches!(policy.text(), "PreemptLowerPriority" | "Never")) {
-        errors.push(policy.unsupported(&["PreemptLowerPriority", "Never"]));
-    }
+    rules::check(&[PREEMPTION_POLICY], &root, None, &mut errors);
     errors
 }
 
@@ -66,7 +65,7 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     if root.child("value").int() != before.child("value").int() {
         errors.push(root.child("value").forbidden("may not be changed in an update."));
     }
-    root.child("preemptionPolicy").immutable(&before.child("preemptionPolicy"), &mut errors);
+    rules::check(&[immutable("preemptionPolicy")], &root, Some(&before), &mut errors);
     errors
 }
 

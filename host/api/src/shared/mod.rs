@@ -6,6 +6,7 @@ pub(crate) mod der;
 pub(crate) mod metadata;
 pub(crate) mod pod;
 pub(crate) mod resources;
+pub(crate) mod rules;
 pub(crate) mod scheduling;
 pub(crate) mod selector;
 pub(crate) mod validation;

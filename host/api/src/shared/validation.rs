@@ -7,6 +7,7 @@ use apimachinery::quantity::Quantity;
 use apimachinery::validation::{ip, name};
 use serde_json::Value;
 
+use super::rules::{self, Format, Rule};
 use crate::shared::value;
 
 /// `example.com/controller`
@@ -166,55 +167,43 @@ impl<'a> At<'a> {
     }
 
     /// Required, and one of some values.
-    pub(crate) fn one_of(&self, valid: &[&str], errors: &mut Errors) {
-        match self.text() {
-            "" => errors.push(self.required("")),
-            text if valid.contains(&text) => {}
-            _ => errors.push(self.unsupported(valid)),
-        }
+    pub(crate) fn one_of(&self, valid: &'static [&'static str], errors: &mut Errors) {
+        rules::check_value(&[Rule::Required, Rule::Enum(valid)], self, None, errors);
     }
 
     /// Not below zero.
     pub(crate) fn non_negative(&self, errors: &mut Errors) {
-        if self.int() < 0 {
-            errors.push(self.invalid(NEGATIVE));
-        }
+        rules::check_value(&[Rule::NON_NEGATIVE], self, None, errors);
     }
 
     /// Above zero.
     pub(crate) fn positive(&self, errors: &mut Errors) {
-        if self.int() <= 0 {
-            errors.push(self.invalid_as(self.int(), "must be greater than zero"));
-        }
+        rules::check_value(&[Rule::POSITIVE], self, None, errors);
     }
 
     /// Between two numbers.
     pub(crate) fn within(&self, low: i64, high: i64, errors: &mut Errors) {
-        if !(low..=high).contains(&self.int()) {
-            errors.push(self.invalid_as(self.int(), &name::inclusive_range_error(low, high)));
-        }
+        rules::check_value(&[Rule::Range(low, high)], self, None, errors);
     }
 
     /// A DNS label.
     pub(crate) fn dns_label(&self, errors: &mut Errors) {
-        self.problems(name::is_dns1123_label(self.text()), errors);
+        rules::check_value(&[Rule::Format(Format::DnsLabel)], self, None, errors);
     }
 
     /// A DNS subdomain.
     pub(crate) fn dns_subdomain(&self, errors: &mut Errors) {
-        self.problems(name::is_dns1123_subdomain(self.text()), errors);
+        rules::check_value(&[Rule::Format(Format::DnsSubdomain)], self, None, errors);
     }
 
     /// A label's key.
     pub(crate) fn label_key(&self, errors: &mut Errors) {
-        self.problems(name::is_label_key(self.text()), errors);
+        rules::check_value(&[Rule::Format(Format::LabelKey)], self, None, errors);
     }
 
-    /// Unchanged.
+    /// What it was before.
     pub(crate) fn immutable(&self, old: &At<'_>, errors: &mut Errors) {
-        if self.value != old.value {
-            errors.push(self.invalid(IMMUTABLE));
-        }
+        rules::check_value(&[Rule::Immutable], self, Some(old), errors);
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::shared::cell::{self, age, cells, containers, int};
+use crate::shared::rules::{self, Field, count};
 use crate::shared::validation::{self, At, Errors, int_or_percent, percent_of};
 use crate::shared::value::object_at;
 use crate::shared::warnings::{self, Warnings};
@@ -59,97 +60,44 @@ pub(crate) fn positive_int_or_percent(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// A count that is not below zero and not above `replicas`.
-fn counts(at: &At<'_>, all: &[&str], limited: &[&str], ready_words: &str, errors: &mut Errors) {
-    for name in all {
-        at.child(name).non_negative(errors);
+/// Counts that are not above `status.replicas`, and no more that are available than are ready.
+pub(crate) fn within_replicas(status: &At<'_>, limited: &[&str], ready_words: &str, errors: &mut Errors) {
+    let replicas = status.child("replicas").int();
+    for count in limited.iter().map(|name| status.child(name)).filter(|count| count.int() > replicas) {
+        errors.push(count.invalid_as(count.int(), "cannot be greater than status.replicas"));
     }
-    let replicas = at.child("replicas").int();
-    for name in limited.iter().map(|name| at.child(name)).filter(|count| count.int() > replicas) {
-        errors.push(name.invalid_as(name.int(), "cannot be greater than status.replicas"));
-    }
-    let available = at.child("availableReplicas");
-    if available.int() > at.child("readyReplicas").int() {
+    let available = status.child("availableReplicas");
+    if available.int() > status.child("readyReplicas").int() {
         errors.push(available.invalid_as(available.int(), ready_words));
     }
 }
 
-fn not_decremented(at: &At<'_>, before: &At<'_>, errors: &mut Errors) {
-    let (new, old) = (at.child("collisionCount"), before.child("collisionCount"));
+/// How often two controllers collided does not get less.
+pub(crate) fn collisions_not_decremented(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    let (new, old) = (status.child("collisionCount"), before.child("collisionCount"));
     if !old.value.is_null() && (new.value.is_null() || new.int() < old.int()) {
         errors.push(new.invalid_as(new.int(), "cannot be decremented"));
     }
 }
 
-/// A changed status of a workload.
-pub(crate) fn validate_status(resource: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
+const REPLICAS_STATUS: [Field; 6] = [
+    count("replicas"),
+    count("fullyLabeledReplicas"),
+    count("readyReplicas"),
+    count("availableReplicas"),
+    count("observedGeneration"),
+    count("terminatingReplicas"),
+];
+
+/// A changed status of a ReplicaSet or a ReplicationController.
+pub(crate) fn validate_replicas_status(_: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
-    if &*resource.gvk.kind != "StatefulSet" {
-        metadata::validate_update(object, old, &mut errors);
-    }
-    if subresource != "status" {
-        return errors;
-    }
-    let (at, before) = (At::root(object).child("status"), At::root(old).child("status"));
-    match &*resource.gvk.kind {
-        "Deployment" => {
-            let all = [
-                "observedGeneration",
-                "replicas",
-                "updatedReplicas",
-                "readyReplicas",
-                "availableReplicas",
-                "unavailableReplicas",
-                "terminatingReplicas",
-                "collisionCount",
-            ];
-            counts(
-                &at,
-                &all,
-                &["updatedReplicas", "readyReplicas", "availableReplicas"],
-                "cannot be greater than readyReplicas",
-                &mut errors,
-            );
-            not_decremented(&at, &before, &mut errors);
-        }
-        "ReplicaSet" | "ReplicationController" => {
-            let all =
-                ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration", "terminatingReplicas"];
-            let limited = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
-            counts(&at, &all, &limited, "cannot be greater than readyReplicas", &mut errors);
-        }
-        "StatefulSet" => {
-            let all = [
-                "replicas",
-                "readyReplicas",
-                "currentReplicas",
-                "updatedReplicas",
-                "availableReplicas",
-                "observedGeneration",
-                "collisionCount",
-            ];
-            let limited = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
-            counts(&at, &all, &limited, "cannot be greater than status.readyReplicas", &mut errors);
-            metadata::validate_update(object, old, &mut errors);
-            not_decremented(&at, &before, &mut errors);
-        }
-        "DaemonSet" => {
-            for name in [
-                "currentNumberScheduled",
-                "numberMisscheduled",
-                "desiredNumberScheduled",
-                "numberReady",
-                "observedGeneration",
-                "updatedNumberScheduled",
-                "numberAvailable",
-                "numberUnavailable",
-                "collisionCount",
-            ] {
-                at.child(name).non_negative(&mut errors);
-            }
-            not_decremented(&at, &before, &mut errors);
-        }
-        _ => {}
+    metadata::validate_update(object, old, &mut errors);
+    if subresource == "status" {
+        let status = At::root(object).child("status");
+        rules::check(&REPLICAS_STATUS, &status, None, &mut errors);
+        let limited = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+        within_replicas(&status, &limited, "cannot be greater than readyReplicas", &mut errors);
     }
     errors
 }

@@ -8,9 +8,22 @@ use crate::Resource;
 use crate::kinds::kind::{Generation, Kind, spec};
 use crate::shared::cell::{UNSET, age, at, cells, flag, items, join, name, or_none, some, text_or};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Field, Rule, field};
 use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{self, has, if_nil, if_zero, list, object_at};
 use crate::shared::warnings::Warnings;
+
+const EXPIRATION: Field = field(
+    "expirationSeconds",
+    &[
+        Rule::Optional,
+        Rule::Min(600, "may not specify a duration less than 10 minutes"),
+        Rule::Max(1 << 32, "may not specify a duration larger than 2^32 seconds"),
+    ],
+);
+const UPDATE_PERIOD: Field =
+    field("nodeAllocatableUpdatePeriodSeconds", &[Rule::Optional, Rule::Min(10, "must be greater than or equal to 10 seconds")]);
+const GROUP_POLICY: Field = field("fsGroupPolicy", &[Rule::Optional, Rule::Enum(&["File", "None", "ReadWriteOnceWithFSType"])]);
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "CSIDriver")
@@ -35,10 +48,7 @@ fn default(_: &Resource, driver: &mut Value) {
 }
 
 fn driver_spec(spec: &At<'_>, errors: &mut Errors) {
-    const POLICIES: [&str; 3] = ["File", "None", "ReadWriteOnceWithFSType"];
-    if let Some(policy) = spec.some("fsGroupPolicy").filter(|policy| !POLICIES.contains(&policy.text())) {
-        errors.push(policy.unsupported(&POLICIES));
-    }
+    rules::check(&[GROUP_POLICY], spec, None, errors);
     let mut audiences: HashSet<&str> = HashSet::new();
     for request in spec.items("tokenRequests") {
         let audience = value::text(request.value, "audience");
@@ -47,21 +57,13 @@ fn driver_spec(spec: &At<'_>, errors: &mut Errors) {
             continue;
         }
         audiences.insert(audience);
-        let Some(seconds) = request.some("expirationSeconds") else { continue };
-        if seconds.int() < 600 {
-            errors.push(seconds.invalid("may not specify a duration less than 10 minutes"));
-        }
-        if seconds.int() > 1 << 32 {
-            errors.push(seconds.invalid("may not specify a duration larger than 2^32 seconds"));
-        }
+        rules::check(&[EXPIRATION], &request, None, errors);
     }
     let modes = spec.child("volumeLifecycleModes");
     for mode in spec.items("volumeLifecycleModes").filter(|mode| !matches!(mode.text(), "Persistent" | "Ephemeral")) {
         errors.push(mode.renamed(modes.path.clone()).unsupported(&["Persistent", "Ephemeral"]));
     }
-    if let Some(period) = spec.some("nodeAllocatableUpdatePeriodSeconds").filter(|period| period.int() < 10) {
-        errors.push(period.invalid("must be greater than or equal to 10 seconds"));
-    }
+    rules::check(&[UPDATE_PERIOD], spec, None, errors);
     if spec.has("serviceAccountTokenInSecrets") && spec.is_empty("tokenRequests") {
         let at = spec.child("serviceAccountTokenInSecrets");
         errors.push(at.invalid("serviceAccountTokenInSecrets is set but no tokenRequests are specified"));

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::kinds::kind::Kind;
+use crate::shared::rules::{self, immutable};
 use crate::shared::selector::label_selector;
 use crate::shared::validation::{At, Errors};
 use crate::shared::warnings::{self, Warnings};
@@ -27,9 +28,7 @@ fn validate(resource: &Resource, capacity: &Value) -> Errors {
 fn validate_update(_: &Resource, capacity: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(capacity, old, &mut errors);
-    for name in ["nodeTopology", "storageClassName"] {
-        At::root(capacity).child(name).immutable(&At::root(old).child(name), &mut errors);
-    }
+    rules::check(&[immutable("nodeTopology"), immutable("storageClassName")], &At::root(capacity), Some(&At::root(old)), &mut errors);
     errors
 }
 

@@ -8,11 +8,18 @@ use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{age, at, cells, flag, name, text};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Field, Rule, field, immutable};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::if_nil;
 use crate::shared::warnings::{self, Warnings};
 
 const DEFAULT_CLASS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+
+const MODES: [Field; 2] = [
+    field("reclaimPolicy", &[Rule::OptionalOrEmpty, Rule::Enum(&["Delete", "Retain"])]),
+    field("volumeBindingMode", &[Rule::Present, Rule::Enum(&["Immediate", "WaitForFirstConsumer"])]),
+];
+const FIXED: [Field; 4] = [immutable("parameters"), immutable("provisioner"), immutable("reclaimPolicy"), immutable("volumeBindingMode")];
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "StorageClass")
@@ -57,16 +64,7 @@ fn validate(resource: &Resource, class: &Value) -> Errors {
     let root = At::root(class);
     provisioner(&root.child("provisioner"), &mut errors);
     parameters(&root.child("parameters"), &mut errors);
-    let policy = root.child("reclaimPolicy");
-    if !policy.text().is_empty() && !matches!(policy.text(), "Delete" | "Retain") {
-        errors.push(policy.unsupported(&["Delete", "Retain"]));
-    }
-    let mode = root.child("volumeBindingMode");
-    match mode.text() {
-        "" if mode.value.is_null() => errors.push(mode.required("")),
-        "Immediate" | "WaitForFirstConsumer" => {}
-        _ => errors.push(mode.unsupported(&["Immediate", "WaitForFirstConsumer"])),
-    }
+    rules::check(&MODES, &root, None, &mut errors);
     let mut seen: HashSet<&Value> = HashSet::new();
     for term in root.items("allowedTopologies") {
         for expression in term.items("matchLabelExpressions") {
@@ -95,9 +93,7 @@ fn validate(resource: &Resource, class: &Value) -> Errors {
 fn validate_update(_: &Resource, class: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(class, old, &mut errors);
-    for name in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
-        At::root(class).child(name).immutable(&At::root(old).child(name), &mut errors);
-    }
+    rules::check(&FIXED, &At::root(class), Some(&At::root(old)), &mut errors);
     errors
 }
 

@@ -8,6 +8,7 @@ use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{age, cells, flag, name, text};
 use crate::shared::metadata;
 use crate::shared::pod::volume;
+use crate::shared::rules::{self, immutable};
 use crate::shared::validation::{At, Errors};
 
 /// The row.
@@ -50,7 +51,7 @@ fn validate(resource: &Resource, attachment: &Value) -> Errors {
 
 fn validate_update(resource: &Resource, attachment: &Value, old: &Value) -> Errors {
     let mut errors = validate(resource, attachment);
-    At::root(attachment).child("spec").immutable(&At::root(old).child("spec"), &mut errors);
+    rules::check(&[immutable("spec")], &At::root(attachment), Some(&At::root(old)), &mut errors);
     errors
 }
 

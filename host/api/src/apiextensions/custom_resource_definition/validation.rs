@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Resource;
 use crate::apiextensions::custom_resource_definition::schema;
+use crate::shared::rules::{self, Field, Rule, field, immutable};
 use crate::shared::validation::{At, Errors, invalid_shown};
 use crate::shared::value::{entries, flag, has, list, set, some, text};
 use crate::shared::{metadata, webhook_client};
@@ -78,20 +79,21 @@ fn schema_of(version: &Value) -> Option<&Value> {
     some(version, "schema").and_then(|schema| some(schema, "openAPIV3Schema"))
 }
 
+const FIXED_WHEN_ESTABLISHED: [Field; 2] = [immutable("scope"), field("names", &[Rule::Fields(&[immutable("kind")])])];
+const FIXED: [Field; 2] = [immutable("group"), field("names", &[Rule::Fields(&[immutable("plural")])])];
+
 fn rest(object: &Value, old: Option<&Value>, asked: &Asked, errors: &mut Errors) {
     let spec = shared_form(&object["spec"]);
     let at = At { value: &spec, path: Path::new("spec") };
     validate_spec(&at, asked, errors);
     let root = At::root(object);
     if let Some(old) = old {
-        let (new_names, old_spec) = (at.child("names"), At::root(&old["spec"]));
+        let old_spec = At::root(&old["spec"]);
         let established = list(&old["status"], "conditions").iter().any(|c| c["type"] == "Established" && c["status"] == "True");
         if established {
-            at.child("scope").immutable(&old_spec.child("scope"), errors);
-            new_names.child("kind").immutable(&old_spec.child("names").child("kind"), errors);
+            rules::check(&FIXED_WHEN_ESTABLISHED, &at, Some(&old_spec), errors);
         }
-        at.child("group").immutable(&old_spec.child("group"), errors);
-        new_names.child("plural").immutable(&old_spec.child("names").child("plural"), errors);
+        rules::check(&FIXED, &at, Some(&old_spec), errors);
     }
     let status = root.child("status");
     names(&status.child("acceptedNames"), errors);

@@ -4,6 +4,7 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::Resource;
+use crate::shared::rules::{self, count};
 use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, resources, value};
 
@@ -229,9 +230,6 @@ pub(crate) fn validate_update(_: &Resource, object: &Value, old: &Value) -> Erro
 pub(crate) fn validate_status(_: &Resource, _: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let status = At::root(object).child("status");
-    for name in ["currentReplicas", "desiredReplicas"] {
-        status.child(name).non_negative(&mut errors);
-    }
+    rules::check(&[count("currentReplicas"), count("desiredReplicas")], &At::root(object).child("status"), None, &mut errors);
     errors
 }

@@ -10,6 +10,7 @@ use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{NONE, UNSET, age, at, cells, containers, len, name, selector, since, some, text};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
+use crate::shared::rules::{self, Field, Rule, count, field};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, if_zero, object_at};
 use crate::shared::warnings::{self, Warnings};
@@ -17,6 +18,8 @@ use crate::shared::workload::{IN_POD_NAMES, spec_is_new, spec_mut};
 
 /// Room for what a cron job adds to its jobs' names.
 const CRON_JOB_NAME_BYTES_MAX: usize = 52;
+
+const CONCURRENCY_POLICY: Field = field("concurrencyPolicy", &[Rule::Required, Rule::Enum(&["Allow", "Forbid", "Replace"])]);
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("batch", "CronJob")
@@ -63,11 +66,11 @@ fn cron_job_spec(spec: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
             }
         }
     }
-    spec.child("startingDeadlineSeconds").non_negative(errors);
+    rules::check(&[count("startingDeadlineSeconds")], spec, None, errors);
     if let Some(zone) = spec.some("timeZone").filter(|zone| old.is_none_or(|old| old.get("timeZone") != Some(zone.value))) {
         schedule::time_zone(&zone, errors);
     }
-    spec.child("concurrencyPolicy").one_of(&["Allow", "Forbid", "Replace"], errors);
+    rules::check(&[CONCURRENCY_POLICY], spec, None, errors);
     let job = spec.child("jobTemplate").child("spec");
     common_spec(&job, errors);
     if let Some(selector) = job.some("selector") {
@@ -76,8 +79,7 @@ fn cron_job_spec(spec: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
     if job.flag("manualSelector") {
         errors.push(job.child("manualSelector").unsupported(&["nil", "false"]));
     }
-    spec.child("successfulJobsHistoryLimit").non_negative(errors);
-    spec.child("failedJobsHistoryLimit").non_negative(errors);
+    rules::check(&[count("successfulJobsHistoryLimit"), count("failedJobsHistoryLimit")], spec, None, errors);
 }
 
 fn validate(resource: &Resource, object: &Value) -> Errors {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::shared::der::element;
+use crate::shared::rules::{self, Rule, field};
 use crate::shared::validation::{self, At, Errors};
 use crate::shared::{metadata, value};
 
@@ -110,12 +111,7 @@ fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mu
     if let Some(why) = request_problem(&STANDARD.decode(body.text()).unwrap_or_default()) {
         errors.push(body.invalid_as(body.value.clone(), &why));
     }
-    if spec.is_empty("usages") {
-        errors.push(spec.child("usages").required(""));
-    }
-    for usage in spec.items("usages").filter(|usage| !USAGES.contains(&usage.text())) {
-        errors.push(usage.unsupported(&USAGES));
-    }
+    rules::check(&[field("usages", &[Rule::Required, Rule::Each(&[Rule::Enum(&USAGES)])])], &spec, None, errors);
     let mut seen: HashSet<&str> = HashSet::new();
     for usage in spec.items("usages") {
         if seen.contains(&usage.text()) {

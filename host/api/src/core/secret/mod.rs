@@ -14,6 +14,7 @@ use crate::core::data::{DATA_BYTES_MAX, decoded_bytes, immutable_data};
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, age, cells, len};
 use crate::shared::metadata;
+use crate::shared::rules::{self, immutable};
 use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{if_zero, object_at, remove, restore, set, text};
 use crate::shared::warnings::Warnings;
@@ -116,7 +117,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    At::root(object).child("type").immutable(&At::root(old).child("type"), &mut errors);
+    rules::check(&[immutable("type")], &At::root(object), Some(&At::root(old)), &mut errors);
     immutable_data(object, old, &["data"], &mut errors);
     secret(resource, object, &mut errors);
     errors

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::Resource;
 use crate::core::endpoints::endpoint_ip;
 use crate::core::service::defaults::externally_accessible;
+use crate::shared::rules::{self, PROTOCOL};
 use crate::shared::selector::labels;
 use crate::shared::validation::{self, At, Errors, legacy_cidr, legacy_ip, port_num_or_name};
 use crate::shared::{metadata, value};
@@ -17,7 +18,6 @@ use crate::shared::{metadata, value};
 const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
 const MODE: &str = "service.kubernetes.io/topology-mode";
 const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
-pub(crate) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 /// A day.
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
@@ -226,7 +226,7 @@ fn service_port<'a>(port: &At<'a>, require_name: bool, names: &mut HashSet<&'a s
     }
     let number = port.child("port");
     errors.extend(name::is_valid_port_num(number.int()).iter().map(|problem| number.invalid_as(number.int(), problem)));
-    port.child("protocol").one_of(&PROTOCOLS, errors);
+    rules::check(&[PROTOCOL], port, None, errors);
     port_num_or_name(&port.child("targetPort"), errors);
     if let Some(protocol) = port.some("appProtocol") {
         errors.extend(name::is_qualified_name(protocol.text()).iter().map(|problem| protocol.invalid_as(protocol.text(), problem)));

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::kinds::go_struct;
 use crate::shared::pod::security;
 use crate::shared::pod::volume::{local_descending_path, no_backsteps};
+use crate::shared::rules::{self, Field, Format, PROTOCOL, Rule, count, field};
 use crate::shared::validation::{At, Errors, port_num_or_name};
 use crate::shared::{metadata, resources, value};
 
@@ -133,18 +134,22 @@ fn unique_name<'a>(at: &At<'a>, names: &mut HashSet<&'a str>, errors: &mut Error
     }
 }
 
+const CONTAINER: [Field; 3] = [
+    field("name", &[Rule::Required, Rule::Format(Format::DnsLabel)]),
+    field("image", &[Rule::Required]),
+    field("terminationMessagePolicy", &[Rule::Required, Rule::Enum(&["File", "FallbackToLogsOnError"])]),
+];
+const PROBE: [Field; 6] = [
+    count("initialDelaySeconds"),
+    count("timeoutSeconds"),
+    count("periodSeconds"),
+    count("successThreshold"),
+    count("failureThreshold"),
+    field("terminationGracePeriodSeconds", &[Rule::Optional, Rule::Min(1, "must be greater than 0")]),
+];
+
 fn common(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
-    let name = at.child("name");
-    if name.text().is_empty() {
-        errors.push(name.required(""));
-    } else {
-        name.dns_label(errors);
-    }
-    let image = at.child("image");
-    if image.text().is_empty() {
-        errors.push(image.required(""));
-    }
-    at.child("terminationMessagePolicy").one_of(&["File", "FallbackToLogsOnError"], errors);
+    rules::check(&CONTAINER, at, None, errors);
     ports(at, errors);
     env(at, errors);
     env_from(at, errors);
@@ -184,7 +189,7 @@ fn ports(at: &At<'_>, errors: &mut Errors) {
         if host.int() != 0 {
             host.problems(name::is_valid_port_num(host.int()), errors);
         }
-        port.child("protocol").one_of(&["SCTP", "TCP", "UDP"], errors);
+        rules::check(&[PROTOCOL], &port, None, errors);
     }
 }
 
@@ -519,10 +524,7 @@ fn restart_policy(at: &At<'_>, errors: &mut Errors) {
     if !matches!(policy.text(), "Always" | "Never" | "OnFailure") {
         errors.push(policy.unsupported(&["Always", "Never", "OnFailure"]));
     }
-    if at.items("restartPolicyRules").count() > RESTART_RULES_MAX {
-        let rules = at.child("restartPolicyRules");
-        errors.push(apimachinery::field::Error::too_many(&rules.path, at.items("restartPolicyRules").count(), RESTART_RULES_MAX));
-    }
+    rules::check(&[field("restartPolicyRules", &[Rule::MaxItems(RESTART_RULES_MAX)])], at, None, errors);
     for rule in at.items("restartPolicyRules") {
         let action = rule.child("action");
         if !matches!(action.text(), "Restart" | "RestartAllContainers") {
@@ -563,12 +565,7 @@ fn lifecycle_and_probes(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
 
 fn probe(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     handler(at, scope, errors);
-    for name in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
-        at.child(name).non_negative(errors);
-    }
-    if let Some(grace) = at.some("terminationGracePeriodSeconds").filter(|grace| grace.int() <= 0) {
-        errors.push(grace.invalid("must be greater than 0"));
-    }
+    rules::check(&PROBE, at, None, errors);
 }
 
 fn handler(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::shared::pod::container::{self, Scope};
 use crate::shared::pod::security::{self, APP_ARMOR_ANNOTATION};
 use crate::shared::pod::{requests, volume};
+use crate::shared::rules::{self, Field, Format, PREEMPTION_POLICY, Rule, field};
 use crate::shared::selector::labels;
 use crate::shared::validation::{self, At, Errors, legacy_ip};
 use crate::shared::{metadata, resources, scheduling, value};
@@ -83,8 +84,7 @@ pub(crate) fn validate_spec(spec: &At<'_>, pod_name: &str, is_pod: bool, errors:
         pod_level_consistency(spec, &resources, errors);
     }
     host_network_ports(spec, is_pod, errors);
-    spec.child("restartPolicy").one_of(&["Always", "OnFailure", "Never"], errors);
-    spec.child("dnsPolicy").one_of(&["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], errors);
+    rules::check(&POLICIES, spec, None, errors);
     labels(&spec.child("nodeSelector"), errors);
     security::pod_security_context(spec, errors);
     scheduling::affinity(&spec.child("affinity"), errors);
@@ -106,9 +106,7 @@ pub(crate) fn validate_spec(spec: &At<'_>, pod_name: &str, is_pod: bool, errors:
     host_users(spec, errors);
     hostname_override(spec, errors);
     names(spec, errors);
-    if let Some(policy) = spec.some("preemptionPolicy").filter(|policy| !matches!(policy.text(), "PreemptLowerPriority" | "Never")) {
-        errors.push(policy.unsupported(&["PreemptLowerPriority", "Never"]));
-    }
+    rules::check(&[PREEMPTION_POLICY], spec, None, errors);
     for (name, entry) in spec.entries("overhead") {
         let entry = entry.renamed(spec.path.child("overhead").child("limits").key(name));
         resources::resource_name(name, &entry, errors);
@@ -117,6 +115,16 @@ pub(crate) fn validate_spec(spec: &At<'_>, pod_name: &str, is_pod: bool, errors:
     os(spec, errors);
     container::file_key_volumes(spec, errors);
 }
+
+const POLICIES: [Field; 2] = [
+    field("restartPolicy", &[Rule::Required, Rule::Enum(&["Always", "OnFailure", "Never"])]),
+    field("dnsPolicy", &[Rule::Required, Rule::Enum(&["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"])]),
+];
+const NAMES: [Field; 3] = [
+    field("activeDeadlineSeconds", &[Rule::Optional, Rule::Range(1, i32::MAX as i64)]),
+    field("hostname", &[Rule::OptionalOrEmpty, Rule::Format(Format::DnsLabel)]),
+    field("subdomain", &[Rule::OptionalOrEmpty, Rule::Format(Format::DnsLabel)]),
+];
 
 fn names(spec: &At<'_>, errors: &mut Errors) {
     let subdomain = |name: &str, errors: &mut Errors| {
@@ -127,15 +135,7 @@ fn names(spec: &At<'_>, errors: &mut Errors) {
     };
     subdomain("serviceAccountName", errors);
     subdomain("nodeName", errors);
-    if let Some(deadline) = spec.some("activeDeadlineSeconds") {
-        deadline.within(1, i64::from(i32::MAX), errors);
-    }
-    for name in ["hostname", "subdomain"] {
-        let at = spec.child(name);
-        if !at.text().is_empty() {
-            at.dns_label(errors);
-        }
-    }
+    rules::check(&NAMES, spec, None, errors);
     scheduling::tolerations(spec, errors);
     for alias in spec.items("hostAliases") {
         legacy_ip(&alias.child("ip"), &[], errors);
