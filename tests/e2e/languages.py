@@ -123,6 +123,8 @@ def each_language_takes_the_others_place_under_load_and_judges_alike():
     try:
         for language in (*LANGUAGES[1:], LANGUAGES[0]):
             install(server, folder, language, "no-latest-tag")
+            # A connection of its own: one that was idle while a component was compiled may be closed.
+            admin = server.admin()
             before = [load.count for load in loads]
             for at, (init, images, refused) in enumerate(CASES):
                 judged(admin.post(PODS, pod(f"{language}-{at}", init, images)), 201, f"{language}-{at}", refused, f"{language}, case {at}")
