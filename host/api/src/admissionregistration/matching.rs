@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use apimachinery::validation::name;
 use serde_json::{Value, json};
 
+use crate::shared::rules::{self, Rule, field};
 use crate::shared::selector::label_selector;
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, list_mut, object_mut};
@@ -69,9 +70,7 @@ pub(crate) fn rule(at: &At<'_>, errors: &mut Errors) {
         errors.push(version.required(""));
     }
     resources(at, errors);
-    if let Some(scope) = at.some("scope").filter(|scope| !matches!(scope.text(), "*" | "Cluster" | "Namespaced")) {
-        errors.push(scope.unsupported(&["*", "Cluster", "Namespaced"]));
-    }
+    rules::check(&[field("scope", &[Rule::Optional, Rule::Enum(&["*", "Cluster", "Namespaced"])])], at, None, errors);
 }
 
 fn resources(at: &At<'_>, errors: &mut Errors) {

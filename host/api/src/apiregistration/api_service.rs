@@ -9,6 +9,7 @@ use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::kinds::strategy::Context;
 use crate::shared::cell::{self, age, cells, condition, some, text};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Rule};
 use crate::shared::validation::{At, Errors};
 use crate::shared::value::{has, if_nil, object_at, object_mut, set};
 
@@ -67,9 +68,7 @@ fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value)
         metadata::validate_update(object, old, &mut errors);
         for condition in At::root(object).child("status").items("conditions") {
             let status = condition.child("status");
-            if !["True", "False", "Unknown"].contains(&status.text()) {
-                errors.push(status.unsupported(&["True", "False", "Unknown"]));
-            }
+            rules::check_value(&[Rule::Enum(&["True", "False", "Unknown"])], &status, None, &mut errors);
         }
     }
     errors

@@ -96,9 +96,7 @@ pub(crate) fn common_spec(spec: &At<'_>, errors: &mut Errors) {
     }
     let mode = spec.child("completionMode");
     let indexed = mode.text() == "Indexed";
-    if !mode.value.is_null() && !matches!(mode.text(), "NonIndexed" | "Indexed") {
-        errors.push(mode.unsupported(&["NonIndexed", "Indexed"]));
-    }
+    rules::check_value(&[Rule::Optional, Rule::Enum(&["NonIndexed", "Indexed"])], &mode, None, errors);
     if indexed {
         indexed_spec(spec, errors);
     } else if mode.value.is_null() || mode.text() == "NonIndexed" {

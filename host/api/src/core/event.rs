@@ -9,7 +9,7 @@ use crate::Resource;
 use crate::kinds::kind::{Conversion, Kind};
 use crate::shared::cell::{self, at, cells, int, seconds, since, some, text, text_or};
 use crate::shared::metadata;
-use crate::shared::rules::{self, Field, immutable};
+use crate::shared::rules::{self, Field, Rule, immutable};
 use crate::shared::validation::{At, Errors};
 
 /// Always there in `v1`, and left out where empty in `events.k8s.io/v1`.
@@ -87,9 +87,7 @@ fn legacy_event(resource: &Resource, object: &Value, errors: &mut Errors) {
         // The one field whose name in errors is that of the version asked for.
         let name = if resource.gvk.group.is_empty() { "reportingComponent" } else { "reportingController" };
         let reporter = root.child("reportingComponent").renamed(root.child(name).path);
-        if reporter.text().is_empty() {
-            errors.push(reporter.required(""));
-        }
+        rules::check_value(&[Rule::Required], &reporter, None, errors);
         errors.extend(name::is_qualified_name(reporter.text()).iter().map(|problem| reporter.invalid_as(reporter.text(), problem)));
         for (name, most, required) in
             [("reportingInstance", 128, true), ("action", 128, true), ("reason", 128, true), ("message", 1024, false)]

@@ -9,6 +9,7 @@ use crate::core::service::columns::load_balancer;
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{self, NONE, age, at, cells, items, text};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Format, Rule};
 use crate::shared::validation::{self, At, Errors, legacy_ip};
 use crate::shared::value::{self, has};
 use crate::shared::warnings::{self, Warnings};
@@ -130,11 +131,7 @@ pub(crate) fn typed_reference(at: &At<'_>, errors: &mut Errors) {
     }
     for name in ["kind", "name"] {
         let field = at.child(name);
-        if field.text().is_empty() {
-            errors.push(field.required(""));
-        } else {
-            field.problems(name::is_path_segment_name(field.text()), errors);
-        }
+        rules::check_value(&[Rule::Required, Rule::Format(Format::PathSegment)], &field, None, errors);
     }
 }
 

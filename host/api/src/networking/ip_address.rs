@@ -7,6 +7,7 @@ use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, NONE, age, cells, some, text};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Format, Rule};
 use crate::shared::validation::{At, Errors};
 
 /// The row.
@@ -32,11 +33,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     }
     for name in ["resource", "name"] {
         let field = parent.child(name);
-        if field.text().is_empty() {
-            errors.push(field.required(""));
-        } else {
-            field.problems(name::is_path_segment_name(field.text()), &mut errors);
-        }
+        rules::check_value(&[Rule::Required, Rule::Format(Format::PathSegment)], &field, None, &mut errors);
     }
     if !namespace.text().is_empty() {
         namespace.problems(name::is_path_segment_name(namespace.text()), &mut errors);

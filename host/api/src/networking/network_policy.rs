@@ -8,6 +8,7 @@ use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC};
 use crate::shared::cell::{self, age, cells, selector};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Rule, field};
 use crate::shared::selector::label_selector;
 use crate::shared::validation::{At, Errors, legacy_cidr};
 use crate::shared::value::{self, if_nil, if_zero, list, list_mut, object_at};
@@ -50,16 +51,12 @@ fn policy_spec(spec: &At<'_>, stored: &[&str], errors: &mut Errors) {
     if spec.texts("policyTypes").count() > 2 {
         return errors.push(spec.child("policyTypes").invalid("may not specify more than two policyTypes"));
     }
-    for kind in spec.items("policyTypes").filter(|kind| !matches!(kind.text(), "Ingress" | "Egress")) {
-        errors.push(kind.unsupported(&["Ingress", "Egress"]));
-    }
+    rules::check(&[field("policyTypes", &[Rule::Each(&[Rule::Enum(&["Ingress", "Egress"])])])], spec, None, errors);
 }
 
 fn policy_port(at: &At<'_>, errors: &mut Errors) {
     let (protocol, port, end) = (at.child("protocol"), at.child("port"), at.child("endPort"));
-    if !protocol.value.is_null() && !matches!(protocol.text(), "TCP" | "UDP" | "SCTP") {
-        errors.push(protocol.unsupported(&["TCP", "UDP", "SCTP"]));
-    }
+    rules::check_value(&[Rule::Optional, Rule::Enum(&["TCP", "UDP", "SCTP"])], &protocol, None, errors);
     match port.value {
         Value::Null => {
             if !end.value.is_null() {

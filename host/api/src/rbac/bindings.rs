@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::Resource;
 use crate::shared::cell::{self, age, cells, items, join, name};
 use crate::shared::metadata;
+use crate::shared::rules::{self, Rule};
 use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{if_zero, list_mut, object_at, text};
 
@@ -48,9 +49,7 @@ pub(crate) fn validate_binding(resource: &Resource, binding: &Value) -> Errors {
 
 fn validate_subject(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
     let (name, group) = (at.child("name"), at.child("apiGroup"));
-    if name.text().is_empty() {
-        errors.push(name.required(""));
-    }
+    rules::check_value(&[Rule::Required], &name, None, errors);
     match at.text_of("kind") {
         "ServiceAccount" => {
             if !name.text().is_empty() {

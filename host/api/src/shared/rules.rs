@@ -65,6 +65,12 @@ pub(crate) enum Format {
     DnsSubdomain,
     /// The key of a label.
     LabelKey,
+    /// The name of an environment variable.
+    EnvVarName,
+    /// A key of the data of a ConfigMap or a Secret.
+    ConfigMapKey,
+    /// A part of a URL's path: no `/`, no `%`, not `.` and not `..`.
+    PathSegment,
 }
 
 impl Rule {
@@ -141,6 +147,9 @@ impl Format {
             Self::DnsLabel => name::is_dns1123_label(text),
             Self::DnsSubdomain => name::is_dns1123_subdomain(text),
             Self::LabelKey => name::is_label_key(text),
+            Self::EnvVarName => name::is_relaxed_env_var_name(text),
+            Self::ConfigMapKey => name::is_config_map_key(text),
+            Self::PathSegment => name::is_path_segment_name(text),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{age, cells, len, name};
 use crate::shared::pod::volume;
+use crate::shared::rules::{self, Rule};
 use crate::shared::validation::{self, At, Errors};
 use crate::shared::{metadata, value};
 
@@ -26,9 +27,7 @@ fn validate(resource: &Resource, node: &Value) -> Errors {
     for driver in At::root(node).child("spec").items("drivers") {
         let (name, id) = (driver.child("name"), driver.child("nodeID"));
         volume::csi_driver_name(&name, &mut errors);
-        if id.text().is_empty() {
-            errors.push(id.required(""));
-        }
+        rules::check_value(&[Rule::Required], &id, None, &mut errors);
         if id.text().len() > 192 {
             errors.push(id.invalid("must be 192 characters or less"));
         }

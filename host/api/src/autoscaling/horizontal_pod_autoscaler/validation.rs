@@ -4,7 +4,7 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::Resource;
-use crate::shared::rules::{self, count};
+use crate::shared::rules::{self, Format, Rule, count, field};
 use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, resources, value};
 
@@ -22,11 +22,7 @@ enum Group {
 fn reference(at: &At<'_>, group: Group, errors: &mut Errors) {
     for name in ["kind", "name"] {
         let field = at.child(name);
-        if field.text().is_empty() {
-            errors.push(field.required(""));
-        } else {
-            field.problems(name::is_path_segment_name(field.text()), errors);
-        }
+        rules::check_value(&[Rule::Required, Rule::Format(Format::PathSegment)], &field, None, errors);
     }
     let version = at.child("apiVersion");
     if group == Group::Unchecked {
@@ -92,17 +88,13 @@ fn scaling_rules(at: &At<'_>, errors: &mut Errors) {
             errors.push(window.invalid(&format!("must be less than or equal to {STABILIZATION_SECONDS_MAX}")));
         }
     }
-    if let Some(policy) = at.some("selectPolicy").filter(|policy| !matches!(policy.text(), "Max" | "Min" | "Disabled")) {
-        errors.push(policy.unsupported(&["Disabled", "Max", "Min"]));
-    }
+    rules::check(&[field("selectPolicy", &[Rule::Optional, Rule::Enum(&["Disabled", "Max", "Min"])])], at, None, errors);
     if at.is_empty("policies") {
         errors.push(at.child("policies").required("must specify at least one Policy"));
     }
     for policy in at.items("policies") {
         let (kind, value, period) = (policy.child("type"), policy.child("value"), policy.child("periodSeconds"));
-        if !matches!(kind.text(), "Pods" | "Percent") {
-            errors.push(kind.unsupported(&["Percent", "Pods"]));
-        }
+        rules::check_value(&[Rule::Enum(&["Percent", "Pods"])], &kind, None, errors);
         value.positive(errors);
         period.positive(errors);
         if period.int() > PERIOD_SECONDS_MAX {

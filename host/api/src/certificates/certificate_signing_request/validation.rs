@@ -151,9 +151,7 @@ fn conditions(status: &At<'_>, errors: &mut Errors) {
     let mut seen: HashSet<&str> = HashSet::new();
     for condition in status.items("conditions") {
         let (kind, state) = (condition.child("type"), condition.child("status"));
-        if kind.text().is_empty() {
-            errors.push(kind.required(""));
-        }
+        rules::check_value(&[Rule::Required], &kind, None, errors);
         let allowed: &[&str] =
             if matches!(kind.text(), "Approved" | "Denied" | "Failed") { &["True"] } else { &["False", "True", "Unknown"] };
         if state.text().is_empty() {

@@ -6,6 +6,7 @@ use crate::Resource;
 use crate::kinds::go_struct;
 use crate::shared::claim::{VOLUME_MODES, access_modes};
 use crate::shared::pod::volume;
+use crate::shared::rules::{self, Rule};
 use crate::shared::validation::{self, At, Errors};
 use crate::shared::{metadata, scheduling, value};
 
@@ -54,9 +55,7 @@ fn volume_spec(spec: &At<'_>, errors: &mut Errors) {
         }
     }
     let policy = spec.child("persistentVolumeReclaimPolicy");
-    if !policy.text().is_empty() && !matches!(policy.text(), "Delete" | "Recycle" | "Retain") {
-        errors.push(policy.unsupported(&["Delete", "Recycle", "Retain"]));
-    }
+    rules::check_value(&[Rule::OptionalOrEmpty, Rule::Enum(&["Delete", "Recycle", "Retain"])], &policy, None, errors);
     let mut has_affinity = false;
     if let Some(affinity) = spec.some("nodeAffinity") {
         match affinity.some("required") {

@@ -12,6 +12,7 @@ use crate::core::pod::strategy;
 use crate::kinds::go_struct::{self, POD_SPEC};
 use crate::shared::pod::security::{self, APP_ARMOR_ANNOTATION};
 use crate::shared::pod::validation::{MIRROR, pod_annotations, validate_spec};
+use crate::shared::rules::{self, Rule};
 use crate::shared::validation::{self, At, Errors, legacy_ip};
 use crate::shared::{metadata, scheduling, value};
 
@@ -77,9 +78,7 @@ pub(crate) fn validate_update(resource: &Resource, pod: &Value, old: &Value) -> 
         }
         for container in spec.items(list) {
             let image = container.child("image");
-            if image.text().is_empty() {
-                errors.push(image.required(""));
-            }
+            rules::check_value(&[Rule::Required], &image, None, &mut errors);
             if image.text().trim() != image.text() {
                 errors.push(image.invalid("must not have leading or trailing whitespace"));
             }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::Resource;
 use crate::core::endpoints::endpoint_ip;
 use crate::core::service::defaults::externally_accessible;
-use crate::shared::rules::{self, PROTOCOL};
+use crate::shared::rules::{self, PROTOCOL, Rule};
 use crate::shared::selector::labels;
 use crate::shared::validation::{self, At, Errors, legacy_cidr, legacy_ip, port_num_or_name};
 use crate::shared::{metadata, value};
@@ -274,9 +274,7 @@ fn cluster_ips(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Errors) {
     }
     let mut seen: HashSet<&str> = HashSet::new();
     for family in spec.items("ipFamilies") {
-        if !matches!(family.text(), "IPv4" | "IPv6") {
-            errors.push(family.unsupported(&["IPv4", "IPv6"]));
-        }
+        rules::check_value(&[Rule::Enum(&["IPv4", "IPv6"])], &family, None, errors);
         if seen.contains(&family.text()) {
             errors.push(family.duplicate());
         }

@@ -11,6 +11,7 @@ use crate::Resource;
 use crate::resource::shared::{binding_conditions, each, each_once, pool_name, qualified_name, taint};
 use crate::shared::pod::volume;
 use crate::shared::resources::is_native;
+use crate::shared::rules::{self, Format, Rule};
 use crate::shared::scheduling::node_selector;
 use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, value};
@@ -143,11 +144,7 @@ fn device_nodes(at: &At<'_>, by_device: bool, errors: &mut Errors) {
 
 fn counters(at: &At<'_>, name: &str, errors: &mut Errors) {
     let name = at.child(name);
-    if name.text().is_empty() {
-        errors.push(name.required(""));
-    } else {
-        name.dns_label(errors);
-    }
+    rules::check_value(&[Rule::Required, Rule::Format(Format::DnsLabel)], &name, None, errors);
     let counters = at.child("counters");
     let count = at.entries("counters").count();
     if count == 0 {

@@ -211,11 +211,7 @@ fn host_ports<'a>(containers: impl Iterator<Item = At<'a>>, errors: &mut Errors)
 fn env(at: &At<'_>, errors: &mut Errors) {
     for variable in at.items("env") {
         let name = variable.child("name");
-        if name.text().is_empty() {
-            errors.push(name.required(""));
-        } else {
-            name.problems(name::is_relaxed_env_var_name(name.text()), errors);
-        }
+        rules::check_value(&[Rule::Required, Rule::Format(Format::EnvVarName)], &name, None, errors);
         if let Some(source) = variable.some("valueFrom") {
             env_source(&source, variable.text_of("value"), errors);
         }
@@ -238,11 +234,7 @@ fn env_source(at: &At<'_>, value: &str, errors: &mut Errors) {
         let object = key.child("name");
         errors.extend(metadata::subdomain(object.text(), false).iter().map(|problem| object.invalid_as(object.text(), problem)));
         let key = key.child("key");
-        if key.text().is_empty() {
-            errors.push(key.required(""));
-        } else {
-            key.problems(name::is_config_map_key(key.text()), errors);
-        }
+        rules::check_value(&[Rule::Required, Rule::Format(Format::ConfigMapKey)], &key, None, errors);
     }
     if let Some(file) = at.some("fileKeyRef") {
         sources += 1;
@@ -260,16 +252,8 @@ fn env_source(at: &At<'_>, value: &str, errors: &mut Errors) {
 
 fn file_key_ref(at: &At<'_>, errors: &mut Errors) {
     let (key, volume, path) = (at.child("key"), at.child("volumeName"), at.child("path"));
-    if key.text().is_empty() {
-        errors.push(key.required(""));
-    } else {
-        key.problems(name::is_relaxed_env_var_name(key.text()), errors);
-    }
-    if volume.text().is_empty() {
-        errors.push(volume.required(""));
-    } else {
-        volume.dns_label(errors);
-    }
+    rules::check_value(&[Rule::Required, Rule::Format(Format::EnvVarName)], &key, None, errors);
+    rules::check_value(&[Rule::Required, Rule::Format(Format::DnsLabel)], &volume, None, errors);
     if path.text().is_empty() {
         errors.push(path.required(""));
     } else {
@@ -393,15 +377,11 @@ fn mounts(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let mut paths: HashSet<&str> = HashSet::new();
     for mount in at.items("volumeMounts") {
         let (name, path) = (mount.child("name"), mount.child("mountPath"));
-        if name.text().is_empty() {
-            errors.push(name.required(""));
-        }
+        rules::check_value(&[Rule::Required], &name, None, errors);
         if !scope.volumes.contains_key(name.text()) {
             errors.push(name.not_found());
         }
-        if path.text().is_empty() {
-            errors.push(path.required(""));
-        }
+        rules::check_value(&[Rule::Required], &path, None, errors);
         if paths.contains(&path.text()) {
             errors.push(path.invalid("must be unique"));
         }
@@ -460,9 +440,7 @@ fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     for device in at.items("volumeDevices") {
         let (name, path) = (device.child("name"), device.child("devicePath"));
         let volume = scope.volumes.get(name.text());
-        if name.text().is_empty() {
-            errors.push(name.required(""));
-        }
+        rules::check_value(&[Rule::Required], &name, None, errors);
         if names.contains(&name.text()) {
             errors.push(name.invalid("must be unique"));
         }
@@ -473,9 +451,7 @@ fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
             Some(_) => {}
             None => errors.push(name.not_found()),
         }
-        if path.text().is_empty() {
-            errors.push(path.required(""));
-        }
+        rules::check_value(&[Rule::Required], &path, None, errors);
         if paths.contains(&path.text()) {
             errors.push(path.invalid("must be unique"));
         }
@@ -521,23 +497,17 @@ fn restart_policy(at: &At<'_>, errors: &mut Errors) {
         }
         return;
     }
-    if !matches!(policy.text(), "Always" | "Never" | "OnFailure") {
-        errors.push(policy.unsupported(&["Always", "Never", "OnFailure"]));
-    }
+    rules::check_value(&[Rule::Enum(&["Always", "Never", "OnFailure"])], &policy, None, errors);
     rules::check(&[field("restartPolicyRules", &[Rule::MaxItems(RESTART_RULES_MAX)])], at, None, errors);
     for rule in at.items("restartPolicyRules") {
         let action = rule.child("action");
-        if !matches!(action.text(), "Restart" | "RestartAllContainers") {
-            errors.push(action.unsupported(&["Restart", "RestartAllContainers"]));
-        }
+        rules::check_value(&[Rule::Enum(&["Restart", "RestartAllContainers"])], &action, None, errors);
         let Some(codes) = rule.some("exitCodes") else {
             errors.push(rule.child("exitCodes").required("must be specified"));
             continue;
         };
         let operator = codes.child("operator");
-        if !matches!(operator.text(), "In" | "NotIn") {
-            errors.push(operator.unsupported(&["In", "NotIn"]));
-        }
+        rules::check_value(&[Rule::Enum(&["In", "NotIn"])], &operator, None, errors);
     }
 }
 
@@ -606,9 +576,7 @@ fn http_get(at: &At<'_>, errors: &mut Errors) {
     }
     port_num_or_name(&at.child("port"), errors);
     let scheme = at.child("scheme");
-    if !matches!(scheme.text(), "HTTP" | "HTTPS") {
-        errors.push(scheme.unsupported(&["HTTP", "HTTPS"]));
-    }
+    rules::check_value(&[Rule::Enum(&["HTTP", "HTTPS"])], &scheme, None, errors);
     for header in at.items("httpHeaders") {
         let header_name = header.child("name");
         let list = at.child("httpHeaders");

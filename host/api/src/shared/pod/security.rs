@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::capabilities;
 use crate::shared::pod::volume;
+use crate::shared::rules::{self, Rule};
 use crate::shared::validation::{self, At, Errors};
 
 /// The key of a container's AppArmor annotation begins so; the container's name follows.
@@ -160,9 +161,7 @@ pub(crate) fn security_context(container: &At<'_>, host_users: bool, errors: &mu
     id(&at.child("runAsGroup"), errors);
     let proc_mount = at.child("procMount");
     if !proc_mount.value.is_null() {
-        if !matches!(proc_mount.text(), "Default" | "Unmasked") {
-            errors.push(proc_mount.unsupported(&["Default", "Unmasked"]));
-        }
+        rules::check_value(&[Rule::Enum(&["Default", "Unmasked"])], &proc_mount, None, errors);
         if host_users && proc_mount.text() == "Unmasked" {
             errors.push(proc_mount.invalid("`hostUsers` must be false to use `Unmasked`"));
         }

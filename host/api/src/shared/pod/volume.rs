@@ -6,6 +6,7 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::shared::pod::container;
+use crate::shared::rules::{self, Format, Rule};
 use crate::shared::validation::{At, Errors};
 use crate::shared::{claim, metadata, selector};
 
@@ -57,11 +58,7 @@ pub(crate) fn volumes<'a>(spec: &At<'a>, pod_name: &str, errors: &mut Errors) ->
         let before = errors.len();
         source(&at, pod_name, errors);
         let name = at.child("name");
-        if name.text().is_empty() {
-            errors.push(name.required(""));
-        } else {
-            name.dns_label(errors);
-        }
+        rules::check_value(&[Rule::Required, Rule::Format(Format::DnsLabel)], &name, None, errors);
         if sound.contains_key(name.text()) {
             errors.push(name.duplicate());
         }
@@ -188,9 +185,7 @@ fn one_source(name: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: 
         }
         "image" => {
             let reference = at.child("reference");
-            if reference.text().is_empty() {
-                errors.push(reference.required(""));
-            }
+            rules::check_value(&[Rule::Required], &reference, None, errors);
             container::pull_policy(&at.child("pullPolicy"), errors);
         }
         _ => {}
