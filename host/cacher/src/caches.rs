@@ -1,8 +1,8 @@
 //! The feed: one watch on the store, spread over the caches of all resources.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use api::ResourceRef;
 use objectstore::{DecodeError, ObjectStore};
@@ -167,6 +167,17 @@ impl Caches {
         Ok(self.storage().request_progress().await? && self.wait_until(current).await)
     }
 
+    /// Waits until the caches have what the store has now, where reads take that for granted: for whoever has read past them.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub async fn catch_up(&self) -> Result<(), storage::Error> {
+        if self.freshness == Freshness::InWritePath {
+            self.wait_until(self.storage().current_revision().await?).await;
+        }
+        Ok(())
+    }
+
     /// Reads everything under the root at one revision.
     async fn fill(&self) -> Result<Revision, storage::Error> {
         let mut by_prefix: HashMap<&str, Vec<(Arc<str>, KeyValue)>> = HashMap::new();
@@ -235,39 +246,42 @@ impl Caches {
         }
     }
 
-    async fn watch_again(&self) -> Result<Box<dyn storage::Watch>, storage::Error> {
-        match self.storage().watch(self.root(), self.applied() + 1).await {
-            Err(storage::Error::Compacted { .. }) => {
-                let from = self.fill().await?;
-                self.storage().watch(self.root(), from + 1).await
-            }
-            watch => watch,
-        }
+    /// Watches from where the last watch ended. `is_lost`: the store has forgotten that, so that everything is read anew.
+    async fn watch_again(&self, is_lost: bool) -> Result<Box<dyn storage::Watch>, storage::Error> {
+        let from = if is_lost { self.fill().await? } else { self.applied() };
+        self.storage().watch(self.root(), from + 1).await
     }
 }
 
 /// Reads the store's watch until the caches are gone. A watch that ends is begun again where it stopped.
-async fn feed(caches: std::sync::Weak<Caches>, mut watch: Box<dyn storage::Watch>) {
+async fn feed(caches: Weak<Caches>, mut watch: Box<dyn storage::Watch>) {
     loop {
         let batch = watch.next().await;
-        let Some(caches) = caches.upgrade() else { return };
         match batch {
-            Ok(batch) => caches.take_in(batch),
+            Ok(batch) => match caches.upgrade() {
+                Some(caches) => caches.take_in(batch),
+                None => return,
+            },
             Err(error) => {
                 tracing::warn!(%error, "the watch on the store ended; beginning again");
-                loop {
-                    match caches.watch_again().await {
-                        Ok(again) => break watch = again,
-                        Err(storage::Error::Compacted { .. }) => {
-                            if let Err(error) = caches.fill().await {
-                                tracing::warn!(%error, "the caches could not be filled again");
-                            }
-                        }
-                        Err(error) => tracing::warn!(%error, "the store cannot be watched; trying again"),
-                    }
-                    tokio::time::sleep(FEED_RETRY_PAUSE).await;
+                match begin_again(&caches, matches!(error, storage::Error::Compacted { .. })).await {
+                    Some(again) => watch = again,
+                    None => return,
                 }
             }
         }
+    }
+}
+
+/// A new watch, as soon as the store gives one; none: the caches are gone. `is_lost`: the store has forgotten where the last one was.
+async fn begin_again(caches: &Weak<Caches>, mut is_lost: bool) -> Option<Box<dyn storage::Watch>> {
+    loop {
+        // Not held over the pause: nobody else may be left who needs them.
+        match caches.upgrade()?.watch_again(is_lost).await {
+            Ok(again) => return Some(again),
+            Err(storage::Error::Compacted { .. }) => is_lost = true,
+            Err(error) => tracing::warn!(%error, "the store cannot be watched; trying again"),
+        }
+        tokio::time::sleep(FEED_RETRY_PAUSE).await;
     }
 }

@@ -198,9 +198,11 @@ impl Watcher {
 
     /// Waits until [`Watcher::take`] may have something.
     pub async fn ready(&self) {
-        if self.initial.is_empty() && !self.initial_end {
-            self.waiter.notify.notified().await;
+        if !self.initial.is_empty() || self.initial_end {
+            return;
         }
+        // Where what was read last concerned it nothing, more may lie behind it, of which nobody wakes it again.
+        if self.waiter.idle.load(Ordering::Acquire) { self.waiter.notify.notified().await } else { tokio::task::yield_now().await }
     }
 
     /// What the change is to this watcher: an object that leaves the selector is deleted for it, one that enters is added.

@@ -1,7 +1,7 @@
 //! A controller's way to the registry: under its own name, with watches that begin again by themselves.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use admission::{ChainSource, RequestContext};
 use api::{Resource, tables};
@@ -9,6 +9,7 @@ use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
 use auth::UserInfo;
 use cacher::{Cacher, EventType, Object, Predicate, Update, Watcher};
+use clock::Clock;
 use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::Value;
 
@@ -28,6 +29,7 @@ pub(crate) fn longer(pause: Duration) -> Duration {
 pub(crate) struct Client {
     pub(crate) registry: Arc<Registry>,
     chains: Arc<dyn ChainSource>,
+    pub(crate) clock: Clock,
     user: Arc<UserInfo>,
 }
 
@@ -44,7 +46,7 @@ impl Client {
             groups: ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"].map(Into::into).into(),
             ..UserInfo::default()
         };
-        Self { registry: server.registry.clone(), chains: server.chains.clone(), user: Arc::new(user) }
+        Self { registry: server.registry.clone(), chains: server.chains.clone(), clock: server.clock.clone(), user: Arc::new(user) }
     }
 
     pub(crate) fn cacher(&self, resource: &Resource) -> &Arc<Cacher> {
@@ -53,7 +55,7 @@ impl Client {
 
     /// Now, RFC 3339 in whole seconds.
     pub(crate) fn now(&self) -> String {
-        registry::timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64))
+        registry::timestamp(self.clock.now_seconds())
     }
 
     fn request(&self, resource: api::ResourceRef, verb: &str, namespace: &str, name: &str) -> Request {
@@ -66,7 +68,7 @@ impl Client {
             verb: verb.to_owned(),
             dry_run: false,
             options: None,
-            context: Arc::new(RequestContext::new(self.chains.in_force(), self.user.clone(), SystemTime::now())),
+            context: Arc::new(RequestContext::new(self.chains.in_force(), self.user.clone(), self.clock.now())),
         }
     }
 

@@ -17,6 +17,7 @@ mod per_namespace;
 use std::sync::Arc;
 
 use admission::ChainSource;
+use clock::Clock;
 use registry::Registry;
 use tokio::task::JoinSet;
 
@@ -57,6 +58,8 @@ pub struct Server {
     pub registry: Arc<Registry>,
     /// Gives each of their requests the chain that decides about it.
     pub chains: Arc<dyn ChainSource>,
+    /// The time, as they write it into objects.
+    pub clock: Clock,
 }
 
 /// Starts controllers, and what upstream's server does by itself; they run until the set is dropped. The controllers stand back while a
@@ -72,7 +75,7 @@ pub fn start(server: &Server, controllers: &[Controller], root_ca_pem: &str) -> 
 
 /// All of them begin with the state and not with a change, so they can be ended and started at any time.
 async fn run_unless_managed(server: Server, controllers: Vec<Controller>, root_ca_pem: String) {
-    let mut lease = ManagerLease::watch(&server.registry);
+    let mut lease = ManagerLease::watch(&server.registry, server.clock.clone());
     loop {
         if lease.is_held() {
             tracing::info!("a kube-controller-manager runs beside this server: the controllers inside of it stand back");

@@ -2,10 +2,11 @@
 //! both would do the same work, and the second one to come would find it done and log that as an error.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use apimachinery::time::Time;
 use cacher::{Cacher, Predicate, Watcher};
+use clock::Clock;
 use registry::Registry;
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ const LEASE_DURATION_MAX: Duration = Duration::from_secs(3600);
 
 /// The lease, watched.
 pub(crate) struct ManagerLease {
+    clock: Clock,
     cacher: Arc<Cacher>,
     watcher: Watcher,
     /// Until when it is held, if nothing is heard of it.
@@ -25,20 +27,21 @@ pub(crate) struct ManagerLease {
 }
 
 impl ManagerLease {
-    pub(crate) fn watch(registry: &Registry) -> Self {
+    pub(crate) fn watch(registry: &Registry, clock: Clock) -> Self {
         let resource = client::resource("coordination.k8s.io", "v1", "leases");
         let cacher = registry.caches().cacher(&resource.storage_prefix).expect("every stored resource has a cache").clone();
         let watcher = watch(&cacher);
-        let mut lease = Self { cacher, watcher, held_until: None };
+        let mut lease = Self { clock, cacher, watcher, held_until: None };
         // Nothing is known yet of when it was renewed but what it says itself.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        lease.held_until = lease.found().and_then(|found| remaining(&found, since_epoch)).map(|remaining| Instant::now() + remaining);
+        let since_epoch = lease.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        lease.held_until =
+            lease.found().and_then(|found| remaining(&found, since_epoch)).map(|remaining| lease.clock.instant() + remaining);
         lease
     }
 
     /// Whether somebody holds it now.
     pub(crate) fn is_held(&self) -> bool {
-        self.held_until.is_some_and(|until| Instant::now() < until)
+        self.held_until.is_some_and(|until| self.clock.instant() < until)
     }
 
     /// Waits until somebody takes it.
@@ -50,9 +53,10 @@ impl ManagerLease {
 
     /// Waits until nobody holds it: it was given up, removed, or not renewed in time.
     pub(crate) async fn released(&mut self) {
+        let clock = self.clock.clone();
         while let Some(until) = self.held_until.filter(|_| self.is_held()) {
             tokio::select! {
-                () = tokio::time::sleep_until(until.into()) => {}
+                () = clock.sleep_until(until) => {}
                 () = self.changed() => {}
             }
         }
@@ -64,7 +68,7 @@ impl ManagerLease {
         if self.watcher.take().is_err() {
             self.watcher = watch(&self.cacher);
         }
-        self.held_until = self.found().and_then(|found| duration(&found)).map(|duration| Instant::now() + duration);
+        self.held_until = self.found().and_then(|found| duration(&found)).map(|duration| self.clock.instant() + duration);
     }
 
     fn found(&self) -> Option<Value> {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::ResourceRef;
 use apimachinery::options::DeleteOptions;
@@ -90,7 +89,7 @@ async fn drain(client: &Client, permits: &Semaphore, name: &str) {
 
 /// One pass over a namespace; whether something is left in it.
 async fn empty(client: &Client, namespace: &Value) -> Result<bool, Status> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
+    let now = client.clock.now_seconds();
     let name = object::name(namespace);
     let pods: ResourceRef = client::resource("", "v1", "pods").into();
     let mut content = Content::default();

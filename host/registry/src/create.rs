@@ -17,8 +17,8 @@ use crate::{Registry, Request, Written, error};
 
 /// How often a generated name is drawn again when it is taken.
 const GENERATE_NAME_TRIES_MAX: usize = 8;
-/// How often a create is tried again because another request was given the same address or port.
-const TAKEN_TRIES_MAX: usize = 32;
+/// How often a write is tried again because another request was given the same address or port.
+pub(crate) const TAKEN_TRIES_MAX: usize = 32;
 
 /// Why a commit did not happen.
 pub(crate) enum CommitError {
@@ -46,7 +46,18 @@ impl Registry {
     ///
     /// # Errors
     /// What admission, validation or the store answers; 409 where the name is taken.
-    pub async fn create(&self, request: &Request, mut object: Value) -> Result<Written, Status> {
+    pub async fn create(&self, request: &Request, object: Value) -> Result<Written, Status> {
+        match self.create_unless_taken(request, object).await? {
+            Ok(json) => Ok(Written { json, created: true }),
+            Err(taken) => Err(taken),
+        }
+    }
+
+    /// The bytes of the object as served, or the refusal of a name that is somebody else's.
+    ///
+    /// # Errors
+    /// As [`Self::create`], but for the name.
+    pub(crate) async fn create_unless_taken(&self, request: &Request, mut object: Value) -> Result<Result<Bytes, Status>, Status> {
         self.admit_create(request, &mut object).await?;
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
         let mut names_left = if generated { GENERATE_NAME_TRIES_MAX } else { 1 };
@@ -54,11 +65,11 @@ impl Registry {
             // What a kind takes of the cluster's is written into the object, and is to be chosen anew.
             let spare = self.hooks.concern(request).then(|| object.clone());
             object = match (self.try_create(request, object).await?, spare) {
-                (Tried::Created(json), _) => return Ok(Written { json, created: true }),
+                (Tried::Created(json), _) => return Ok(Ok(json)),
                 (Tried::NameTaken { name, object }, spare) => {
                     names_left -= 1;
                     if names_left == 0 {
-                        return Err(self.already_exists(request, &name, generated));
+                        return Ok(Err(self.already_exists(request, &name, generated)));
                     }
                     let mut object = spare.unwrap_or(object);
                     object::metadata_mut(&mut object).remove("name");
@@ -68,7 +79,7 @@ impl Registry {
                 (Tried::Again, None) => break,
             };
         }
-        Err(Status::internal("what the object needs besides its name is being taken by others too fast"))
+        Err(error::taken_too_fast())
     }
 
     /// What comes before the first try, and once: what no client may say, and mutating admission.

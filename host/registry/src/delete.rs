@@ -102,13 +102,10 @@ impl Attempt for Deletion<'_> {
         match self.take(step, key, (&old, revision)).await {
             Ok((object, true)) => Ok(Attempted::Done(gone(request, &object))),
             Ok((object, false)) => Ok(Attempted::Done(stays(request, &object))),
-            Err(CommitError::Conflict | CommitError::Taken) => Ok(Attempted::Conflict),
+            Err(CommitError::Conflict) => Ok(Attempted::Conflict),
+            Err(CommitError::Taken) => Ok(Attempted::Taken),
             Err(CommitError::Failed(status)) => Err(status),
         }
-    }
-
-    fn exhausted(&self) -> Status {
-        Status::conflict(&self.request.group_resource(), &self.request.name, "the object is being changed too often to be deleted")
     }
 }
 

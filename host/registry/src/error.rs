@@ -59,6 +59,11 @@ pub(crate) fn unclassified(message: &str) -> Status {
     status
 }
 
+/// What an object needs besides its name was somebody else's whenever it was tried.
+pub(crate) fn taken_too_fast() -> Status {
+    Status::internal("what the object needs besides its name is being taken by others too fast")
+}
+
 /// 410: the history has been compacted away.
 pub(crate) fn too_old_resource_version(requested: u64, oldest: u64) -> Status {
     Status::expired(format!("too old resource version: {requested} ({oldest})"))

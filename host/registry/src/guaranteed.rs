@@ -6,10 +6,8 @@ use async_trait::async_trait;
 use cacher::Object;
 use serde_json::Value;
 
+use crate::create::TAKEN_TRIES_MAX;
 use crate::{Registry, Request, error};
-
-/// How often an attempt is made. One that insists on a resource version ends by itself at the first conflict.
-const ATTEMPTS_MAX: usize = 32;
 
 /// The object that an attempt starts from, as the store holds it.
 pub(crate) struct Stored {
@@ -32,6 +30,8 @@ pub(crate) enum Attempted<T> {
     Done(T),
     /// Somebody else changed what it was based on.
     Conflict,
+    /// Somebody else took what belongs to the object: an address, a port.
+    Taken,
 }
 
 /// A change of one object that can be made again.
@@ -42,24 +42,30 @@ pub(crate) trait Attempt: Send {
 
     /// Makes the change on what is stored (none: there is nothing), and commits it under the condition that nothing else has.
     async fn attempt(&mut self, key: &str, stored: Option<Stored>) -> Result<Attempted<Self::Output>, Status>;
-
-    /// The answer where every attempt met somebody who was faster.
-    fn exhausted(&self) -> Status;
 }
 
 impl Registry {
-    /// Makes attempts at the object that the request names until one is over.
+    /// Makes attempts at the object that the request names until one is over, for as long as the request has time: as upstream's, they are
+    /// not counted, for each that fails means that somebody else came further. An attempt that insists on a version finds another one and
+    /// ends.
     pub(crate) async fn guaranteed_update<A: Attempt>(&self, request: &Request, mut attempt: A) -> Result<A::Output, Status> {
         let cacher = self.cacher(request)?;
         let key = request.key();
         let mut found = self.get_fresh(cacher, &key).await?;
-        for _ in 0..ATTEMPTS_MAX {
+        let mut taken = 0;
+        loop {
             let stored = found.as_deref().map(Stored::parse).transpose()?;
-            if let Attempted::Done(output) = attempt.attempt(&key, stored).await? {
-                return Ok(output);
+            match attempt.attempt(&key, stored).await? {
+                Attempted::Done(output) => return Ok(output),
+                Attempted::Conflict => {}
+                Attempted::Taken => taken += 1,
+            }
+            if taken == TAKEN_TRIES_MAX {
+                return Err(error::taken_too_fast());
             }
             found = self.get_from_store(cacher, &key).await?;
+            // What is answered from here on is no newer than what the client's next read sees, also where nothing has to be written.
+            self.caches.catch_up().await.map_err(error::read)?;
         }
-        Err(attempt.exhausted())
     }
 }

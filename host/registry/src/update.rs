@@ -59,24 +59,20 @@ impl Attempt for Update<'_> {
 
     async fn attempt(&mut self, key: &str, stored: Option<Stored>) -> Result<Attempted<Written>, Status> {
         let Some(stored) = stored else {
-            return self.registry.create_by_update(self.request, self.change, self.create_allowed).await.map(Attempted::Done);
+            return self.registry.create_by_update(self.request, self.change, self.create_allowed).await;
         };
         let old = &stored.object;
         let mut object = self.change.apply(Some(old)).await?;
-        let insists = self.registry.check_preconditions(self.request, &object, old, stored.revision)?;
+        self.registry.check_preconditions(self.request, &object, old, stored.revision)?;
         self.mutate(&mut object, old).await?;
         let also = self.prepare(&mut object, old).await?;
         let valid = self.validate(object, old).await?;
         match self.store(key, &stored, valid, also).await {
             Ok(json) => Ok(Attempted::Done(Written { json, created: false })),
-            Err(CommitError::Conflict) if insists => Err(self.registry.modified(self.request)),
-            Err(CommitError::Conflict | CommitError::Taken) => Ok(Attempted::Conflict),
+            Err(CommitError::Conflict) => Ok(Attempted::Conflict),
+            Err(CommitError::Taken) => Ok(Attempted::Taken),
             Err(CommitError::Failed(status)) => Err(status),
         }
-    }
-
-    fn exhausted(&self) -> Status {
-        self.registry.modified(self.request)
     }
 }
 
@@ -184,26 +180,23 @@ impl Attempt for Modification<'_> {
         }
         match self.registry.commit(self.request, key, revision, &Valid::changed_by_server(object), Vec::new()).await {
             Ok(json) => Ok(Attempted::Done(json)),
-            Err(CommitError::Conflict | CommitError::Taken) => Ok(Attempted::Conflict),
+            Err(CommitError::Conflict) => Ok(Attempted::Conflict),
+            Err(CommitError::Taken) => Ok(Attempted::Taken),
             Err(CommitError::Failed(status)) => Err(status),
         }
-    }
-
-    fn exhausted(&self) -> Status {
-        self.registry.modified(self.request)
     }
 }
 
 impl Registry {
-    /// Whether the request insists on a resource version; an error if that is not the stored one's.
-    fn check_preconditions(&self, request: &Request, object: &Value, old: &Value, revision: u64) -> Result<bool, Status> {
+    /// The object must be the one, and of the version, that the request means.
+    fn check_preconditions(&self, request: &Request, object: &Value, old: &Value, revision: u64) -> Result<(), Status> {
         let uid = object::uid(object);
         // A patch that changes the uid is refused by validation.
         if request.verb != "patch" && !uid.is_empty() && uid != object::uid(old) {
             return Err(self.other_uid(request, uid, object::uid(old)));
         }
         match version_of(object)? {
-            0 if strategy(&request.resource).allow_unconditional_update() => Ok(false),
+            0 if strategy(&request.resource).allow_unconditional_update() => Ok(()),
             0 => {
                 let path = field::Path::new("metadata").child("resourceVersion");
                 let missing = field::Error::invalid(&path, 0, "must be specified for an update");
@@ -212,8 +205,8 @@ impl Registry {
                 let kind = apimachinery::GroupKind { group: resource.group, kind: resource.resource };
                 Err(Status::invalid(&kind, &request.name, &[missing]))
             }
-            // A patch carries the version that it was applied to; a version of its own has been compared by now.
-            version if version == revision => Ok(request.verb != "patch"),
+            // A patch that names none carries the version that it was applied to.
+            version if version == revision => Ok(()),
             _ => Err(self.modified(request)),
         }
     }
@@ -233,7 +226,8 @@ impl Registry {
     }
 
     /// A PUT or patch of what is not there: 404, or a create that is authorized as one.
-    async fn create_by_update(&self, request: &Request, change: &dyn Change, create_allowed: bool) -> Result<Written, Status> {
+    /// Where somebody else is faster to create it, there is something to update.
+    async fn create_by_update(&self, request: &Request, change: &dyn Change, create_allowed: bool) -> Result<Attempted<Written>, Status> {
         if !create_allowed || !request.subresource.is_empty() {
             return Err(request.not_found());
         }
@@ -245,7 +239,10 @@ impl Registry {
         object::set_meta_str(&mut object, "resourceVersion", "");
         self.authorize_create(request).await?;
         let create = Request { verb: "create".into(), ..request.clone() };
-        self.create(&create, object).await
+        match self.create_unless_taken(&create, object).await? {
+            Ok(json) => Ok(Attempted::Done(Written { json, created: true })),
+            Err(_) => Ok(Attempted::Conflict),
+        }
     }
 
     async fn authorize_create(&self, request: &Request) -> Result<(), Status> {

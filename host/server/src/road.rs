@@ -3,13 +3,14 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use admission::{ChainSource, Recorder, RequestContext};
 use apimachinery::Status;
 use apimachinery::field::go_quote;
 use apimachinery::request_info::{RequestInfo, RequestInfoError};
 use auth::Decision;
+use clock::Clock;
 use flowcontrol::{FlowControl, RequestKind};
 use futures::{FutureExt as _, StreamExt as _};
 use http::header::{self, HeaderMap, HeaderValue};
@@ -32,8 +33,8 @@ const PANICKED: &str = "This request caused apiserver to panic. Look in the logs
 pub struct RoadConfig {
     /// Gives each request the chain that decides about it.
     pub chains: Arc<dyn ChainSource>,
-    /// The clock.
-    pub now: fn() -> SystemTime,
+    /// Says when requests come, and when their time is up.
+    pub clock: Clock,
     /// Serves what has passed.
     pub handler: Arc<dyn Handler>,
     /// Gives seats out.
@@ -116,7 +117,8 @@ impl Road {
     /// Answers a request: the outermost wrap, and the one place where an error becomes a response.
     pub async fn serve(&self, request: http::Request<RequestBody>, connection: &Arc<Connection>) -> Response {
         // The chain and the time are taken here, once: whatever is replaced meanwhile, they stay the request's own.
-        let mut context = RequestContext::new(self.config.chains.in_force(), Arc::default(), (self.config.now)());
+        let mut context = RequestContext::new(self.config.chains.in_force(), Arc::default(), self.config.clock.now());
+        context.received = self.config.clock.instant();
         // Outermost, so that whatever happens can be found again in the log.
         let audit_id = audit::id_of(request.headers());
         context.id = audit_id.as_str().into();
@@ -233,7 +235,11 @@ impl Road {
         };
         match deadline {
             // Dropping the stages is how a request is cancelled: nothing behind here holds a lock over a wait.
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), stages).await.unwrap_or_else(|_| Err(deadline::exceeded().into())),
+            Some(deadline) => tokio::select! {
+                biased;
+                answer = stages => answer,
+                () = config.clock.sleep_until(deadline) => Err(deadline::exceeded().into()),
+            },
             None => stages.await,
         }
     }

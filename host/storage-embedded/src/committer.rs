@@ -8,7 +8,7 @@
 //! leaves no trace, unless the disk failed in the middle of it: then the file is opened again, and it says how far it came.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use redb::{Database, WriteTransaction};
 use storage::{Error, Event, Operation, Revision};
@@ -147,7 +147,7 @@ impl Committer {
         if self.copy.is_some() || self.state.garbage(1) > 0 {
             return now;
         }
-        let expiry = self.state.expiries.first().map(|(at, _)| now + Duration::from_millis(at.saturating_sub(now_millis())));
+        let expiry = self.state.expiries.first().map(|(at, _)| now + Duration::from_millis(at.saturating_sub(self.now_millis())));
         let reserve = (!self.reserve.is_laid_up()).then_some(self.retry_due);
         [expiry, reserve].into_iter().flatten().fold(self.housekeeping_due, Instant::min)
     }
@@ -178,10 +178,15 @@ impl Committer {
         };
     }
 
+    /// The time that keys' ends are told in: milliseconds since 1970.
+    fn now_millis(&self) -> u64 {
+        self.options.clock.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    }
+
     /// What is due beside the requests.
     fn chores(&mut self) -> Chores {
         let compact = self.housekeeping();
-        let now = now_millis();
+        let now = self.now_millis();
         let due = self.state.expiries.iter().take(EXPIRY_STEP_KEYS_MAX).take_while(|(at, _)| *at <= now);
         let expired = due.filter_map(|(_, key)| {
             let versions = self.state.index.live(key)?;
@@ -364,7 +369,7 @@ impl Committer {
 
     /// The whole group, but for the commit.
     fn fill(&self, transaction: &WriteTransaction, requests: &[Request], chores: Chores) -> Result<Done, EngineError> {
-        let mut group = Group::new(transaction, &self.state, self.shared.window.is_watched(), now_millis())?;
+        let mut group = Group::new(transaction, &self.state, self.shared.window.is_watched(), self.now_millis())?;
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             answers.push(match &request.work {
@@ -407,8 +412,4 @@ fn copy(error: &Error) -> Error {
 
 fn no_space(what: &str) -> Error {
     Error::NoSpace(format!("{what}; make room on the disk of the data directory, and writes go on by themselves"))
-}
-
-fn now_millis() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

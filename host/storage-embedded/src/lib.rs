@@ -32,6 +32,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use clock::Clock;
 use parking_lot::Mutex;
 use storage::{Error, KeyValue, Operation, Range, RangeResult, Revision, Storage, Watch};
 
@@ -57,11 +58,18 @@ pub struct Options {
     pub housekeeping_interval: Duration,
     /// A file that is not larger is not made smaller.
     pub sparse_file_bytes_min: u64,
+    /// By this clock keys expire. Waiting goes by the system's.
+    pub clock: Clock,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { history_revisions_max: 50_000, housekeeping_interval: Duration::from_secs(5), sparse_file_bytes_min: 64 << 20 }
+        Self {
+            history_revisions_max: 50_000,
+            housekeeping_interval: Duration::from_secs(5),
+            sparse_file_bytes_min: 64 << 20,
+            clock: Clock::system(),
+        }
     }
 }
 

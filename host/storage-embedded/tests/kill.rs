@@ -21,7 +21,12 @@ const DIRECTORY: &str = "WASMGATE_KILL_DIRECTORY";
 
 fn open(dir: &Path) -> Arc<Embedded> {
     // Little history and small files, so that compaction is always at work when the end comes.
-    let options = Options { history_revisions_max: 300, housekeeping_interval: Duration::from_millis(30), sparse_file_bytes_min: 0 };
+    let options = Options {
+        history_revisions_max: 300,
+        housekeeping_interval: Duration::from_millis(30),
+        sparse_file_bytes_min: 0,
+        ..Options::default()
+    };
     Embedded::open(dir, options).expect("the store opens after any crash")
 }
 

@@ -36,6 +36,7 @@ async fn run(seed: u64) {
         history_revisions_max,
         housekeeping_interval: if seed.is_multiple_of(2) { Duration::from_secs(3600) } else { Duration::from_millis(1) },
         sparse_file_bytes_min: 0,
+        ..Options::default()
     };
     let mut writers: Vec<_> = (0..WRITERS).map(|name| Writer { name, ..Writer::default() }).collect();
     let (mut disk, mut seen) = (SimulatedDisk::default(), 0);

@@ -3,12 +3,13 @@
 //! What they are is in `api::bootstrap`; here they meet what depends on flags, and the clock.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use api::ResourceRef;
 use api::bootstrap;
 use apimachinery::Status;
 use cacher::{Predicate, Watcher};
+use clock::Clock;
 use registry::Registry;
 use serde_json::Value;
 
@@ -22,15 +23,16 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub struct Bootstrap {
     objects: Vec<(ResourceRef, Value)>,
     trust: ClusterTrust,
+    clock: Clock,
 }
 
 impl Bootstrap {
     /// With the authorities that this server believes in.
-    pub fn new(pki: &Pki) -> Self {
+    pub fn new(pki: &Pki, clock: Clock) -> Self {
         let trust = ClusterTrust { client_ca: pki.client_ca.clone(), request_header: None };
         let mut objects: Vec<_> = bootstrap::bootstrap_objects().into_iter().map(|(resource, object)| (resource.into(), object)).collect();
-        objects.extend(cluster_trust::objects(&trust, now_seconds()));
-        Self { objects, trust }
+        objects.extend(cluster_trust::objects(&trust, clock.now_seconds()));
+        Self { objects, trust, clock }
     }
 
     /// Makes and heals everything; to be called once before the port opens.
@@ -56,7 +58,7 @@ impl Bootstrap {
     }
 
     async fn ensure_these(&self, registry: &Registry, objects: &[(ResourceRef, Value)]) -> Result<(), Status> {
-        let now_seconds = now_seconds();
+        let now_seconds = self.clock.now_seconds();
         let reconcile = |existing: &Value, wanted: &Value| match cluster_trust::reconcile(&self.trust, existing, wanted, now_seconds) {
             Some(reconciled) => reconciled,
             None => bootstrap::reconcile(existing, wanted),
@@ -102,8 +104,4 @@ impl Trusted {
             futures::future::select_all(self.0.iter_mut().map(|watcher| Box::pin(watcher.ready()))).await;
         }
     }
-}
-
-fn now_seconds() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

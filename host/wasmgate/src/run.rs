@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cacher::{Caches, Freshness};
+use clock::Clock;
 use objectstore::ObjectStore;
 use plugin_host::{CodeCache, Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
 use registry::Registry;
@@ -38,6 +39,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let mut signalled = signals::listen()?;
     api::capabilities::set_allow_privileged(config.allow_privileged);
     let code_cache = prepare_data_dir(&config)?;
+    let clock = Clock::system();
     let pki = Pki::load(&config, jiff::Timestamp::now())?;
     let limits = Limits { connections_count_max: open_files::connections_count_max(CONNECTIONS_COUNT_MAX), ..Limits::default() };
     let tls = tls(&pki)?;
@@ -56,10 +58,10 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let ranges = service_ranges(&config)?;
     let hooks = Arc::new(ServiceHooks::new(ranges.clone()));
     let registry = Arc::new(Registry::new(caches.clone(), hooks));
-    let bootstrap = Bootstrap::new(&pki);
+    let bootstrap = Bootstrap::new(&pki, clock.clone());
     bootstrap.ensure(&registry).await?;
     let alone = matches!(config.storage, config::Storage::Embedded);
-    let masters = Arc::new(Masters::new(registry.clone(), ranges, config.advertise_address, address.port(), alone));
+    let masters = Arc::new(Masters::new(registry.clone(), ranges, config.advertise_address, address.port(), alone, clock.clone()));
     masters.reconcile().await?;
     let directory = tokio::select! {
         directory = follow_directory(&config, &plugins) => directory?,
@@ -73,9 +75,10 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let health = health(&caches, &plugins, &shutdown);
     let road = Road::new(RoadConfig {
         chains: plugins.clone(),
-        now: SystemTime::now,
+        clock: clock.clone(),
         handler: Arc::new(Endpoints::new(Parts {
             registry: registry.clone(),
+            clock: clock.clone(),
             token_signer: token_signer(&config, &pki)?,
             health,
             metrics: metrics.clone(),
@@ -91,7 +94,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let reconciling = tokio::spawn(masters.clone().run());
     let keeping_up = tokio::spawn(bootstrap.keep_up(registry.clone()));
     let controllers = controllers::start(
-        &controllers::Server { registry: registry.clone(), chains: plugins.clone() },
+        &controllers::Server { registry: registry.clone(), chains: plugins.clone(), clock },
         &config.controllers,
         &pki.serving_ca_pem,
     );

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use admission::{Admission, FixedChain, ObjectInterfaces, Objects};
 use apimachinery::Status;
@@ -104,6 +104,7 @@ impl World {
         let metrics = Arc::new(Metrics::new());
         let endpoints = Endpoints::new(Parts {
             registry,
+            clock: clock::Clock::system(),
             token_signer: None,
             health: Health::new(),
             metrics: metrics.clone(),
@@ -113,7 +114,7 @@ impl World {
         });
         let road = Road::new(RoadConfig {
             chains: Arc::new(FixedChain { authenticator: Arc::new(Everybody), authorizer: asked.clone(), admission: Arc::new(Mover) }),
-            now: SystemTime::now,
+            clock: clock::Clock::system(),
             handler: Arc::new(endpoints),
             flow_control: FlowControl::new(flowcontrol::Limits::default()),
             metrics,

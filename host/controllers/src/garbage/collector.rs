@@ -1,7 +1,7 @@
 //! What is done about an object whose owners are gone, and about an owner that waits for its dependents or lets them go.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use api::ResourceRef;
 use apimachinery::Status;
@@ -173,7 +173,7 @@ impl Collector {
     async fn report(&self, graph: &Graph, dependent: &Uid, owner: &Uid) {
         let Some(node) = graph.node(dependent) else { return };
         let Some(reference) = node.owners.iter().find(|reference| *reference.uid == **owner) else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = self.client.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let event = invalid_namespace(&node.address, dependent, reference, now);
         let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         if let Err(status) = self.client.create(client::resource("", "v1", "events"), &namespace, event).await {

@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use admission::{EmptyChain, RequestContext};
 use apimachinery::Status;
 use auth::UserInfo;
+use clock::Clock;
 use serde_json::{Value, json};
 use storage::{Operation, Range};
 
@@ -29,18 +30,19 @@ pub struct Masters {
     address: IpAddr,
     port: u16,
     alone: bool,
+    clock: Clock,
 }
 
 impl Masters {
     /// `address` and `port` are where members of the cluster reach this server. `alone`: nobody shares its store, so that no
     /// key is needed to say that it lives.
-    pub fn new(registry: Arc<Registry>, ranges: ServiceRanges, address: IpAddr, port: u16, alone: bool) -> Self {
-        Self { registry, ranges, address, port, alone }
+    pub fn new(registry: Arc<Registry>, ranges: ServiceRanges, address: IpAddr, port: u16, alone: bool, clock: Clock) -> Self {
+        Self { registry, ranges, address, port, alone, clock }
     }
 
     /// Makes what is missing and corrects what is out of date; to be called once before the port opens.
     pub async fn reconcile(&self) -> Result<(), Status> {
-        let context = Arc::new(own_context());
+        let context = Arc::new(own_context(&self.clock));
         let now_seconds = context.now_seconds();
         self.registry.create_missing(&service_bootstrap(&self.ranges, self.address, self.port, now_seconds), now_seconds).await?;
         let addresses = if self.alone {
@@ -160,7 +162,7 @@ impl Masters {
 }
 
 /// Of what this server says of itself: nobody decides about that.
-fn own_context() -> RequestContext {
+fn own_context(clock: &Clock) -> RequestContext {
     let user = UserInfo { name: "system:apiserver".into(), groups: vec!["system:masters".into()], ..UserInfo::default() };
-    RequestContext::new(Arc::new(EmptyChain), Arc::new(user), SystemTime::now())
+    RequestContext::new(Arc::new(EmptyChain), Arc::new(user), clock.now())
 }

@@ -9,6 +9,7 @@ use api::tables;
 use apimachinery::Status;
 use apimachinery::query::Query;
 use bytes::Bytes;
+use clock::Clock;
 use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, VARY,
@@ -30,6 +31,7 @@ pub(crate) struct Documents {
     plain: HashMap<String, Value>,
     /// Aggregated discovery of `/api` and of `/apis`.
     aggregated: [Aggregated; 2],
+    clock: Clock,
     /// Since when the documents are as they are.
     made: SystemTime,
 }
@@ -51,7 +53,7 @@ impl Aggregated {
 }
 
 impl Documents {
-    pub(crate) fn new(server_address: &str) -> Self {
+    pub(crate) fn new(server_address: &str, clock: Clock) -> Self {
         let groups = discovery::groups(tables::resources());
         let mut plain = HashMap::new();
         plain.insert("api".to_owned(), discovery::api_versions(server_address));
@@ -66,7 +68,7 @@ impl Documents {
             }
         }
         let aggregated = [true, false].map(|core| Aggregated::of(&groups, core));
-        Self { groups, plain, aggregated, made: SystemTime::now() }
+        Self { groups, plain, aggregated, made: clock.now(), clock }
     }
 
     /// Every path of the index.
@@ -140,7 +142,7 @@ impl Documents {
             Some(hash) if hash == document.hash => {
                 let mut response = self.send(document, json, request);
                 set(&mut response, CACHE_CONTROL, "public, immutable");
-                set(&mut response, EXPIRES, &conditional::date(SystemTime::now() + IMMUTABLE_DURATION));
+                set(&mut response, EXPIRES, &conditional::date(self.clock.now() + IMMUTABLE_DURATION));
                 response
             }
             Some(_) => {

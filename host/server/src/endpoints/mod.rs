@@ -25,6 +25,7 @@ use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
 use auth::{Attributes, Decision};
+use clock::Clock;
 use futures::future::BoxFuture;
 use http::Method;
 use registry::Registry;
@@ -44,6 +45,8 @@ use scope::Scope;
 pub struct Parts {
     /// The store of all resources.
     pub registry: Arc<Registry>,
+    /// Says when watches are sent bookmarks and when they end.
+    pub clock: Clock,
     /// Signs service-account tokens (`serviceaccounts/token`); none: the server has no signing key.
     pub token_signer: Option<Arc<dyn TokenSigner>>,
     /// `/healthz`, `/livez`, `/readyz`.
@@ -80,7 +83,7 @@ pub struct Endpoints {
 impl Endpoints {
     /// Over the built-in resources.
     pub fn new(parts: Parts) -> Self {
-        let documents = Documents::new(&parts.server_address);
+        let documents = Documents::new(&parts.server_address, parts.clock.clone());
         parts.metrics.watch_caches(parts.registry.caches());
         Self { parts, documents }
     }

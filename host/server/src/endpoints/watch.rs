@@ -8,6 +8,7 @@ use apimachinery::options::{ListOptions, parse_resource_version};
 use apimachinery::query::Query;
 use bytes::{Bytes, BytesMut};
 use cacher::{EventType, Object, Update, Watcher};
+use clock::Clock;
 use futures::Stream;
 use prometheus_client::metrics::counter::Counter;
 use registry::{WatchRequest, WatchStart};
@@ -45,9 +46,10 @@ pub(crate) async fn watch(parts: &Parts, scope: &Scope, request: &Authorized) ->
     }
     let duration = duration(options.timeout_seconds, parts.watch_duration_min, fraction());
     let sent = parts.metrics.watch_events(&scope.requested.gvr);
-    let now = Instant::now();
+    let now = parts.clock.instant();
     let (until, bookmark_at) = (now + duration, now + BOOKMARK_INTERVAL);
-    let events = Events { view, watcher, bookmarks, bookmark_at, until, columns_sent: false, over: false, sent };
+    let events =
+        Events { clock: parts.clock.clone(), view, watcher, bookmarks, bookmark_at, until, columns_sent: false, over: false, sent };
     if websocket::is_requested(&request.headers) {
         return Ok(websocket::accept(&request.headers, !events.view.is_protobuf(), events));
     }
@@ -98,6 +100,7 @@ fn fraction() -> f64 {
 }
 
 struct Events {
+    clock: Clock,
     view: View,
     watcher: Watcher,
     bookmarks: bool,
@@ -129,22 +132,25 @@ impl Events {
                 }
                 Ok(updates) if !updates.is_empty() => {
                     self.sent.inc_by(updates.len() as u64);
-                    self.bookmark_at = Instant::now() + BOOKMARK_INTERVAL;
+                    self.bookmark_at = self.clock.instant() + BOOKMARK_INTERVAL;
                     return Some(updates.into_iter().map(|update| self.frame(update)).collect());
                 }
                 Ok(_) => {}
             }
-            let wake_at = if self.bookmarks { self.bookmark_at.min(self.until) } else { self.until };
-            let woken = tokio::time::timeout_at(wake_at.into(), self.watcher.ready()).await.is_ok();
-            if woken {
-                continue;
-            }
-            let now = Instant::now();
+            // Nothing is left that the watcher has not been told of, so that the bookmark says how far all is told.
+            let now = self.clock.instant();
             if now >= self.until {
                 return None;
             }
-            self.bookmark_at = now + BOOKMARK_INTERVAL;
-            return Some(vec![self.bookmark(self.watcher.revision(), false)]);
+            if self.bookmarks && now >= self.bookmark_at {
+                self.bookmark_at = now + BOOKMARK_INTERVAL;
+                return Some(vec![self.bookmark(self.watcher.revision(), false)]);
+            }
+            let wake_at = if self.bookmarks { self.bookmark_at.min(self.until) } else { self.until };
+            tokio::select! {
+                () = self.watcher.ready() => {}
+                () = self.clock.sleep_until(wake_at) => {}
+            }
         }
         None
     }

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use admission::{ChainSource, DecidingChain, EmptyChain, FixedChain};
 use apimachinery::{GroupResource, Status};
@@ -310,7 +310,7 @@ pub async fn start(wants: Wants) -> Running {
     let metrics = Arc::new(Metrics::new());
     let road = Road::new(RoadConfig {
         chains: wants.chains,
-        now: SystemTime::now,
+        clock: clock::Clock::system(),
         handler: endpoints.clone(),
         flow_control: FlowControl::new(wants.seats),
         metrics: metrics.clone(),

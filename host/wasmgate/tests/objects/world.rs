@@ -205,7 +205,7 @@ impl World {
 
     /// Starts controllers; they end with what is returned.
     pub fn control(&self, controllers: &[controllers::Controller]) -> tokio::task::JoinSet<()> {
-        let server = controllers::Server { registry: self.registry.clone(), chains: Arc::new(chain()) };
+        let server = controllers::Server { registry: self.registry.clone(), chains: Arc::new(chain()), clock: clock::Clock::system() };
         controllers::start(&server, controllers, "")
     }
 
