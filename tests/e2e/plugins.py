@@ -223,7 +223,7 @@ def a_repeated_request_makes_no_guest_call_and_a_bindings_deletion_counts_in_the
     for _ in range(20):
         as_jane("GET", one).ok(200)
     equal(guest_calls(admin), before, "a repeated GET calls no component")
-    contains(admin.get("/metrics").text, 'wasmgate_plugin_answers_remembered_total{plugin="RBAC",call="authorize"}')
+    contains(admin.get("/metrics").text, 'wasmgate_plugin_answers_remembered_total{call="authorize",plugin="RBAC"}')
     for _ in range(3):
         admin.request("DELETE", f"{RULES}/clusterrolebindings/jane-reader").ok(200)
         as_jane("GET", one).ok(403)

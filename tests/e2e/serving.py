@@ -76,7 +76,7 @@ def what_is_stored_is_counted(world):
     equal(count(), before + 1)
     contains(a.get("/metrics").text, 'apiserver_resource_objects{group="apps",resource="deployments"} 0')
     a.get("/api/v1/namespaces/default/endpoints").ok(200)
-    contains(a.get("/metrics").text, 'apiserver_requested_deprecated_apis{group="",version="v1",resource="endpoints"')
+    contains(a.get("/metrics").text, 'apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource="",version="v1"')
     a.delete(f"{MAPS}/counted").ok()
     equal(count(), before)
 

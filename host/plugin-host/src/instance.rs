@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus::IntGauge;
 use tokio::time::timeout;
 use wasmtime::Store;
 
@@ -26,7 +26,7 @@ pub(crate) struct Mould {
     /// The resources that the plugin watches.
     pub(crate) feed: Option<Arc<dyn Feed>>,
     /// How many live.
-    pub(crate) live: Gauge,
+    pub(crate) live: IntGauge,
 }
 
 /// Why there is no new instance.
@@ -43,7 +43,7 @@ pub(crate) struct Instance {
     pub(crate) exports: Exports,
     /// How far it has been told; `None`: nothing yet.
     cursor: Option<u64>,
-    live: Gauge,
+    live: IntGauge,
 }
 
 impl Drop for Instance {

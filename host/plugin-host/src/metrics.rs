@@ -6,78 +6,40 @@ use std::sync::{Arc, OnceLock};
 use admission::Operation;
 use admission::chain::Round;
 use parking_lot::Mutex;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::fault::Fault;
 
-/// A plugin and what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CallLabels {
-    plugin: String,
-    call: &'static str,
-}
+/// From 2 µs, what a call costs that hardly does anything, to the longest that a plugin may take.
+const CALL_SECONDS_BUCKETS: [f64; 19] = [
+    0.000_002, 0.000_003, 0.000_005, 0.000_007, 0.000_01, 0.000_015, 0.000_02, 0.000_03, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005,
+    0.025, 0.1, 0.5, 1.0, 10.0,
+];
+/// Upstream's.
+const ADMISSION_SECONDS_BUCKETS: [f64; 6] = [0.005, 0.025, 0.1, 0.5, 1.0, 2.5];
 
-/// A plugin and what went wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct FaultLabels {
-    plugin: String,
-    kind: &'static str,
+/// The labels of [`Metrics::admission`], which are upstream's: name, operation, rejected, type.
+fn admission_labels(plugin: &str, operation: Operation, round: Round, rejected: bool) -> [&str; 4] {
+    let kind = if round == Round::Validating { "validate" } else { "admit" };
+    [plugin, operation.as_str(), if rejected { "true" } else { "false" }, kind]
 }
-
-/// A plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PluginLabels {
-    plugin: String,
-}
-
-/// Where a plugin comes from, and whether its newest version serves.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct StateLabels {
-    plugin: String,
-    origin: &'static str,
-    status: &'static str,
-}
-
-/// Upstream's labels of an admission plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AdmissionLabels {
-    name: String,
-    operation: &'static str,
-    rejected: &'static str,
-    r#type: &'static str,
-}
-
-impl AdmissionLabels {
-    fn new(plugin: &str, operation: Operation, round: Round, rejected: bool) -> Self {
-        Self {
-            name: plugin.to_owned(),
-            operation: operation.as_str(),
-            rejected: if rejected { "true" } else { "false" },
-            r#type: if round == Round::Validating { "validate" } else { "admit" },
-        }
-    }
-}
-
-type CallHistogram = Family<CallLabels, Histogram, fn() -> Histogram>;
-type AdmissionHistogram = Family<AdmissionLabels, Histogram, fn() -> Histogram>;
 
 /// All of them.
 #[derive(Clone)]
 pub struct Metrics {
-    duration: CallHistogram,
-    faults: Family<FaultLabels, Counter>,
-    ignored: Family<PluginLabels, Counter>,
-    remembered: Family<CallLabels, Counter>,
-    disagreements: Family<PluginLabels, Counter>,
-    instances: Family<PluginLabels, Gauge>,
-    states: Family<StateLabels, Gauge>,
-    swaps: Counter,
-    admission: AdmissionHistogram,
+    /// By plugin and call, as [`Metrics::remembered`].
+    duration: HistogramVec,
+    /// By plugin and kind.
+    faults: IntCounterVec,
+    ignored: IntCounterVec,
+    remembered: IntCounterVec,
+    disagreements: IntCounterVec,
+    instances: IntGaugeVec,
+    /// By plugin, origin and status.
+    states: IntGaugeVec,
+    swaps: IntCounter,
+    admission: HistogramVec,
     /// How many versions of each plugin there are: the series go with the last one.
     versions: Arc<Mutex<HashMap<String, usize>>>,
 }
@@ -86,58 +48,63 @@ pub struct Metrics {
 const CALLS: [&str; 5] = ["authenticate", "authorize", "rules-for", "admit", "validate"];
 const OPERATIONS: [Operation; 4] = [Operation::Create, Operation::Update, Operation::Delete, Operation::Connect];
 
+fn added<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
 impl Metrics {
-    /// Registers them. Once for each server.
-    pub fn new(registry: &mut Registry) -> Self {
-        let metrics = Self::unregistered();
-        registry.register(
-            "wasmgate_plugin_call_duration_seconds",
-            "Time of a plugin's call, waiting for an instance included",
-            metrics.duration.clone(),
-        );
-        registry.register("wasmgate_plugin_faults", "Calls that a plugin did not answer, by what went wrong", metrics.faults.clone());
-        registry.register(
-            "wasmgate_plugin_answers_remembered",
-            "Questions that a pure plugin had answered before, at the same state of what it watches: no call was made",
-            metrics.remembered.clone(),
-        );
-        registry.register(
-            "wasmgate_plugin_disagreements",
-            "Times that a plugin in mode Warn or Shadow would have refused or changed something, or failed",
-            metrics.disagreements.clone(),
-        );
-        registry.register("wasmgate_plugin_faults_ignored", "Faults passed over because of failurePolicy Ignore", metrics.ignored.clone());
-        registry.register("wasmgate_plugin_instances", "Live instances", metrics.instances.clone());
-        registry.register("wasmgate_plugin_status", "1 for the state that each plugin is in", metrics.states.clone());
-        registry.register("wasmgate_plugin_swaps", "Times the chain was replaced", metrics.swaps.clone());
-        registry.register(
-            "apiserver_admission_controller_admission_duration_seconds",
-            "Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type \
-             (validate or admit).",
-            metrics.admission.clone(),
-        );
-        metrics
+    /// Registers them, once for each registry.
+    pub fn new(registry: &Registry) -> Self {
+        Self::registered(registry).expect("the metrics' names and labels are well formed, and each is there once")
     }
 
     /// Counted, and shown nowhere.
     pub fn unregistered() -> Self {
-        Self {
-            duration: Family::new_with_constructor(|| {
-                Histogram::new([
-                    0.000_002, 0.000_003, 0.000_005, 0.000_007, 0.000_01, 0.000_015, 0.000_02, 0.000_03, 0.000_05, 0.000_1, 0.000_2,
-                    0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 10.0,
-                ])
-            }),
-            faults: Family::default(),
-            ignored: Family::default(),
-            remembered: Family::default(),
-            disagreements: Family::default(),
-            instances: Family::default(),
-            states: Family::default(),
-            swaps: Counter::default(),
-            admission: Family::new_with_constructor(|| Histogram::new([0.005, 0.025, 0.1, 0.5, 1.0, 2.5])),
+        Self::new(&Registry::new())
+    }
+
+    fn registered(registry: &Registry) -> prometheus::Result<Self> {
+        let counters = |name: &str, help: &str, labels: &[&str]| added(registry, IntCounterVec::new(Opts::new(name, help), labels)?);
+        let gauges = |name: &str, help: &str, labels: &[&str]| added(registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
+        let histograms = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
+            added(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
+        };
+        Ok(Self {
+            duration: histograms(
+                "wasmgate_plugin_call_duration_seconds",
+                "Time of a plugin's call, waiting for an instance included.",
+                &CALL_SECONDS_BUCKETS,
+                &["plugin", "call"],
+            )?,
+            faults: counters(
+                "wasmgate_plugin_faults_total",
+                "Calls that a plugin did not answer, by what went wrong.",
+                &["plugin", "kind"],
+            )?,
+            ignored: counters("wasmgate_plugin_faults_ignored_total", "Faults passed over because of failurePolicy Ignore.", &["plugin"])?,
+            remembered: counters(
+                "wasmgate_plugin_answers_remembered_total",
+                "Questions that a pure plugin had answered before, at the same state of what it watches: no call was made.",
+                &["plugin", "call"],
+            )?,
+            disagreements: counters(
+                "wasmgate_plugin_disagreements_total",
+                "Times that a plugin in mode Warn or Shadow would have refused or changed something, or failed.",
+                &["plugin"],
+            )?,
+            instances: gauges("wasmgate_plugin_instances", "Live instances.", &["plugin"])?,
+            states: gauges("wasmgate_plugin_status", "1 for the state that each plugin is in.", &["plugin", "origin", "status"])?,
+            swaps: added(registry, IntCounter::new("wasmgate_plugin_swaps_total", "Times the chain was replaced.")?)?,
+            admission: histograms(
+                "apiserver_admission_controller_admission_duration_seconds",
+                "Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource \
+                 and type (validate or admit).",
+                &ADMISSION_SECONDS_BUCKETS,
+                &["name", "operation", "rejected", "type"],
+            )?,
             versions: Arc::default(),
-        }
+        })
     }
 
     /// A plugin's own, looked up once.
@@ -148,7 +115,7 @@ impl Metrics {
             all: self.clone(),
             plugin: plugin.to_owned(),
             admission: Default::default(),
-            instances: self.instances.get_or_create_owned(&PluginLabels { plugin: plugin.to_owned() }),
+            instances: self.instances.with_label_values(&[plugin]),
         }
     }
 
@@ -161,21 +128,22 @@ impl Metrics {
             return;
         }
         versions.remove(plugin);
+        // What was never counted has no series: the error that says so is none.
         for call in CALLS {
-            self.duration.remove(&CallLabels { plugin: plugin.to_owned(), call });
-            self.remembered.remove(&CallLabels { plugin: plugin.to_owned(), call });
+            let _ = self.duration.remove_label_values(&[plugin, call]);
+            let _ = self.remembered.remove_label_values(&[plugin, call]);
         }
         for kind in Fault::KINDS {
-            self.faults.remove(&FaultLabels { plugin: plugin.to_owned(), kind });
+            let _ = self.faults.remove_label_values(&[plugin, kind]);
         }
-        self.ignored.remove(&PluginLabels { plugin: plugin.to_owned() });
-        self.disagreements.remove(&PluginLabels { plugin: plugin.to_owned() });
-        self.instances.remove(&PluginLabels { plugin: plugin.to_owned() });
+        let _ = self.ignored.remove_label_values(&[plugin]);
+        let _ = self.disagreements.remove_label_values(&[plugin]);
+        let _ = self.instances.remove_label_values(&[plugin]);
         for operation in OPERATIONS {
             for (round, rejected) in
                 [(Round::Mutating, false), (Round::Mutating, true), (Round::Validating, false), (Round::Validating, true)]
             {
-                self.admission.remove(&AdmissionLabels::new(plugin, operation, round, rejected));
+                let _ = self.admission.remove_label_values(&admission_labels(plugin, operation, round, rejected));
             }
         }
     }
@@ -187,16 +155,15 @@ impl Metrics {
 
     /// The plugins are in these states.
     pub(crate) fn show(&self, states: &[crate::set::PluginState]) {
-        self.states.clear();
+        self.states.reset();
         for state in states {
-            let labels = StateLabels { plugin: state.name.clone(), origin: state.origin.as_str(), status: state.status.as_str() };
-            self.states.get_or_create(&labels).set(1);
+            self.states.with_label_values(&[state.name.as_str(), state.origin.as_str(), state.status.as_str()]).set(1);
         }
     }
 }
 
 /// How often no call was made.
-pub(crate) type Remembered = Counter;
+pub(crate) type Remembered = IntCounter;
 
 /// The metrics of one plugin.
 pub(crate) struct PluginMetrics {
@@ -204,7 +171,7 @@ pub(crate) struct PluginMetrics {
     plugin: String,
     /// By operation, round and outcome; made when first needed.
     admission: [OnceLock<Histogram>; 16],
-    pub(crate) instances: Gauge,
+    pub(crate) instances: IntGauge,
 }
 
 impl Drop for PluginMetrics {
@@ -216,33 +183,33 @@ impl Drop for PluginMetrics {
 impl PluginMetrics {
     /// The histogram of one of its calls.
     pub(crate) fn call(&self, call: &'static str) -> Histogram {
-        self.all.duration.get_or_create_owned(&CallLabels { plugin: self.plugin.clone(), call })
+        self.all.duration.with_label_values(&[self.plugin.as_str(), call])
     }
 
     /// Counts the answers of one of its calls that were remembered.
     pub(crate) fn remembered(&self, call: &'static str) -> Remembered {
-        self.all.remembered.get_or_create_owned(&CallLabels { plugin: self.plugin.clone(), call })
+        self.all.remembered.with_label_values(&[self.plugin.as_str(), call])
     }
 
     /// Counts a fault.
     pub(crate) fn fault(&self, kind: &'static str) {
-        self.all.faults.get_or_create(&FaultLabels { plugin: self.plugin.clone(), kind }).inc();
+        self.all.faults.with_label_values(&[self.plugin.as_str(), kind]).inc();
     }
 
     /// Counts a fault that was passed over.
     pub(crate) fn ignored(&self) {
-        self.all.ignored.get_or_create(&PluginLabels { plugin: self.plugin.clone() }).inc();
+        self.all.ignored.with_label_values(&[&self.plugin]).inc();
     }
 
     /// Counts what did not come of an answer.
     pub(crate) fn disagreed(&self) {
-        self.all.disagreements.get_or_create(&PluginLabels { plugin: self.plugin.clone() }).inc();
+        self.all.disagreements.with_label_values(&[&self.plugin]).inc();
     }
 
     /// Upstream's histogram of an admission step.
     pub(crate) fn admission(&self, round: Round, operation: Operation, rejected: bool) -> &Histogram {
         let place = operation as usize * 4 + usize::from(round == Round::Validating) * 2 + usize::from(rejected);
         self.admission[place]
-            .get_or_init(|| self.all.admission.get_or_create_owned(&AdmissionLabels::new(&self.plugin, operation, round, rejected)))
+            .get_or_init(|| self.all.admission.with_label_values(&admission_labels(&self.plugin, operation, round, rejected)))
     }
 }

@@ -12,7 +12,7 @@ use admission::{Recorder, Version};
 use apimachinery::{Status, StatusReason};
 use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus::Histogram;
 use serde_json::Value;
 use tokio::time::timeout;
 

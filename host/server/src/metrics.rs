@@ -2,24 +2,21 @@
 //!
 //! A request finds its series by one string that is built in a buffer that is kept, so that counting costs no allocation.
 
+mod readings;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use apimachinery::GroupVersionResource;
 use apimachinery::query::Query;
 use apimachinery::request_info::RequestInfo;
 use cacher::Caches;
-use flowcontrol::{FlowControl, RequestKind};
-use parking_lot::{Mutex, RwLock};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use flowcontrol::FlowControl;
+use parking_lot::RwLock;
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::body::Body;
 use crate::response::{self, Response};
@@ -35,25 +32,26 @@ const DECISION_BUCKETS: [f64; 15] =
     [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384];
 const SIZE_BUCKETS: [f64; 7] = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
-type Labels = Vec<(&'static str, String)>;
+/// What every metric of requests tells apart, in the order of [`Series::labels`].
+const REQUEST_LABELS: [&str; 6] = ["group", "resource", "scope", "subresource", "verb", "version"];
+const RESOURCE_LABELS: [&str; 3] = ["group", "version", "resource"];
 
-/// Counts what happens. Others register theirs with [`Metrics::register`].
+/// Counts what happens. Others register theirs in [`Metrics::registry`].
 pub struct Metrics {
-    registry: Mutex<Registry>,
+    registry: Registry,
     series: RwLock<HashMap<Box<str>, Arc<Series>>>,
-    requests: Family<Labels, Counter>,
-    durations: Family<Labels, Histogram, fn() -> Histogram>,
-    sli_durations: Family<Labels, Histogram, fn() -> Histogram>,
-    sizes: Family<Labels, Histogram, fn() -> Histogram>,
-    long_running: Family<Labels, Gauge>,
-    aborts: Family<Labels, Counter>,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    sli_durations: HistogramVec,
+    sizes: HistogramVec,
+    long_running: IntGaugeVec,
+    aborts: IntCounterVec,
     authentications: ByResult,
     authorizations: ByResult,
-    deprecated: Family<Labels, Gauge>,
-    watch_events: Family<Labels, Counter>,
-    handshake_errors: Counter,
-    stalled: Counter,
-    started: SystemTime,
+    deprecated: IntGaugeVec,
+    watch_events: IntCounterVec,
+    handshake_errors: IntCounter,
+    stalled: IntCounter,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -73,14 +71,14 @@ pub struct Served<'a> {
 
 /// All that is counted of one sort of request.
 struct Series {
-    labels: Labels,
-    dry_run: String,
+    labels: [String; REQUEST_LABELS.len()],
+    dry_run: &'static str,
     duration: Histogram,
     /// None for what has no end: its duration says nothing of the server.
     sli_duration: Option<Histogram>,
     size: Histogram,
-    long_running: Option<Gauge>,
-    by_code: RwLock<Vec<(u16, Counter)>>,
+    long_running: Option<IntGauge>,
+    by_code: RwLock<Vec<(u16, IntCounter)>>,
 }
 
 impl Default for Metrics {
@@ -92,72 +90,135 @@ impl Default for Metrics {
 impl Metrics {
     /// With the road's own metrics.
     pub fn new() -> Self {
-        type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
-        let durations: Histograms = Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        let sli_durations: Histograms = Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
-        let sizes: Histograms = Family::new_with_constructor(|| Histogram::new(SIZE_BUCKETS));
-        let metrics = Self {
-            registry: Mutex::new(Registry::default()),
-            series: RwLock::default(),
-            requests: Family::default(),
-            durations,
-            sli_durations,
-            sizes,
-            long_running: Family::default(),
-            aborts: Family::default(),
-            authentications: ByResult::new(&AUTHENTICATION_RESULTS),
-            authorizations: ByResult::new(&AUTHORIZATION_RESULTS),
-            deprecated: Family::default(),
-            watch_events: Family::default(),
-            handshake_errors: Counter::default(),
-            stalled: Counter::default(),
-            started: SystemTime::now(),
+        Self::registered(Registry::new()).expect("the metrics' names and labels are well formed, and each is there once")
+    }
+
+    fn registered(registry: Registry) -> prometheus::Result<Self> {
+        let counters = |name: &str, help: &str, labels: &[&str]| added(&registry, IntCounterVec::new(Opts::new(name, help), labels)?);
+        let gauges = |name: &str, help: &str, labels: &[&str]| added(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
+        let of_requests = |name: &str, help: &str| Opts::new(name, help).const_label("component", "apiserver");
+        let histograms = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
+            let options = HistogramOpts::new(name, help).const_label("component", "apiserver").buckets(buckets.to_vec());
+            added(&registry, HistogramVec::new(options, labels)?)
         };
-        metrics.register(|registry| {
-            let all = &metrics;
-            registry.register("apiserver_request", "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code", all.requests.clone());
-            registry.register("apiserver_request_duration_seconds", "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component", all.durations.clone());
-            registry.register("apiserver_response_sizes", "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component", all.sizes.clone());
-            registry.register("apiserver_longrunning_requests", "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component", all.long_running.clone());
-            registry.register("apiserver_request_aborts", "[ALPHA] Number of requests which apiserver aborted possibly due to a timeout, for each group, version, verb, resource, subresource and scope", all.aborts.clone());
-            registry.register("apiserver_request_sli_duration_seconds", "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component", all.sli_durations.clone());
-            registry.register("authentication_attempts", "[ALPHA] Counter of authenticated attempts", all.authentications.counts.clone());
-            registry.register("authentication_duration_seconds", "[ALPHA] Authentication duration in seconds broken out by result", all.authentications.durations.clone());
-            registry.register("authorization_attempts", "[ALPHA] Counter of authorization attempts broken down by result", all.authorizations.counts.clone());
-            registry.register("authorization_duration_seconds", "[ALPHA] Authorization duration in seconds broken out by result", all.authorizations.durations.clone());
-            registry.register("apiserver_requested_deprecated_apis", "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release", all.deprecated.clone());
-            registry.register("apiserver_watch_events", "[ALPHA] Number of events sent in watch clients", all.watch_events.clone());
-            registry.register("apiserver_tls_handshake_errors", "[ALPHA] Number of requests dropped with 'TLS handshake error from' error", all.handshake_errors.clone());
-            registry.register("wasmgate_stalled_connections", "Connections that were cut because their client did not read what it was sent", all.stalled.clone());
-        });
-        metrics
+        let with = |more: &[&'static str]| [&REQUEST_LABELS, more].concat();
+        added(&registry, build_info()?)?;
+        registry.register(Box::new(readings::process()?))?;
+        Ok(Self {
+            series: RwLock::default(),
+            requests: added(
+                &registry,
+                IntCounterVec::new(
+                    of_requests(
+                        "apiserver_request_total",
+                        "[STABLE] Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.",
+                    ),
+                    &with(&["code", "dry_run"]),
+                )?,
+            )?,
+            durations: histograms(
+                "apiserver_request_duration_seconds",
+                "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
+                &DURATION_BUCKETS,
+                &with(&["dry_run"]),
+            )?,
+            sli_durations: histograms(
+                "apiserver_request_sli_duration_seconds",
+                "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.",
+                &DURATION_BUCKETS,
+                &REQUEST_LABELS,
+            )?,
+            sizes: histograms(
+                "apiserver_response_sizes",
+                "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.",
+                &SIZE_BUCKETS,
+                &REQUEST_LABELS,
+            )?,
+            long_running: added(
+                &registry,
+                IntGaugeVec::new(
+                    of_requests(
+                        "apiserver_longrunning_requests",
+                        "[STABLE] Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component.",
+                    ),
+                    &REQUEST_LABELS,
+                )?,
+            )?,
+            aborts: added(
+                &registry,
+                IntCounterVec::new(
+                    of_requests(
+                        "apiserver_request_aborts_total",
+                        "[ALPHA] Number of requests which apiserver aborted possibly due to a timeout, for each group, version, verb, resource, subresource and scope.",
+                    ),
+                    &REQUEST_LABELS,
+                )?,
+            )?,
+            authentications: ByResult::new(
+                &registry,
+                ["authentication_attempts", "[ALPHA] Counter of authenticated attempts."],
+                ["authentication_duration_seconds", "[ALPHA] Authentication duration in seconds broken out by result."],
+                &AUTHENTICATION_RESULTS,
+            )?,
+            authorizations: ByResult::new(
+                &registry,
+                ["authorization_attempts_total", "[ALPHA] Counter of authorization attempts broken down by result."],
+                ["authorization_duration_seconds", "[ALPHA] Authorization duration in seconds broken out by result."],
+                &AUTHORIZATION_RESULTS,
+            )?,
+            deprecated: gauges(
+                "apiserver_requested_deprecated_apis",
+                "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.",
+                &[&RESOURCE_LABELS[..], &["subresource", "removed_release"]].concat(),
+            )?,
+            watch_events: counters("apiserver_watch_events_total", "[ALPHA] Number of events sent in watch clients.", &RESOURCE_LABELS)?,
+            handshake_errors: added(
+                &registry,
+                IntCounter::new(
+                    "apiserver_tls_handshake_errors_total",
+                    "[ALPHA] Number of requests dropped with 'TLS handshake error from' error.",
+                )?,
+            )?,
+            stalled: added(
+                &registry,
+                IntCounter::new(
+                    "wasmgate_stalled_connections_total",
+                    "Connections that were cut because their client did not read what it was sent.",
+                )?,
+            )?,
+            registry,
+        })
     }
 
-    /// Registers more: counters without the `_total` of their name.
-    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.registry.lock());
+    /// Where `/metrics` takes them from.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
-    /// Adds the gauges of requests in flight.
+    /// Adds the gauges of requests in flight. Call it once.
     pub fn watch_flow_control(&self, flow: &FlowControl) {
-        self.register(|registry| registry.register_collector(Box::new(InFlight(flow.clone()))));
+        self.read(readings::in_flight(flow.clone()));
     }
 
-    /// Adds the gauges of stored objects.
+    /// Adds the gauges of stored objects. Call it once.
     pub(crate) fn watch_caches(&self, caches: &Arc<Caches>) {
-        self.register(|registry| registry.register_collector(Box::new(Objects(Arc::downgrade(caches)))));
+        self.read(readings::objects(Arc::downgrade(caches)));
+    }
+
+    fn read(&self, collector: prometheus::Result<impl Collector + 'static>) {
+        let registered = collector.and_then(|collector| self.registry.register(Box::new(collector)));
+        registered.expect("the metrics' names and labels are well formed, and each is there once");
     }
 
     /// A request for what is to go in a later release.
     pub(crate) fn requested_deprecated(&self, resource: &GroupVersionResource, subresource: &str) {
-        let mut labels = of_resource(resource);
-        labels.extend([("subresource", subresource.to_owned()), ("removed_release", String::new())]);
-        self.deprecated.get_or_create(&labels).set(1);
+        let [group, version, resource] = of_resource(resource);
+        self.deprecated.with_label_values(&[group, version, resource, subresource, ""]).set(1);
     }
 
     /// Counts the events that are sent of a resource.
-    pub(crate) fn watch_events(&self, resource: &GroupVersionResource) -> Counter {
-        self.watch_events.get_or_create_owned(&of_resource(resource))
+    pub(crate) fn watch_events(&self, resource: &GroupVersionResource) -> IntCounter {
+        self.watch_events.with_label_values(&of_resource(resource))
     }
 
     /// A connection was cut whose client did not read.
@@ -193,12 +254,11 @@ impl Metrics {
         Measured { metrics: self.clone(), verb, dry_run, series: None, received, code: None, bytes: 0 }
     }
 
-    fn series_of(&self, labels: &[(&'static str, &str); 6], dry_run: &'static str, long_running: bool) -> Arc<Series> {
+    fn series_of(&self, labels: &[&str; REQUEST_LABELS.len()], dry_run: &'static str, long_running: bool) -> Arc<Series> {
         thread_local!(static KEY: RefCell<String> = const { RefCell::new(String::new()) });
         KEY.with_borrow_mut(|key| {
             key.clear();
-            let values = labels.iter().map(|(_, value)| *value);
-            for part in values.chain([dry_run, if long_running { "1" } else { "" }]) {
+            for part in labels.iter().copied().chain([dry_run, if long_running { "1" } else { "" }]) {
                 key.push_str(part);
                 key.push('\0');
             }
@@ -214,18 +274,15 @@ impl Metrics {
         })
     }
 
-    fn new_series(&self, labels: &[(&'static str, &str); 6], dry_run: &'static str, long_running: bool, full: bool) -> Series {
-        let value = |text: &str| if full { "other".to_owned() } else { text.to_owned() };
-        let component = ("component", "apiserver".to_owned());
-        let labels: Labels = std::iter::once(component).chain(labels.iter().map(|(name, text)| (*name, value(text)))).collect();
-        let with_dry_run: Labels = labels.iter().cloned().chain([("dry_run", dry_run.to_owned())]).collect();
+    fn new_series(&self, labels: &[&str; REQUEST_LABELS.len()], dry_run: &'static str, long_running: bool, full: bool) -> Series {
+        let labels = labels.map(|value| if full { "other".to_owned() } else { value.to_owned() });
         Series {
-            duration: self.durations.get_or_create_owned(&with_dry_run),
-            sli_duration: (!long_running).then(|| self.sli_durations.get_or_create_owned(&labels)),
-            size: self.sizes.get_or_create_owned(&labels),
-            long_running: long_running.then(|| self.long_running.get_or_create_owned(&labels)),
+            duration: self.durations.with_label_values(&with(&labels, &[dry_run])),
+            sli_duration: (!long_running).then(|| self.sli_durations.with_label_values(&labels)),
+            size: self.sizes.with_label_values(&labels),
+            long_running: long_running.then(|| self.long_running.with_label_values(&labels)),
             by_code: RwLock::default(),
-            dry_run: dry_run.to_owned(),
+            dry_run,
             labels,
         }
     }
@@ -233,86 +290,56 @@ impl Metrics {
     /// Answers `/metrics`, in Prometheus's text format.
     pub fn answer(&self) -> Response {
         let mut text = String::new();
-        // Writing to a string fails for nothing but a metric's own error; what was written till then is still an answer.
-        let _ = prometheus_client::encoding::text::encode_registry(&mut text, &self.registry.lock());
-        let mut text = to_prometheus_text(&text);
-        let _ = self.write_process(&mut text);
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics are left out");
+        }
         response::with_type(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(text))
     }
-
-    fn write_process(&self, out: &mut String) -> std::fmt::Result {
-        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        gauge(out, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", "gauge", started)?;
-        writeln!(out, "# HELP kubernetes_build_info [BETA] A metric with a constant '1' value labeled by major, minor and git version.")?;
-        writeln!(out, "# TYPE kubernetes_build_info gauge")?;
-        let version = api::version::version_info();
-        let part = |name: &str| version[name].as_str().unwrap_or_default();
-        writeln!(
-            out,
-            "kubernetes_build_info{{git_version=\"{}\",major=\"{}\",minor=\"{}\",platform=\"{}\"}} 1",
-            part("gitVersion"),
-            part("major"),
-            part("minor"),
-            part("platform")
-        )?;
-
-        /// What every Linux on the architectures that we build for has.
-        const PAGE_BYTES: f64 = 4096.0;
-        const TICKS_PER_SECOND: f64 = 100.0;
-        let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return Ok(()) };
-        // The name in parentheses may hold spaces: what follows it is counted from `state`, the third field.
-        let fields: Vec<f64> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().map(|f| f.parse().unwrap_or(0.0)).collect();
-        let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0.0);
-        gauge(
-            out,
-            "process_cpu_seconds_total",
-            "Total user and system CPU time spent in seconds.",
-            "counter",
-            (field(14) + field(15)) / TICKS_PER_SECOND,
-        )?;
-        gauge(out, "process_resident_memory_bytes", "Resident memory size in bytes.", "gauge", field(24) * PAGE_BYTES)?;
-        gauge(out, "process_virtual_memory_bytes", "Virtual memory size in bytes.", "gauge", field(23))?;
-        if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-            gauge(out, "process_open_fds", "Number of open file descriptors.", "gauge", files.count() as f64)?;
-        }
-        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        let max = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
-        max.map_or(Ok(()), |max: f64| gauge(out, "process_max_fds", "Maximum number of open file descriptors.", "gauge", max))
-    }
 }
 
-fn gauge(out: &mut String, name: &str, help: &str, kind: &str, value: f64) -> std::fmt::Result {
-    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
+fn added<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
-fn of_resource(resource: &GroupVersionResource) -> Labels {
-    vec![("group", resource.group.to_string()), ("version", resource.version.to_string()), ("resource", resource.resource.to_string())]
+fn build_info() -> prometheus::Result<IntGauge> {
+    let version = api::version::version_info();
+    let labels = [("git_version", "gitVersion"), ("major", "major"), ("minor", "minor"), ("platform", "platform")];
+    let options = Opts::new("kubernetes_build_info", "[BETA] A metric with a constant '1' value labeled by major, minor and git version.");
+    let options =
+        labels.into_iter().fold(options, |options, (label, field)| options.const_label(label, version[field].as_str().unwrap_or_default()));
+    let info = IntGauge::with_opts(options)?;
+    info.set(1);
+    Ok(info)
+}
+
+fn with<'a>(labels: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    labels.iter().map(String::as_str).chain(more.iter().copied()).collect()
+}
+
+/// In the order of [`RESOURCE_LABELS`].
+fn of_resource(resource: &GroupVersionResource) -> [&str; RESOURCE_LABELS.len()] {
+    [&resource.group, &resource.version, &resource.resource]
 }
 
 const AUTHENTICATION_RESULTS: [&str; 2] = ["failure", "success"];
 const AUTHORIZATION_RESULTS: [&str; 4] = ["allowed", "denied", "error", "no-opinion"];
 
 /// How often, and how long it took, by result. Each result's own are looked up once: every request counts here twice.
-struct ByResult {
-    counts: Family<Labels, Counter>,
-    durations: Family<Labels, Histogram, fn() -> Histogram>,
-    known: Vec<(&'static str, Counter, Histogram)>,
-}
+struct ByResult(Vec<(&'static str, IntCounter, Histogram)>);
 
 impl ByResult {
-    fn new(results: &[&'static str]) -> Self {
-        let counts: Family<Labels, Counter> = Family::default();
-        let durations: Family<Labels, Histogram, fn() -> Histogram> = Family::new_with_constructor(|| Histogram::new(DECISION_BUCKETS));
-        let known = |result: &&'static str| {
-            let labels = vec![("result", (*result).to_owned())];
-            (*result, counts.get_or_create_owned(&labels), durations.get_or_create_owned(&labels))
-        };
-        let known = results.iter().map(known).collect();
-        Self { counts, durations, known }
+    /// A counter and a histogram, each by its name and what it is.
+    fn new(registry: &Registry, counter: [&str; 2], histogram: [&str; 2], results: &[&'static str]) -> prometheus::Result<Self> {
+        let counts = added(registry, IntCounterVec::new(Opts::new(counter[0], counter[1]), &["result"])?)?;
+        let options = HistogramOpts::new(histogram[0], histogram[1]).buckets(DECISION_BUCKETS.to_vec());
+        let durations = added(registry, HistogramVec::new(options, &["result"])?)?;
+        let known = |result: &&'static str| (*result, counts.with_label_values(&[result]), durations.with_label_values(&[result]));
+        Ok(Self(results.iter().map(known).collect()))
     }
 
     fn count(&self, result: &str, took: Duration) {
-        if let Some((_, count, duration)) = self.known.iter().find(|(known, ..)| *known == result) {
+        if let Some((_, count, duration)) = self.0.iter().find(|(known, ..)| *known == result) {
             count.inc();
             duration.observe(took.as_secs_f64());
         }
@@ -388,14 +415,7 @@ impl Measured {
             None if path.is_empty() => return,
             None => ("", "", path, ""),
         };
-        let labels = [
-            ("group", group),
-            ("resource", resource),
-            ("scope", scope_of(info)),
-            ("subresource", subresource),
-            ("verb", self.verb),
-            ("version", version),
-        ];
+        let labels = [group, resource, scope_of(info), subresource, self.verb, version];
         let series = self.metrics.series_of(&labels, self.dry_run, info.is_long_running());
         if let Some(gauge) = &series.long_running {
             gauge.inc();
@@ -423,21 +443,18 @@ impl Drop for Measured {
     fn drop(&mut self) {
         let series = self.series.take().unwrap_or_else(|| {
             // Refused, or about nothing that is served: counted by its verb and its answer alone.
-            let labels = [("group", ""), ("resource", ""), ("scope", ""), ("subresource", ""), ("verb", self.verb), ("version", "")];
-            self.metrics.series_of(&labels, self.dry_run, false)
+            self.metrics.series_of(&["", "", "", "", self.verb, ""], self.dry_run, false)
         });
         if let Some(gauge) = &series.long_running {
             gauge.dec();
         }
         let Some(code) = self.code else {
-            self.metrics.aborts.get_or_create(&series.labels).inc();
+            self.metrics.aborts.with_label_values(&series.labels).inc();
             return;
         };
         let counted = series.by_code.read().iter().find(|(known, _)| *known == code).map(|(_, counter)| counter.inc());
         if counted.is_none() {
-            let labels: Labels =
-                series.labels.iter().cloned().chain([("code", code.to_string()), ("dry_run", series.dry_run.clone())]).collect();
-            let counter = self.metrics.requests.get_or_create_owned(&labels);
+            let counter = self.metrics.requests.with_label_values(&with(&series.labels, &[&code.to_string(), series.dry_run]));
             counter.inc();
             series.by_code.write().push((code, counter));
         }
@@ -451,80 +468,6 @@ impl Drop for Measured {
             series.size.observe(self.bytes as f64);
         }
     }
-}
-
-/// Requests in flight, read when they are asked for.
-#[derive(Debug)]
-struct InFlight(FlowControl);
-
-impl prometheus_client::collector::Collector for InFlight {
-    fn encode(&self, mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let family: Family<Labels, Gauge<i64, AtomicI64>> = Family::default();
-        for kind in [RequestKind::ReadOnly, RequestKind::Mutating] {
-            let labels = vec![("request_kind", kind.as_str().to_owned())];
-            family.get_or_create(&labels).set(i64::try_from(self.0.in_flight(kind)).unwrap_or(i64::MAX));
-        }
-        let help = "[STABLE] Currently used inflight request limit of this apiserver per request kind";
-        let encoder =
-            encoder.encode_descriptor("apiserver_current_inflight_requests", help, None, prometheus_client::metrics::MetricType::Gauge)?;
-        prometheus_client::encoding::EncodeMetric::encode(&family, encoder)
-    }
-}
-
-/// How many objects there are, read when it is asked for.
-#[derive(Debug)]
-struct Objects(Weak<Caches>);
-
-impl prometheus_client::collector::Collector for Objects {
-    fn encode(&self, mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Some(caches) = self.0.upgrade() else { return Ok(()) };
-        let (by_name, by_group): (Family<Labels, Gauge>, Family<Labels, Gauge>) = Default::default();
-        for cacher in caches.all() {
-            let resource = &cacher.resource().gvr;
-            let count = i64::try_from(cacher.len()).unwrap_or(i64::MAX);
-            by_name.get_or_create(&vec![("resource", resource.group_resource().to_string())]).set(count);
-            let labels = vec![("group", resource.group.to_string()), ("resource", resource.resource.to_string())];
-            by_group.get_or_create(&labels).set(count);
-        }
-        let what = "Number of stored objects at the time of last check split by kind";
-        for (name, help, family) in [
-            ("apiserver_resource_objects", format!("[ALPHA] {what}"), by_group),
-            ("apiserver_storage_objects", format!("[STABLE] {what}; deprecated in favour of apiserver_resource_objects"), by_name),
-        ] {
-            let encoder = encoder.encode_descriptor(name, &help, None, prometheus_client::metrics::MetricType::Gauge)?;
-            prometheus_client::encoding::EncodeMetric::encode(&family, encoder)?;
-        }
-        Ok(())
-    }
-}
-
-/// Counters that upstream named before the suffix became the rule.
-const COUNTERS_WITHOUT_SUFFIX: [&str; 2] = ["authentication_attempts", "authenticated_user_requests"];
-
-/// Turns OpenMetrics into Prometheus's older text format, which is what upstream sends: there a counter's `_total` is part of its name.
-fn to_prometheus_text(open_metrics: &str) -> String {
-    let mut out = String::with_capacity(open_metrics.len());
-    let mut help = "";
-    for line in open_metrics.lines() {
-        let _ = if line.starts_with("# HELP ") {
-            help = line;
-            Ok(())
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            let suffix = if kind == "counter" && !COUNTERS_WITHOUT_SUFFIX.contains(&name) { "_total" } else { "" };
-            let help = help.strip_prefix("# HELP ").and_then(|h| h.strip_prefix(name)).unwrap_or_default();
-            let kind = if kind == "unknown" { "untyped" } else { kind };
-            writeln!(out, "# HELP {name}{suffix}{help}\n# TYPE {name}{suffix} {kind}")
-        } else if line.starts_with('#') {
-            Ok(())
-        } else {
-            let odd = COUNTERS_WITHOUT_SUFFIX.iter().find_map(|name| Some((name, line.strip_prefix(name)?.strip_prefix("_total")?)));
-            match odd {
-                Some((name, rest)) => writeln!(out, "{name}{rest}"),
-                None => writeln!(out, "{line}"),
-            }
-        };
-    }
-    out
 }
 
 #[cfg(test)]
@@ -563,23 +506,23 @@ mod tests {
         let text = text(&metrics).await;
         for line in [
             "# TYPE apiserver_request_total counter",
-            "apiserver_request_total{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"namespace\",subresource=\"\",verb=\"LIST\",version=\"v1\",code=\"200\",dry_run=\"\"} 2",
-            "resource=\"deployments\",scope=\"resource\",subresource=\"\",verb=\"POST\",version=\"v1\",code=\"201\",dry_run=\"All\"} 1",
-            "apiserver_response_sizes_bucket{le=\"10000.0\"",
+            "apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"pods\",scope=\"namespace\",subresource=\"\",verb=\"LIST\",version=\"v1\"} 2",
+            "{code=\"201\",component=\"apiserver\",dry_run=\"All\",group=\"apps\",resource=\"deployments\",scope=\"resource\",subresource=\"\",verb=\"POST\",version=\"v1\"} 1",
+            "verb=\"LIST\",version=\"v1\",le=\"10000\"} 2",
             "apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"WATCH\",version=\"v1\"} 0",
             "apiserver_request_aborts_total{",
             "# TYPE authentication_attempts counter\n",
             "\nauthentication_attempts{result=\"success\"} 1",
             "\nauthentication_duration_seconds_count{result=\"success\"} 1",
             "\nauthorization_attempts_total{result=\"denied\"} 1",
-            "\nauthorization_duration_seconds_bucket{le=\"0.008\",result=\"denied\"} 1",
-            "\napiserver_requested_deprecated_apis{group=\"\",version=\"v1\",resource=\"endpoints\",subresource=\"\",removed_release=\"\"} 1",
-            "\napiserver_watch_events_total{group=\"\",version=\"v1\",resource=\"endpoints\"} 3",
-            "process_resident_memory_bytes ",
+            "\nauthorization_duration_seconds_bucket{result=\"denied\",le=\"0.008\"} 1",
+            "\napiserver_requested_deprecated_apis{group=\"\",removed_release=\"\",resource=\"endpoints\",subresource=\"\",version=\"v1\"} 1",
+            "\napiserver_watch_events_total{group=\"\",resource=\"endpoints\",version=\"v1\"} 3",
+            "\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total ",
+            "\nprocess_resident_memory_bytes ",
         ] {
             assert!(text.contains(line), "{line} in:\n{text}");
         }
-        assert!(!text.contains("# EOF"));
         assert!(!text.contains(
             "apiserver_request_sli_duration_seconds_count{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"cluster\""
         ));
@@ -618,7 +561,7 @@ mod tests {
         }
         let text = text(&metrics).await;
         assert!(!text.to_lowercase().contains(marker), "{text}");
-        let line = "apiserver_request_total{component=\"apiserver\",group=\"\",resource=\"\",scope=\"\",subresource=\"\",verb=\"PATCH\"";
+        let line = "apiserver_request_total{code=\"404\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"\",scope=\"\",subresource=\"\",verb=\"PATCH\"";
         assert!(text.contains(line), "{text}");
     }
 }

@@ -184,8 +184,6 @@ async fn load_plugins(
     let service_accounts = &config.authentication.service_accounts;
     let key_pems: Vec<String> = pki.service_account_keys.iter().map(keys::PublicKey::to_pem).collect();
     let tokens = Tokens::new(&key_pems, service_accounts.issuers.clone(), service_accounts.audiences.clone())?;
-    let mut plugin_metrics = None;
-    metrics.register(|registry| plugin_metrics = Some(plugin_host::Metrics::new(registry)));
     let loader = Loader {
         engine: PluginEngine::new()?,
         services: Services { cluster: Arc::new(CachedCluster::new(caches.clone())), tokens: Arc::new(tokens), now: SystemTime::now },
@@ -199,7 +197,7 @@ async fn load_plugins(
         ]),
         reserved_names: standard::names(),
         cache: code_cache,
-        metrics: plugin_metrics.unwrap_or_else(plugin_host::Metrics::unregistered),
+        metrics: plugin_host::Metrics::new(metrics.registry()),
     };
     Ok(PluginSet::new(loader, selection.plugins).await?)
 }

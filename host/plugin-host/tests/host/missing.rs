@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use auth::{Authentication, Authenticator, Authorizer, Credentials, Decision, UserInfo};
-use prometheus_client::registry::Registry;
+use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 use wasmgate_plugin_host::*;
 
@@ -161,13 +161,9 @@ async fn the_port_opens_when_it_is_mended() {
 
 #[tokio::test]
 async fn the_series_of_a_plugin_go_with_it() {
-    let mut registry = Registry::default();
-    let metrics = Metrics::new(&mut registry);
-    let text = || {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
-        text
-    };
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry);
+    let text = || TextEncoder::new().encode_to_string(&registry.gather()).expect("encodes");
     let bench = Bench::with(|loader| loader.metrics = metrics).await;
     let spec = |script: &str| {
         let roles = ["authenticator", "authorizer", "mutating-admission", "validating-admission"];

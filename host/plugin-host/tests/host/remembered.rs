@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Authorizer, Credentials, Decision, UserInfo};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
+use prometheus::{Registry, TextEncoder};
 use serde_json::{Value, json};
 use wasmgate_plugin_host::*;
 
@@ -22,8 +22,8 @@ struct Measured {
 
 impl Measured {
     async fn with(role: &str, change: Value) -> Self {
-        let mut registry = Registry::default();
-        let metrics = Metrics::new(&mut registry);
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
         let measured = Self { bench: Bench::with(|loader| loader.metrics = metrics).await, registry };
         measured.load(role, change).await;
         measured
@@ -37,8 +37,7 @@ impl Measured {
 
     /// Calls that were made, and those that were spared.
     fn calls(&self) -> (u64, u64) {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("text");
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather()).expect("text");
         let sum = |metric: &str| {
             let lines = text.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit(' ').next()?.parse::<u64>().ok());
             lines.sum()
@@ -188,10 +187,10 @@ impl ClusterView for RolesView {
 #[tokio::test]
 async fn rbac_is_not_asked_twice_and_a_bindings_deletion_counts_in_the_very_next_request() {
     let roles = Arc::new(Roles::default());
-    let mut registry = Registry::default();
+    let registry = Registry::new();
     let mut loader = loader(&Arc::default());
     loader.services.cluster = Arc::new(RolesView(roles.clone()));
-    loader.metrics = Metrics::new(&mut registry);
+    loader.metrics = Metrics::new(&registry);
     let code = loader.engine.precompile(&component("plugins", "rbac")).expect("compiles");
     let path = format!("{}/../../plugins/rbac/plugin.yaml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("a manifest");
@@ -240,8 +239,7 @@ async fn a_shadow_is_asked_and_counted_and_nothing_else_and_who_warns_only_warns
         admitted.expect("admitted");
         assert_eq!((recorder.warnings.texts().len(), plugin.calls().0), (warnings, 1), "{mode}");
         assert_eq!(recorder.annotations.list().len(), usize::from(mode == "Warn"), "{mode}");
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &plugin.registry).expect("text");
+        let text = TextEncoder::new().encode_to_string(&plugin.registry.gather()).expect("text");
         assert!(text.contains("wasmgate_plugin_disagreements_total{plugin=\"a\"} 1"), "{mode} {text}");
         // Nobody waits for it, and its faults are nobody's.
         let plugin = Measured::with("validating-admission", json!({"mode": mode, "config": {"do": "trap"}})).await;

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use cacher::{EventType, Object, Update, Watcher};
 use clock::Clock;
 use futures::Stream;
-use prometheus_client::metrics::counter::Counter;
+use prometheus::IntCounter;
 use registry::{WatchRequest, WatchStart};
 use serde_json::{Value, json};
 
@@ -110,7 +110,7 @@ struct Events {
     columns_sent: bool,
     over: bool,
     /// Counts the events.
-    sent: Counter,
+    sent: IntCounter,
 }
 
 impl Events {
