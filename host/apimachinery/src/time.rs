@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime, Time as Clock};
+
 /// RFC 3339 in whole seconds, as Go's layouts name it.
 const RFC3339: &str = "2006-01-02T15:04:05Z07:00";
 /// RFC 3339 in microseconds.
@@ -34,35 +37,11 @@ pub struct Time {
 /// Go's zero time, 0001-01-01T00:00:00Z, which stands for no time at all.
 const ZERO_SECONDS: i64 = -62_135_596_800;
 
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
+/// What seconds are counted from.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+/// The first and the last second that can be shown.
+const FIRST: DateTime = DateTime::MIN;
+const LAST: DateTime = DateTime::constant(9999, 12, 31, 23, 59, 59, 0);
 
 /// A text that is read piece by piece, with Go's words for what is missing.
 struct Reader<'a> {
@@ -87,14 +66,18 @@ impl<'a> Reader<'a> {
     }
 
     /// `count` digits; where `short`, one will do.
-    fn digits(&mut self, count: usize, short: bool, piece: &str) -> Result<i64, String> {
+    fn digits(&mut self, count: usize, short: bool, piece: &str) -> Result<i16, String> {
         let found = self.rest.bytes().take(count).take_while(u8::is_ascii_digit).count();
         if found != count && !(short && found == 1) {
             return Err(self.cannot(self.rest, piece));
         }
         let (digits, rest) = self.rest.split_at(found);
         self.rest = rest;
-        Ok(digits.bytes().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
+        Ok(digits.bytes().fold(0, |number, digit| number * 10 + i16::from(digit - b'0')))
+    }
+
+    fn two_digits(&mut self, short: bool, piece: &str) -> Result<i8, String> {
+        Ok(self.digits(2, short, piece)? as i8)
     }
 
     fn fraction(&mut self, digits: usize) -> u32 {
@@ -133,24 +116,24 @@ fn parse(text: &str, layout: &'static str) -> Result<Time, String> {
     let mut reader = Reader { layout, whole: text, rest: text };
     let year = reader.digits(4, false, "2006")?;
     reader.literal("-")?;
-    let month = reader.digits(2, false, "01")?;
+    let month = reader.two_digits(false, "01")?;
     if !(1..=12).contains(&month) {
         return Err(reader.out_of_range("month"));
     }
     reader.literal("-")?;
-    let day = reader.digits(2, false, "02")?;
+    let day = reader.two_digits(false, "02")?;
     reader.literal("T")?;
-    let hour = reader.digits(2, true, "15")?;
+    let hour = reader.two_digits(true, "15")?;
     if hour > 23 {
         return Err(reader.out_of_range("hour"));
     }
     reader.literal(":")?;
-    let minute = reader.digits(2, false, "04")?;
+    let minute = reader.two_digits(false, "04")?;
     if minute > 59 {
         return Err(reader.out_of_range("minute"));
     }
     reader.literal(":")?;
-    let second = reader.digits(2, false, "05")?;
+    let second = reader.two_digits(false, "05")?;
     if second > 59 {
         return Err(reader.out_of_range("second"));
     }
@@ -171,11 +154,9 @@ fn parse(text: &str, layout: &'static str) -> Result<Time, String> {
     if !reader.rest.is_empty() {
         return Err(format!("parsing time {}: extra text: {}", go_quote(text), go_quote(reader.rest)));
     }
-    if day < 1 || day > days_in_month(year, month) {
-        return Err(reader.out_of_range("day"));
-    }
-    let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
-    Ok(Time { seconds, nanoseconds })
+    let date = Date::new(year, month, day).map_err(|_| reader.out_of_range("day"))?;
+    let since_epoch = date.to_datetime(Clock::constant(hour, minute, second, 0)).duration_since(EPOCH);
+    Ok(Time { seconds: since_epoch.as_secs() - offset, nanoseconds })
 }
 
 impl Time {
@@ -199,22 +180,20 @@ impl Time {
         Self { seconds, nanoseconds }
     }
 
-    /// `2026-11-21T11:28:00Z`.
+    /// `2026-11-21T11:28:00Z`. What lies outside of the years -9999 to 9999 is shown as the first or the last second of them.
     pub fn rfc3339(self) -> String {
-        let (date, time) = self.shown();
-        format!("{date}T{time}Z")
+        format!("{}Z", self.civil())
     }
 
     /// `2026-11-21T11:28:00.000000Z`.
     pub fn rfc3339_micro(self) -> String {
-        let (date, time) = self.shown();
-        format!("{date}T{time}.{:06}Z", self.nanoseconds / 1000)
+        format!("{}.{:06}Z", self.civil(), self.nanoseconds / 1000)
     }
 
-    fn shown(self) -> (String, String) {
-        let (year, month, day) = civil_from_days(self.seconds.div_euclid(86_400));
-        let second = self.seconds.rem_euclid(86_400);
-        (format!("{year:04}-{month:02}-{day:02}"), format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60))
+    /// To the second, in UTC.
+    fn civil(self) -> DateTime {
+        let time = EPOCH.checked_add(SignedDuration::from_secs(self.seconds));
+        time.unwrap_or(if self.seconds < 0 { FIRST } else { LAST })
     }
 }
 
@@ -372,7 +351,16 @@ mod tests {
         for (text, want) in micro {
             assert_eq!(Time::parse_micro(text).map_or_else(|error| error, Time::rfc3339_micro), want, "{text}");
         }
-        assert_eq!(Time::from_unix(0, 0).rfc3339(), "1970-01-01T00:00:00Z");
+        for (seconds, want) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "9999-12-31T23:59:59Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (i64::MIN, "-009999-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(Time::from_unix(seconds, 0).rfc3339(), want, "{seconds}");
+        }
         assert!(Time::parse("0001-01-01T00:00:00Z").is_ok_and(Time::is_zero));
     }
 

@@ -358,6 +358,10 @@ fn is_timestamp(text: &str) -> bool {
     if !(number(year, 4..=4, 0..=9999) && number(month, 1..=2, 1..=12) && number(day, 1..=2, 1..=31)) {
         return false;
     }
+    let (Ok(year), Ok(month), Ok(day)) = (year.parse(), month.parse(), day.parse()) else { return false };
+    if jiff::civil::Date::new(year, month, day).is_err() {
+        return false;
+    }
     if time.is_empty() {
         return true;
     }

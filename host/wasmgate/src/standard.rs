@@ -68,17 +68,7 @@ fn is_wanted(authenticator: &str, config: &Config) -> bool {
 fn configuration(name: &str, config: &Config) -> Option<Value> {
     let service_accounts = &config.authentication.service_accounts;
     match name {
-        "static-token" => {
-            let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-            // A fourth column that is empty would be a group without a name.
-            let groups = |token: &crate::token_file::StaticToken| Some(token.groups.join(",")).filter(|groups| !groups.is_empty());
-            let row = |token: &crate::token_file::StaticToken| {
-                let columns = [token.token.clone(), token.user.clone(), token.uid.clone()].into_iter().chain(groups(token));
-                columns.map(|text| quoted(&text)).collect::<Vec<_>>().join(",")
-            };
-            let text: Vec<String> = config.authentication.static_tokens.iter().map(row).collect();
-            Some(json!({ "path": "--token-auth-file", "text": text.join("\n") }))
-        }
+        "static-token" => Some(json!({ "tokens": config.authentication.static_tokens })),
         "service-account" => Some(json!({ "lookup": service_accounts.lookup })),
         _ => None,
     }

@@ -1,8 +1,10 @@
 //! `--token-auth-file`: CSV with at least three columns (token, user name, user uid), and optionally a fourth with groups,
-//! itself separated by commas within quotes. Quoting is Go's encoding/csv's.
+//! itself separated by commas within quotes. What Go's `encoding/csv` refuses is refused.
+
+use serde::Serialize;
 
 /// One line of the file.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct StaticToken {
     /// The bearer token.
     pub token: String,
@@ -46,51 +48,41 @@ pub fn parse(path: &str, text: &str, warnings: &mut Vec<String>) -> Result<Vec<S
 
 /// The records of a CSV text: fields may be quoted, a quote within quotes is doubled, empty lines are skipped.
 fn records(text: &str) -> Result<Vec<Vec<String>>, String> {
-    let mut records = Vec::new();
-    let mut record = Vec::new();
-    let mut field = String::new();
-    let mut line = 1;
+    // As Go has it: a carriage return counts before the end of a line only.
     let text = text.replace("\r\n", "\n");
-    let mut chars = text.chars().peekable();
-    loop {
-        // At the beginning of a field.
-        if record.is_empty() && chars.peek() == Some(&'\n') {
-            chars.next();
-            line += 1;
-            continue;
+    let text = text.strip_suffix('\r').unwrap_or(&text);
+    let mut builder = csv::ReaderBuilder::new();
+    let mut reader = builder.has_headers(false).flexible(true).terminator(csv::Terminator::Any(b'\n')).from_reader(text.as_bytes());
+    let mut records = Vec::new();
+    let mut record = csv::StringRecord::new();
+    let mut start = 0;
+    while reader.read_record(&mut record).map_err(|error| error.to_string())? {
+        let end = usize::try_from(reader.position().byte()).unwrap_or(text.len());
+        let raw = text[start..end].trim_start_matches('\n');
+        if let Err(why) = check_quotes(raw, &record) {
+            let line = 1 + text[..end - raw.len()].matches('\n').count();
+            return Err(format!("record on line {line}: {why}"));
         }
-        if record.is_empty() && chars.peek().is_none() {
-            return Ok(records);
-        }
-        if chars.next_if_eq(&'"').is_some() {
-            loop {
-                match chars.next() {
-                    None => return Err(format!("line {line}: extraneous or missing \" in quoted-field")),
-                    Some('"') if chars.next_if_eq(&'"').is_some() => field.push('"'),
-                    Some('"') => break,
-                    Some(c) => {
-                        line += usize::from(c == '\n');
-                        field.push(c);
-                    }
-                }
-            }
-            if !matches!(chars.peek(), None | Some(',' | '\n')) {
-                return Err(format!("line {line}: extraneous or missing \" in quoted-field"));
-            }
-        } else {
-            while let Some(c) = chars.next_if(|c| !matches!(c, ',' | '\n')) {
-                if c == '"' {
-                    return Err(format!("line {line}: bare \" in non-quoted field"));
-                }
-                field.push(c);
-            }
-        }
-        record.push(std::mem::take(&mut field));
-        if chars.next_if_eq(&',').is_none() {
-            line += usize::from(chars.next_if_eq(&'\n').is_some());
-            records.push(std::mem::take(&mut record));
-        }
+        start = end;
+        records.push(record.iter().map(str::to_owned).collect());
     }
+    Ok(records)
+}
+
+/// The crate takes quotes where Go refuses them: each field has to be written as what was read of it would be.
+fn check_quotes(raw: &str, record: &csv::StringRecord) -> Result<(), &'static str> {
+    let mut rest = raw;
+    for field in record {
+        let quoted = rest.starts_with('"');
+        let written = if quoted { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() };
+        let behind = rest.strip_prefix(&written).filter(|rest| rest.is_empty() || rest.starts_with([',', '\n']));
+        rest = match behind {
+            Some(behind) if quoted || !field.contains('"') => behind.get(1..).unwrap_or_default(),
+            _ if quoted => return Err("extraneous or missing \" in quoted-field"),
+            _ => return Err("bare \" in non-quoted field"),
+        };
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -108,8 +100,13 @@ mod tests {
             (",jane,1\nt,joe,2", Ok(&[("t", "joe", "2", &[])])),
             ("t,jane,1\nt,joe,2", Ok(&[("t", "joe", "2", &[])])),
             ("t,jane", Err("token file 'f' must have at least 3 columns (token, user name, user uid), found 2")),
-            ("t,ja\"ne,1", Err("token file 'f': line 1: bare \" in non-quoted field")),
-            ("a,b,c\nt,\"jane,1", Err("token file 'f': line 2: extraneous or missing \" in quoted-field")),
+            ("t,ja\"ne,1", Err("token file 'f': record on line 1: bare \" in non-quoted field")),
+            ("a,b,c\nt,\"jane,1", Err("token file 'f': record on line 2: extraneous or missing \" in quoted-field")),
+            ("\n\r\na,b,c\n\"t\"x,jane,1", Err("token file 'f': record on line 4: extraneous or missing \" in quoted-field")),
+            ("t,\"ja\nne\",1\nu,\"joe,1", Err("token file 'f': record on line 3: extraneous or missing \" in quoted-field")),
+            ("t,\"ja\nne\",1,\n", Ok(&[("t", "ja\nne", "1", &[""])])),
+            ("t\rt,jane,1\r", Ok(&[("t\rt", "jane", "1", &[])])),
+            (" \"t\",jane,1", Err("token file 'f': record on line 1: bare \" in non-quoted field")),
         ];
         for (text, want) in cases {
             let got = parse("f", text, &mut Vec::new());

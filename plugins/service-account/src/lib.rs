@@ -6,7 +6,6 @@
 mod bound;
 mod claims;
 mod legacy;
-mod time;
 
 use wasmgate_sdk::jwt::{self, Verification};
 use wasmgate_sdk::prelude::*;

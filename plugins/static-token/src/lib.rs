@@ -1,13 +1,9 @@
-//! Authenticator `static-token`: bearer tokens from the file of `--token-auth-file`.
+//! Authenticator `static-token`: the bearer tokens of the file of `--token-auth-file`.
 //!
-//! The file is a CSV of token, user name, uid, and, in one quoted column, groups. It comes as text in the config, and is read
-//! once: like upstream's, a changed file counts from the next start.
-
-mod csv;
+//! The host reads the file, once: like upstream's, a changed file counts from the next start.
 
 use std::collections::HashMap;
 
-use wasmgate_sdk::log;
 use wasmgate_sdk::prelude::*;
 use wasmgate_sdk::serde::Deserialize;
 
@@ -20,31 +16,25 @@ pub struct StaticToken {
 #[derive(Default, Deserialize)]
 #[serde(crate = "wasmgate_sdk::serde", default)]
 struct Settings {
-    /// For messages.
-    path: String,
-    text: String,
+    tokens: Vec<Token>,
+}
+
+/// A record of the file.
+#[derive(Deserialize)]
+#[serde(crate = "wasmgate_sdk::serde")]
+struct Token {
+    token: String,
+    user: String,
+    uid: String,
+    groups: Vec<String>,
 }
 
 impl Plugin for StaticToken {
     fn configure(&mut self, config: Config) -> Result<(), String> {
-        let Settings { path, text } = config.parse()?;
-        for (at, record) in csv::records(&text)?.into_iter().enumerate() {
-            let number = at + 1;
-            let [token, name, uid, rest @ ..] = record.as_slice() else {
-                let found = record.len();
-                return Err(format!("token file '{path}' must have at least 3 columns (token, user name, user uid), found {found}"));
-            };
-            if token.is_empty() {
-                log::warn(&format!("empty token has been found in token file '{path}', record number '{number}'"));
-                continue;
-            }
-            let groups = rest.first().map(|groups| groups.split(',').map(str::to_owned).collect()).unwrap_or_default();
-            let user = UserInfo { uid: uid.clone(), groups, ..UserInfo::new(name) };
-            if self.users.insert(token.clone(), user.authenticated()).is_some() {
-                log::warn(&format!("duplicate token has been found in token file '{path}', record number '{number}'"));
-            }
-        }
-        Ok(())
+        let Settings { tokens } = config.parse()?;
+        let user = |Token { token, user, uid, groups }| (token, UserInfo { uid, groups, ..UserInfo::new(&user) }.authenticated());
+        self.users = tokens.into_iter().map(user).collect();
+        if self.users.contains_key("") { Err("a token is empty".to_owned()) } else { Ok(()) }
     }
 }
 
@@ -59,20 +49,23 @@ wasmgate_sdk::plugin!(StaticToken: authenticator);
 
 #[cfg(test)]
 mod tests {
-    use wasmgate_sdk::serde_json::json;
+    use wasmgate_sdk::serde_json::{self, json};
 
     use super::*;
 
-    fn configured(text: &str) -> Result<StaticToken, String> {
+    fn configured(tokens: serde_json::Value) -> Result<StaticToken, String> {
         let mut plugin = StaticToken::default();
-        plugin.configure(Config::from(json!({"path": "t.csv", "text": text}))).map(|()| plugin)
+        plugin.configure(Config::from(json!({ "tokens": tokens }))).map(|()| plugin)
     }
 
     #[test]
     fn whom_a_token_is_of() {
-        let plugin = configured("t1,jane,u1\nt2,joe,u2,\"dev,ops\"\nt3,x,u3,\n,nobody,u4\nt1,ann,u5,g,ignored\n").expect("a good file");
+        let token =
+            |token: &str, user: &str, uid: &str, groups: &[&str]| json!({"token": token, "user": user, "uid": uid, "groups": groups});
+        let tokens = json!([token("t1", "jane", "u1", &[]), token("t2", "joe", "u2", &["dev", "ops"]), token("t3", "x", "u3", &[""])]);
+        let plugin = configured(tokens).expect("good tokens");
         let rows = [
-            ("t1", Some("ann u5 g,system:authenticated")),
+            ("t1", Some("jane u1 system:authenticated")),
             ("t2", Some("joe u2 dev,ops,system:authenticated")),
             ("t3", Some("x u3 ,system:authenticated")),
             ("", None),
@@ -86,25 +79,11 @@ mod tests {
             };
             assert_eq!(text.as_deref(), want, "{token}");
         }
-        let lines: Vec<String> = wasmgate_sdk::testing::lines().into_iter().map(|(_, line)| line).collect();
-        assert_eq!(
-            lines,
-            [
-                "empty token has been found in token file 't.csv', record number '4'",
-                "duplicate token has been found in token file 't.csv', record number '5'",
-            ]
-        );
+        assert!(StaticToken::default().configure(Config::from(json!(null))).is_ok());
     }
 
     #[test]
-    fn a_bad_file_keeps_the_plugin_out() {
-        let rows = [
-            ("a,b\n", "token file 't.csv' must have at least 3 columns (token, user name, user uid), found 2"),
-            ("a,b\"c,d\n", "parse error on line 1, column 4: bare \" in non-quoted-field"),
-        ];
-        for (text, want) in rows {
-            assert_eq!(configured(text).err().as_deref(), Some(want), "{text}");
-        }
-        assert!(StaticToken::default().configure(Config::from(json!(null))).is_ok());
+    fn an_empty_token_keeps_the_plugin_out() {
+        assert!(configured(json!([{"token": "", "user": "u", "uid": "", "groups": []}])).is_err());
     }
 }
