@@ -119,6 +119,9 @@ impl Leave {
 
 impl Away<'_> {
     /// Takes the seat again; 429 where others have it by now.
+    ///
+    /// # Errors
+    /// 429 `TooManyRequests` where no seat is free.
     pub fn come_back(mut self) -> Result<(), Status> {
         self.back = true;
         let leave = self.leave;
@@ -166,6 +169,9 @@ impl FlowControl {
     }
 
     /// A seat, or 429. Members of `system:masters` are never turned away: an overload must not lock the administrator out.
+    ///
+    /// # Errors
+    /// 429 `TooManyRequests` where no seat is free.
     pub fn admit(&self, kind: RequestKind, groups: &[String]) -> Result<Seat, Status> {
         let member = |wanted: &str| groups.iter().any(|group| group == wanted);
         let anonymous = member("system:unauthenticated");

@@ -22,6 +22,9 @@ pub type Reconcile<'a> = &'a (dyn Fn(&Value, &Value) -> Reconciled + Send + Sync
 
 impl Registry {
     /// Creates the objects that are not there; one that is there is left as it is. Returns how many were made.
+    ///
+    /// # Errors
+    /// What the store answers, and 409 where other servers changed the same objects each time that it was tried.
     pub async fn create_missing(&self, objects: &[(ResourceRef, Value)], now_seconds: i64) -> Result<usize, Status> {
         self.ensure(objects, &|_, _| Reconciled::Unchanged, now_seconds).await
     }
@@ -29,6 +32,9 @@ impl Registry {
     /// Creates the objects that are not there, and changes those that are as `reconcile` says. Returns how many were written.
     ///
     /// These are the server's own and come before any plugin can decide: neither admission nor authorization is asked.
+    ///
+    /// # Errors
+    /// As [`Self::create_missing`].
     pub async fn ensure(&self, objects: &[(ResourceRef, Value)], reconcile: Reconcile<'_>, now_seconds: i64) -> Result<usize, Status> {
         let mut written = 0;
         for _ in 0..BOOTSTRAP_TRIES_MAX {
@@ -44,6 +50,9 @@ impl Registry {
     }
 
     /// Removes objects of the resource that are to go, unless they are among those wanted. Returns how many were removed.
+    ///
+    /// # Errors
+    /// As [`Self::create_missing`].
     pub async fn remove_outdated(
         &self,
         resource: &ResourceRef,

@@ -24,13 +24,14 @@ impl<F: Fn(Option<&Value>) -> Result<Value, Status> + Send + Sync> Change for F 
     }
 }
 
-/// A kind that stands for a part of the stored one, as `Scale` for `spec.replicas`: what clients and admission are shown of it.
-pub trait Facet: Send + Sync {
+/// A subresource with a kind of its own, as `Scale`, which stands for `spec.replicas` of a Deployment: clients and admission see that kind,
+/// and not the stored one.
+pub trait Subresource: Send + Sync {
     /// What is shown of an object.
     ///
     /// # Errors
     /// The object has a form that cannot be shown.
     fn of(&self, object: &Value) -> Result<Value, Status>;
     /// Puts what was shown, changed, back into the object.
-    fn put(&self, facet: &Value, object: &mut Value);
+    fn put(&self, part: &Value, object: &mut Value);
 }

@@ -28,6 +28,9 @@ pub struct Deleted {
 
 impl Registry {
     /// Deletes one object, or marks it as deleted.
+    ///
+    /// # Errors
+    /// 404 where the object is not there, 409 where a precondition does not hold, what admission and the store answer.
     pub async fn delete(&self, request: &Request, options: &DeleteOptions) -> Result<Deleted, Status> {
         warn_of_orphans(request, options);
         if let Some(why) = strategy(&request.resource).refuses_deletion(&request.name) {
@@ -37,6 +40,9 @@ impl Registry {
     }
 
     /// The same without asking admission, which has been asked about what leads to it (an eviction).
+    ///
+    /// # Errors
+    /// As [`Self::delete`], but for admission.
     pub async fn delete_admitted(&self, request: &Request, options: &DeleteOptions) -> Result<Deleted, Status> {
         self.delete_as(request, options, false).await
     }
@@ -48,6 +54,9 @@ impl Registry {
     /// Deletes what a list selects, one by one; an object that has gone in between is no error.
     ///
     /// Not atomic, as upstream's is not: the first failure is the answer, and what went before it is gone.
+    ///
+    /// # Errors
+    /// As [`Self::list`] and [`Self::delete`], of the first object that could not be deleted.
     pub async fn delete_collection(&self, request: &Request, list: &ListRequest, options: &DeleteOptions) -> Result<ListResult, Status> {
         warn_of_orphans(request, options);
         let found = self.list(request, list).await?;

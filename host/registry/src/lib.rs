@@ -27,7 +27,7 @@ use std::sync::Arc;
 use admission::{Objects, Operation};
 use cacher::{Cacher, Caches, Object};
 
-pub use change::{Change, Facet};
+pub use change::{Change, Subresource};
 pub use delete::Deleted;
 pub use error::StoreFailure;
 pub use hooks::{Hooks, NoHooks};
@@ -69,6 +69,9 @@ impl Registry {
     }
 
     /// One object. `minimum` is the request's `resourceVersion`: none reads what is most recent, 0 anything.
+    ///
+    /// # Errors
+    /// 404 where the object is not there, 504 where the revision asked for is not reached in time, 500 where the store fails.
     pub async fn get(&self, request: &Request, minimum: Option<u64>) -> Result<Arc<Object>, Status> {
         let cacher = self.cacher(request)?;
         let key = request.key();
@@ -96,17 +99,26 @@ impl Registry {
     }
 
     /// Asks admission about an object that is answered and not stored (`Binding`, `TokenRequest`): lets it change the object.
+    ///
+    /// # Errors
+    /// What admission answers.
     pub async fn mutate(&self, request: &Request, object: &mut Value) -> Result<(), Status> {
         request.context.chain.mutate(&request.attributes(Operation::Create), request, Some(object), None).await
     }
 
     /// Asks admission about an object that is answered and not stored, as it is now.
+    ///
+    /// # Errors
+    /// What admission answers.
     pub async fn validate(&self, request: &Request, object: &Value) -> Result<(), Status> {
         let objects = Objects { object: Some(object), old: None };
         request.context.chain.validate(&request.attributes(Operation::Create), request, objects).await
     }
 
     /// Asks admission about a connection, whose object are its options.
+    ///
+    /// # Errors
+    /// What admission answers.
     pub async fn admit_connection(&self, request: &Request, options: &mut Value) -> Result<(), Status> {
         let attributes = request.attributes(Operation::Connect);
         request.context.chain.mutate(&attributes, request, Some(options), None).await?;

@@ -37,6 +37,9 @@ impl ListRequest {
     }
 
     /// What a request's query asks for.
+    ///
+    /// # Errors
+    /// 400 where version, match, limit and token contradict each other, or the token cannot be read.
     pub fn asked(request: &Request, options: &ListOptions, predicate: Predicate) -> Result<Self, Status> {
         let selective = !options.label_selector.is_everything() || !options.field_selector.is_everything();
         Ok(Self { plan: Plan::of(options, names_one(request, &predicate))?, predicate, selective })
@@ -98,6 +101,9 @@ pub struct ListResult {
 
 impl Registry {
     /// Lists objects.
+    ///
+    /// # Errors
+    /// 410 where the state asked for has been compacted away, 504 where it is not reached in time, 500 where the store fails.
     pub async fn list(&self, request: &Request, list: &ListRequest) -> Result<ListResult, Status> {
         let cacher = self.cacher(request)?;
         let snapshot = match list.plan.revision {

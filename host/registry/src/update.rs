@@ -10,7 +10,7 @@ use bytes::Bytes;
 use objectstore::layout;
 use serde_json::Value;
 
-use crate::change::{Change, Facet};
+use crate::change::{Change, Subresource};
 use crate::create::CommitError;
 use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::meta;
@@ -23,15 +23,21 @@ impl Registry {
     /// # Errors
     /// What `change`, admission, validation or the store answers; 404, and 409 where the object is of another version than asked for.
     pub async fn update(&self, request: &Request, change: &dyn Change, create_allowed: bool) -> Result<Written, Status> {
-        self.guaranteed_update(request, Update { registry: self, request, change, facet: None, create_allowed }).await
+        self.guaranteed_update(request, Update { registry: self, request, change, subresource: None, create_allowed }).await
     }
 
-    /// Changes an object through a facet: admission is shown the facet, the strategy the whole object.
+    /// Changes an object through a subresource: admission is shown the subresource, the strategy the whole object.
     ///
     /// # Errors
     /// As [`Self::update`].
-    pub async fn update_facet(&self, request: &Request, change: &dyn Change, facet: &dyn Facet) -> Result<Written, Status> {
-        self.guaranteed_update(request, Update { registry: self, request, change, facet: Some(facet), create_allowed: false }).await
+    pub async fn update_subresource(
+        &self,
+        request: &Request,
+        change: &dyn Change,
+        subresource: &dyn Subresource,
+    ) -> Result<Written, Status> {
+        self.guaranteed_update(request, Update { registry: self, request, change, subresource: Some(subresource), create_allowed: false })
+            .await
     }
 
     /// Changes an object that is there, whatever its kind asks of an update: neither strategy nor admission is called. For what the
@@ -49,7 +55,7 @@ struct Update<'a> {
     registry: &'a Registry,
     request: &'a Request,
     change: &'a dyn Change,
-    facet: Option<&'a dyn Facet>,
+    subresource: Option<&'a dyn Subresource>,
     create_allowed: bool,
 }
 
@@ -84,12 +90,12 @@ impl Update<'_> {
         if request.verb != "patch" {
             request.warn(meta::drop_repeated_owners(object, ""));
         }
-        match self.facet {
+        match self.subresource {
             None => request.context.chain.mutate(&attributes, request, Some(&mut *object), Some(old)).await?,
-            Some(facet) => {
-                let mut shown = facet.of(object)?;
-                request.context.chain.mutate(&attributes, request, Some(&mut shown), Some(&facet.of(old)?)).await?;
-                facet.put(&shown, object);
+            Some(subresource) => {
+                let mut shown = subresource.of(object)?;
+                request.context.chain.mutate(&attributes, request, Some(&mut shown), Some(&subresource.of(old)?)).await?;
+                subresource.put(&shown, object);
             }
         }
         request.warn(meta::drop_repeated_owners(object, meta::AFTER_MUTATION));
@@ -98,7 +104,7 @@ impl Update<'_> {
 
     /// The subresource that the kind judges by itself; empty where it judges the whole object.
     fn judged(&self) -> &str {
-        if self.facet.is_some() { "" } else { &self.request.subresource }
+        if self.subresource.is_some() { "" } else { &self.request.subresource }
     }
 
     /// Puts right what no client may change. Returns what is to be committed with the object.
@@ -121,13 +127,13 @@ impl Update<'_> {
         let mut valid = Valid::updated(request, self.judged(), object, old)?;
         request.warn(strategy(&request.resource).warnings(self.judged(), valid.object(), Some(old)));
         let attributes = request.attributes(Operation::Update);
-        match self.facet {
+        match self.subresource {
             None => {
                 let objects = Objects { object: Some(valid.object()), old: Some(old) };
                 request.context.chain.validate(&attributes, request, objects).await?;
             }
-            Some(facet) => {
-                let (shown, before) = (facet.of(valid.object())?, facet.of(old)?);
+            Some(subresource) => {
+                let (shown, before) = (subresource.of(valid.object())?, subresource.of(old)?);
                 request.context.chain.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?;
             }
         }

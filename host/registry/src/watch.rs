@@ -33,6 +33,9 @@ pub struct WatchRequest {
 
 impl Registry {
     /// Begins a watch.
+    ///
+    /// # Errors
+    /// 410 where the revision asked for is no longer in the window, 504 where it is not reached in time, 500 where the store fails.
     pub async fn watch(&self, request: &Request, watch: WatchRequest) -> Result<Watcher, Status> {
         let cacher: &Arc<_> = self.cacher(request)?;
         match watch.start {

@@ -58,11 +58,17 @@ impl RequestBody {
 
     /// Reads all of it, once: 413 where it is larger than [`limits::BODY_BYTES_MAX`], 408-like `Timeout` where it takes too long,
     /// 400 where the client breaks off.
+    ///
+    /// # Errors
+    /// The three that are named above.
     pub async fn read(&mut self) -> Result<Bytes, Status> {
         self.read_within(limits::BODY_BYTES_MAX, limits::BODY_READ_DURATION_MAX).await
     }
 
     /// The same with other bounds.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
     pub async fn read_within(&mut self, bytes_max: usize, duration_max: Duration) -> Result<Bytes, Status> {
         match std::mem::take(&mut self.source) {
             Source::Empty => Ok(Bytes::new()),

@@ -119,18 +119,18 @@ impl Connection {
         self.under_way.lock().unsent_bytes > limits::UNSENT_BYTES_PER_CONNECTION_MAX
     }
 
-    fn look(&self, now: Instant, limits: &Limits) -> Look {
+    fn activity(&self, now: Instant, limits: &Limits) -> Activity {
         let stalled = |since: Instant| now.duration_since(since) > limits.send_stall_duration_max;
         let given_up = |sending: &Sending| {
             sending.offered_at.is_some_and(stalled) || (!sending.is_watch && now.duration_since(sending.since) > limits::SEND_DURATION_MAX)
         };
         let under_way = self.under_way.lock();
         if self.socket.blocked_since().is_some_and(stalled) || under_way.requests.values().flatten().any(given_up) {
-            Look::Stalled
+            Activity::Stalled
         } else if under_way.requests.is_empty() && now.duration_since(under_way.idle_since) > limits.idle_duration_max {
-            Look::Idle
+            Activity::Idle
         } else {
-            Look::Busy
+            Activity::Busy
         }
     }
 }
@@ -176,10 +176,14 @@ impl Drop for Ticket {
     }
 }
 
+/// What a connection is found at when it is looked after.
 #[derive(Debug, PartialEq, Eq)]
-enum Look {
+enum Activity {
+    /// A request is under way, and its client takes what it is sent.
     Busy,
+    /// No request has been under way for as long as a connection may be kept for the next.
     Idle,
+    /// A client has not taken what it was sent for too long.
     Stalled,
 }
 
@@ -306,19 +310,19 @@ async fn drive(hyper: impl Ending, connection: &Connection, road: &Road, limits:
             }
             // Dropping it cuts the connection and all that is under way on it.
             () = &mut over => return Ok(()),
-            _ = look.tick() => match connection.look(Instant::now(), limits) {
-                Look::Stalled => {
+            _ = look.tick() => match connection.activity(Instant::now(), limits) {
+                Activity::Stalled => {
                     road.metrics().stalled();
                     tracing::info!(remote = %connection.remote, "client does not read what it is sent, connection cut");
                     return Ok(());
                 }
-                Look::Busy => goodbye_since = None,
-                Look::Idle if !ending => {
+                Activity::Busy => goodbye_since = None,
+                Activity::Idle if !ending => {
                     ending = true;
                     hyper.as_mut().end();
                 }
-                Look::Idle if goodbye_since.get_or_insert_with(Instant::now).elapsed() > GOODBYE_DURATION_MAX => return Ok(()),
-                Look::Idle => {}
+                Activity::Idle if goodbye_since.get_or_insert_with(Instant::now).elapsed() > GOODBYE_DURATION_MAX => return Ok(()),
+                Activity::Idle => {}
             },
         }
     }
@@ -382,28 +386,28 @@ mod tests {
         let limits = Limits::default();
         let stall = limits.send_stall_duration_max;
         let connection = Connection::internal();
-        let look = |after: Duration| connection.look(Instant::now() + after, &limits);
+        let activity = |after: Duration| connection.activity(Instant::now() + after, &limits);
         let ticket = connection.begin();
-        assert_eq!(look(10 * stall), Look::Busy, "a handler works as long as its request may");
+        assert_eq!(activity(10 * stall), Activity::Busy, "a handler works as long as its request may");
         ticket.answered(1000, false);
-        assert_eq!(look(stall / 2), Look::Busy);
-        assert_eq!(look(stall + Duration::from_secs(1)), Look::Stalled);
+        assert_eq!(activity(stall / 2), Activity::Busy);
+        assert_eq!(activity(stall + Duration::from_secs(1)), Activity::Stalled);
         // Taken just now: the time begins anew.
         ticket.offered(100);
-        assert_eq!(look(stall / 2), Look::Busy);
+        assert_eq!(activity(stall / 2), Activity::Busy);
         ticket.source_pending();
-        assert_eq!(look(10 * stall), Look::Busy, "nothing is there to be taken");
-        assert_eq!(look(limits::SEND_DURATION_MAX + stall), Look::Stalled, "but an answer has an end");
+        assert_eq!(activity(10 * stall), Activity::Busy, "nothing is there to be taken");
+        assert_eq!(activity(limits::SEND_DURATION_MAX + stall), Activity::Stalled, "but an answer has an end");
         drop(ticket);
-        assert_eq!(look(stall), Look::Busy);
-        assert_eq!(look(limits.idle_duration_max + stall), Look::Idle);
+        assert_eq!(activity(stall), Activity::Busy);
+        assert_eq!(activity(limits.idle_duration_max + stall), Activity::Idle);
 
         let watch = connection.begin();
         watch.answered(0, true);
         watch.source_pending();
-        assert_eq!(look(10 * limits::SEND_DURATION_MAX), Look::Busy, "a watch has none");
+        assert_eq!(activity(10 * limits::SEND_DURATION_MAX), Activity::Busy, "a watch has none");
         watch.offered(10);
-        assert_eq!(look(stall + Duration::from_secs(1)), Look::Stalled);
+        assert_eq!(activity(stall + Duration::from_secs(1)), Activity::Stalled);
     }
 
     #[tokio::test]

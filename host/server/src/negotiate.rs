@@ -142,11 +142,17 @@ pub fn negotiate(accept: Option<&str>, endpoint: Endpoint) -> Option<Accepted> {
 }
 
 /// [`negotiate`], with upstream's 406.
+///
+/// # Errors
+/// 406 where nothing that is accepted can be written.
 pub fn accept(accept: Option<&str>, endpoint: Endpoint) -> Result<Accepted, Status> {
     negotiate(accept, endpoint).ok_or_else(|| Status::not_acceptable(&MediaType::NAMES))
 }
 
 /// The same for a stream of events, which YAML cannot be.
+///
+/// # Errors
+/// As [`accept`].
 pub fn accept_stream(accept: Option<&str>, endpoint: Endpoint) -> Result<Accepted, Status> {
     negotiate(accept, endpoint).filter(|a| a.media_type.has_stream()).ok_or_else(|| Status::not_acceptable(&MediaType::STREAM_NAMES))
 }
@@ -247,6 +253,9 @@ fn parse_accept(header: &str) -> Vec<Clause<'_>> {
 }
 
 /// A `Content-Type` as a body's decoder needs it: unset is JSON; what is malformed or unknown is upstream's 415.
+///
+/// # Errors
+/// 415.
 pub fn content_type(header: Option<&str>) -> Result<MediaType, Status> {
     let header = header.unwrap_or_default();
     if header.is_empty() {
@@ -298,6 +307,9 @@ fn is_token(text: &str) -> bool {
 
 /// go-restful's check of a route before its handler: whether any media type in `Accept` is one that the route produces. It looks at names
 /// only, and does not know `application/*`. Its 406 lists what the route produces.
+///
+/// # Errors
+/// 406.
 pub fn route_produces(accept: Option<&str>, produces: &[&str]) -> Result<(), Status> {
     let accept = accept.filter(|a| !a.is_empty()).unwrap_or("*/*");
     let matches = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim_matches(' '));
@@ -310,6 +322,9 @@ pub fn route_produces(accept: Option<&str>, produces: &[&str]) -> Result<(), Sta
 
 /// go-restful's check of a route's `Content-Type`: unset is let through for methods that need no body, and is `application/octet-stream`
 /// otherwise.
+///
+/// # Errors
+/// 415.
 pub fn route_consumes(content_type: Option<&str>, method: &http::Method, consumes: &[&str]) -> Result<(), Status> {
     if consumes.is_empty() || consumes.contains(&"*/*") {
         return Ok(());

@@ -1,4 +1,4 @@
-//! A request as handlers see it: it has passed every filter, and its type says so.
+//! A request as handlers see it: it has parts every filter, and its type says so.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ pub struct Authorized {
     context: Arc<RequestContext>,
 }
 
-/// What the authorization filter hands on, and nobody else can make.
-pub(crate) struct Passed {
+/// What an [`Authorized`] is made of; only the authorization filter does.
+pub(crate) struct AuthorizedParts {
     pub(crate) info: RequestInfo,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
@@ -50,13 +50,16 @@ pub(crate) struct Passed {
 }
 
 impl Authorized {
-    pub(crate) fn new(passed: Passed) -> Self {
-        let Passed { info, method, uri, headers, body, audit_id, shutdown, context } = passed;
+    pub(crate) fn new(parts: AuthorizedParts) -> Self {
+        let AuthorizedParts { info, method, uri, headers, body, audit_id, shutdown, context } = parts;
         let load = Load::default();
         Self { info, method, uri, headers, body, audit_id, shutdown, load, context }
     }
 
     /// Reads the body, once, and counts it as work.
+    ///
+    /// # Errors
+    /// As [`RequestBody::read`].
     pub async fn read_body(&mut self) -> Result<Bytes, Status> {
         let body = self.body.read().await?;
         self.load.add(body.len()).await;

@@ -39,17 +39,26 @@ impl Output {
     pub const JSON: Self = Self { accepted: Accepted::JSON, pretty: false, gzip: false };
 
     /// Negotiates for a request; 406 where nothing fits.
+    ///
+    /// # Errors
+    /// 406, as [`negotiate::accept`].
     pub fn of(request: &Authorized, endpoint: Endpoint) -> Result<Self, Status> {
         Self::of_parts(&request.headers, request.query(), endpoint)
     }
 
     /// The same for a stream of events.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
     pub fn stream_of(request: &Authorized, endpoint: Endpoint) -> Result<Self, Status> {
         let accepted = negotiate::accept_stream(request.header("accept"), endpoint)?;
         Ok(Self { accepted, pretty: false, gzip: false })
     }
 
     /// The same from a request's parts.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
     pub fn of_parts(headers: &HeaderMap, raw_query: &str, endpoint: Endpoint) -> Result<Self, Status> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let accepted = negotiate::accept(text(http::header::ACCEPT), endpoint)?;

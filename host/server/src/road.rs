@@ -22,7 +22,7 @@ use crate::connection::Ticket;
 use crate::filters::impersonation::Impersonation;
 use crate::filters::{audit, authentication, authorization, deadline, impersonation, warning};
 use crate::metrics::{Measured, Metrics};
-use crate::request::{Authorized, Handler, Passed};
+use crate::request::{Authorized, AuthorizedParts, Handler};
 use crate::response::{self, Response};
 use crate::shutdown::Shutdown;
 
@@ -221,7 +221,7 @@ impl Road {
             if let Some(measured) = &mut cleanup.measured {
                 measured.authorized(&info, config.handler.served(&info, &method));
             }
-            let authorized = Authorized::new(Passed {
+            let authorized = Authorized::new(AuthorizedParts {
                 info,
                 method,
                 uri,

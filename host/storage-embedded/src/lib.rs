@@ -44,7 +44,7 @@ use crate::limits::{RESERVE_BYTES, TRANSACTION_OPERATIONS_MAX};
 use crate::queue::Work;
 use crate::shared::Shared;
 use crate::snapshot::{Readers, Snapshot};
-use crate::window::Watcher;
+use crate::window::EmbeddedWatch;
 
 /// The file in the data directory.
 pub const FILE_NAME: &str = "store.redb";
@@ -148,7 +148,7 @@ impl Storage for Embedded {
         if from < compacted {
             return Err(Error::Compacted { requested: from, oldest: compacted });
         }
-        Ok(Box::new(Watcher::new(self.shared.clone(), prefix, from)))
+        Ok(Box::new(EmbeddedWatch::new(self.shared.clone(), prefix, from)))
     }
 
     async fn current_revision(&self) -> Result<Revision, Error> {

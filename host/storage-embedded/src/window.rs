@@ -103,7 +103,7 @@ fn event_bytes(event: &Event) -> usize {
 }
 
 /// One watch.
-pub(crate) struct Watcher {
+pub(crate) struct EmbeddedWatch {
     shared: Arc<Shared>,
     prefix: String,
     /// The first revision that was not looked at yet.
@@ -113,7 +113,7 @@ pub(crate) struct Watcher {
     progress_due: Instant,
 }
 
-impl Watcher {
+impl EmbeddedWatch {
     pub(crate) fn new(shared: Arc<Shared>, prefix: &str, from: Revision) -> Self {
         let window = &shared.window;
         window.watchers.fetch_add(1, Ordering::AcqRel);
@@ -139,7 +139,7 @@ impl Watcher {
 }
 
 #[async_trait]
-impl Watch for Watcher {
+impl Watch for EmbeddedWatch {
     async fn next(&mut self) -> Result<WatchBatch, Error> {
         loop {
             let position = *self.position.borrow_and_update();
@@ -164,7 +164,7 @@ impl Watch for Watcher {
     }
 }
 
-impl Drop for Watcher {
+impl Drop for EmbeddedWatch {
     fn drop(&mut self) {
         self.shared.window.watchers.fetch_sub(1, Ordering::AcqRel);
     }

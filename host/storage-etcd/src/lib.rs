@@ -25,7 +25,7 @@ use crate::error::{NotDone, unexpected};
 use crate::lease::Leases;
 use crate::limits::{HEALTH_TIMEOUT, PAGE_KEYS_MAX, RANGE_RESTARTS_MAX};
 use crate::version::Versions;
-use crate::watch::{ProgressRequests, Watcher};
+use crate::watch::{EtcdWatch, ProgressRequests};
 
 /// Where etcd is, and how to get in.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl Etcd {
 
     /// The oldest revision. Only a watch that begins too early is told.
     async fn oldest(&self) -> Result<Revision, Error> {
-        match Watcher::open(&self.connection, PROBE, 1, &self.progress).await {
+        match EtcdWatch::open(&self.connection, PROBE, 1, &self.progress).await {
             // The watch exists first and is ended then.
             Ok(mut watch) => match tokio::time::timeout(HEALTH_TIMEOUT, watch.next()).await {
                 Ok(Err(Error::Compacted { oldest, .. })) => Ok(oldest),
@@ -232,7 +232,7 @@ impl Storage for Etcd {
     }
 
     async fn watch(&self, prefix: &str, from: Revision) -> Result<Box<dyn Watch>, Error> {
-        match Watcher::open(&self.connection, prefix, from, &self.progress).await {
+        match EtcdWatch::open(&self.connection, prefix, from, &self.progress).await {
             Ok(watcher) => Ok(Box::new(watcher)),
             Err(error) => {
                 self.versions.doubt();

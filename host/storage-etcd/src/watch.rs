@@ -15,7 +15,7 @@ use crate::limits::{CALL_TIMEOUT, FRAGMENTED_EVENTS_MAX};
 pub(crate) type ProgressRequests = watch::Sender<u64>;
 
 /// An open watch.
-pub(crate) struct Watcher {
+pub(crate) struct EtcdWatch {
     requests: WatchRequestSender,
     responses: WatchResponseStream,
     from: Revision,
@@ -24,7 +24,7 @@ pub(crate) struct Watcher {
     progress: watch::Receiver<u64>,
 }
 
-impl Watcher {
+impl EtcdWatch {
     /// Opens the stream and waits until etcd has said that the watch exists.
     pub(crate) async fn open(connection: &Connection, prefix: &str, from: Revision, progress: &ProgressRequests) -> Result<Self, Error> {
         let mut options =
@@ -108,7 +108,7 @@ fn convert_event(kv: Option<KeyValue>, previous: Option<KeyValue>, deleted: bool
 }
 
 #[async_trait]
-impl Watch for Watcher {
+impl Watch for EtcdWatch {
     async fn next(&mut self) -> Result<WatchBatch, Error> {
         loop {
             let response = tokio::select! {

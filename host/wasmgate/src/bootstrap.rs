@@ -36,6 +36,9 @@ impl Bootstrap {
     }
 
     /// Makes and heals everything; to be called once before the port opens.
+    ///
+    /// # Errors
+    /// As the registry's `ensure`; the server does not start then.
     pub async fn ensure(&self, registry: &Registry) -> Result<(), Status> {
         self.ensure_these(registry, &self.objects).await
     }

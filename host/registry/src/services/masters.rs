@@ -41,6 +41,9 @@ impl Masters {
     }
 
     /// Makes what is missing and corrects what is out of date; to be called once before the port opens.
+    ///
+    /// # Errors
+    /// What the store answers.
     pub async fn reconcile(&self) -> Result<(), Status> {
         let context = Arc::new(own_context(&self.clock));
         let now_seconds = context.now_seconds();
@@ -66,6 +69,9 @@ impl Masters {
     }
 
     /// Takes this server out of the endpoints' sources; the others forget it at their next turn.
+    ///
+    /// # Errors
+    /// What the store answers.
     pub async fn leave(&self) -> Result<(), Status> {
         if self.alone {
             return Ok(());

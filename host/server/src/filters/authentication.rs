@@ -30,6 +30,9 @@ pub fn credentials(headers: &HeaderMap, certificate: Option<Arc<PeerCertificate>
 }
 
 /// Asks the authenticators. Nobody knowing the client, a refusal and a fault are all the same 401 to it: what went wrong is in the log.
+///
+/// # Errors
+/// 401, in every case.
 pub async fn authenticate(authenticator: &dyn Authenticator, credentials: &Credentials) -> Result<Arc<UserInfo>, Status> {
     match authenticator.authenticate(credentials).await {
         Ok(Authentication::User(user) | Authentication::UserFor(user, _)) => Ok(Arc::new(user)),

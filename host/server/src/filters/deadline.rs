@@ -8,6 +8,9 @@ use apimachinery::request_info::RequestInfo;
 use apimachinery::time::parse_duration;
 
 /// The time that a request has, or `None` for as long as it likes.
+///
+/// # Errors
+/// 400 where the query's `timeout` is no duration.
 pub fn of(info: &RequestInfo, raw_query: &str, request_duration_max: Duration) -> Result<Option<Duration>, Status> {
     if info.is_long_running() {
         return Ok(None);

@@ -30,6 +30,9 @@ const AUTHENTICATED: &str = "system:authenticated";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 /// Takes the wanted user out of the headers; `None` where nobody is impersonated.
+///
+/// # Errors
+/// 400 where groups, uid or extra come without a user.
 pub fn wanted(headers: &mut HeaderMap) -> Result<Option<UserInfo>, Status> {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let extra_names: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(EXTRA_PREFIX)).cloned().collect();
@@ -129,6 +132,9 @@ pub struct Impersonation {
 
 impl Impersonation {
     /// Authorizes the change of user. `attributes` are the request's, with the user who sent it.
+    ///
+    /// # Errors
+    /// 403 where the user may not be impersonated.
     pub async fn impersonate(&self, authorizer: &dyn Authorizer, wanted: &UserInfo, attributes: &Attributes) -> Result<UserInfo, Status> {
         let requestor = &attributes.user;
         let last = self.last_mode.lock().get(&requestor.name).copied();

@@ -7,7 +7,7 @@ use apimachinery::query::Query;
 use apimachinery::selector::LabelSelector;
 use apimachinery::validation::object_meta;
 use apimachinery::{GroupKind, GroupResource, Status, field, object};
-use registry::{Facet, Registry};
+use registry::{Registry, Subresource};
 use serde_json::{Value, json};
 
 use super::super::patch::patch_type;
@@ -29,7 +29,7 @@ pub(crate) async fn serve(registry: &Registry, scope: &Scope, selector: ScaleSel
 /// What a `Scale` shows of its parent.
 struct Scale(ScaleSelector);
 
-impl Facet for Scale {
+impl Subresource for Scale {
     fn of(&self, parent: &Value) -> Result<Value, Status> {
         let mut metadata = json!({});
         for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -76,7 +76,7 @@ impl Scale {
 }
 
 /// The parent with what a `Scale` asks for.
-fn changed(scope: &Scope, facet: &Scale, scale: &Value, old: &Value) -> Result<Value, Status> {
+fn changed(scope: &Scope, subresource: &Scale, scale: &Value, old: &Value) -> Result<Value, Status> {
     let (uid, found) = (object::uid(scale), object::uid(old));
     if !uid.is_empty() && uid != found {
         let gvr = &scope.requested.gvr;
@@ -89,7 +89,7 @@ fn changed(scope: &Scope, facet: &Scale, scale: &Value, old: &Value) -> Result<V
         return Err(Status::invalid(&GroupKind::of("autoscaling", "Scale"), object::name(scale), &errors));
     }
     let mut parent = old.clone();
-    facet.put(scale, &mut parent);
+    subresource.put(scale, &mut parent);
     object::set_meta_str(&mut parent, "resourceVersion", object::resource_version(scale));
     Ok(parent)
 }
@@ -103,15 +103,15 @@ fn validate(scale: &Value) -> Vec<field::Error> {
     errors
 }
 
-async fn get(registry: &Registry, scope: &Scope, facet: &Scale, request: &Authorized) -> Result<Response, Status> {
+async fn get(registry: &Registry, scope: &Scope, subresource: &Scale, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, request)?;
     let options = GetOptions::from_query(&Query::parse(request.query()));
     let minimum = parse_resource_version(&options.resource_version).map_err(|error| Status::unknown(error.to_string()))?;
     let parent = registry.get(&scope.request(request, false, None), minimum).await?;
-    shown(&view, facet, 200, &parent.json())
+    shown(&view, subresource, 200, &parent.json())
 }
 
-async fn update(registry: &Registry, scope: &Scope, facet: &Scale, mut request: Authorized) -> Result<Response, Status> {
+async fn update(registry: &Registry, scope: &Scope, subresource: &Scale, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
     let body = request.read_body().await?;
@@ -119,13 +119,13 @@ async fn update(registry: &Registry, scope: &Scope, facet: &Scale, mut request: 
     let mut scale = decode::object(scope, &request, &body, media_type, &options)?;
     write::check_namespace(scope, &mut scale)?;
     write::check_name(scope, &mut scale)?;
-    let change = |old: Option<&Value>| changed(scope, facet, &scale, old.ok_or_else(Status::path_not_found)?);
+    let change = |old: Option<&Value>| changed(scope, subresource, &scale, old.ok_or_else(Status::path_not_found)?);
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("UpdateOptions")));
-    let written = registry.update_facet(&asked, &change, facet).await?;
-    shown(&view, facet, 200, &written.json)
+    let written = registry.update_subresource(&asked, &change, subresource).await?;
+    shown(&view, subresource, 200, &written.json)
 }
 
-async fn patch(registry: &Registry, scope: &Scope, facet: &Scale, mut request: Authorized) -> Result<Response, Status> {
+async fn patch(registry: &Registry, scope: &Scope, subresource: &Scale, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let patch_type = patch_type(&request)?;
     let body = request.read_body().await?;
@@ -139,22 +139,22 @@ async fn patch(registry: &Registry, scope: &Scope, facet: &Scale, mut request: A
     let change = |old: Option<&Value>| {
         let old = old.ok_or_else(Status::path_not_found)?;
         let target = Target { kind, schema: &schema, kinds: &api::tables::schema_of };
-        let decoded = patch::apply(patch_type, &facet.of(old)?, &body, target, validation)?;
+        let decoded = patch::apply(patch_type, &subresource.of(old)?, &body, target, validation)?;
         decoded.warnings().iter().for_each(|warning| request.warn(warning));
         let mut scale = decoded.value;
         write::check_name(scope, &mut scale)?;
         write::check_namespace(scope, &mut scale)?;
-        changed(scope, facet, &scale, old)
+        changed(scope, subresource, &scale, old)
     };
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("PatchOptions")));
-    let written = registry.update_facet(&asked, &change, facet).await?;
-    shown(&view, facet, 200, &written.json)
+    let written = registry.update_subresource(&asked, &change, subresource).await?;
+    shown(&view, subresource, 200, &written.json)
 }
 
-fn shown(view: &View, facet: &Scale, code: u16, parent: &[u8]) -> Result<Response, Status> {
+fn shown(view: &View, subresource: &Scale, code: u16, parent: &[u8]) -> Result<Response, Status> {
     let parent: Value =
         serde_json::from_slice(parent).map_err(|error| Status::internal(format!("the stored object cannot be read: {error}")))?;
-    Ok(view.single(code, facet.of(&parent)?.to_string().into()))
+    Ok(view.single(code, subresource.of(&parent)?.to_string().into()))
 }
 
 #[cfg(test)]
