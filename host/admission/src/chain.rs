@@ -213,7 +213,7 @@ impl Admission for AdmissionChain {
             asked.push(index);
         }
         let Some(last_change) = last_change else { return Ok(()) };
-        // Once and no more, as upstream: two plugins that undo each other must come to an end.
+        // Once, as upstream (`pkg/admission/reinvocation.go`): two plugins that undo each other would never end.
         for link in
             asked.into_iter().filter(|index| *index < last_change).map(|index| &self.mutating[index]).filter(|link| link.plugin.reinvoked())
         {
@@ -303,7 +303,7 @@ fn patch_object(
         let changed = try_patch(&mut shown, patch, kind, interfaces)?;
         if changed {
             let mut back = interfaces.convert(&shown, held);
-            // It was made anew, so all of it is looked at.
+            // The patch replaced the whole object, so all of it is typed and defaulted again.
             interfaces.retype(held, &mut back, &[Vec::new()])?;
             *object = back;
         }

@@ -63,7 +63,7 @@ impl<A: Authenticator + ?Sized> Authenticator for AuthenticatorChain<A> {
     }
 }
 
-/// Everybody who is somebody is in `system:authenticated`.
+/// Adds the group `system:authenticated`, as upstream's `group.AuthenticatedGroupAdder` does: to every user but the anonymous one.
 fn with_authenticated_group(mut user: UserInfo) -> UserInfo {
     let marked = user.name == ANONYMOUS || user.groups.iter().any(|group| group == AUTHENTICATED || group == UNAUTHENTICATED);
     if !marked {

@@ -98,7 +98,7 @@ pub(crate) struct State {
     waiters: HashMap<Interest, Vec<Arc<Waiter>>>,
     /// Sequence number of the first event of the batch that is not complete yet: watchers read no further.
     published: u64,
-    /// Whom the batch concerns, and from which event on: those are woken when it is complete.
+    /// Which interests (see [`Interest`]) the batch touches, and from which event on: their watchers are woken when it is complete.
     concerned: HashMap<Interest, u64>,
 }
 
@@ -250,7 +250,7 @@ impl Cacher {
         }
     }
 
-    /// Lets go of snapshots that are older than a revision.
+    /// Drops snapshots that are older than a revision.
     pub(crate) fn forget_before(&self, revision: Revision) {
         self.pages.lock().retain(|(_, kept)| kept.revision >= revision);
     }
@@ -360,7 +360,7 @@ impl Cacher {
             indexed_before.filter(|before| Some(*before) != indexed_now).map(|value| Interest::Indexed(value.into())),
         ];
         for interest in interests.into_iter().flatten() {
-            // Whether anybody waits is asked at the end of the batch: somebody may join until then.
+            // Recorded even where no watcher has the interest now: one may begin before the batch is complete.
             state.concerned.entry(interest).or_insert(sequence);
         }
     }
@@ -382,7 +382,7 @@ impl Cacher {
             }
         }
         let mut state = self.state.write();
-        // One number is skipped, so that a watcher that had read everything is behind too.
+        // One sequence number is skipped, so that even a watcher that had read everything finds its place gone, and is told so.
         state.first = state.next() + 1;
         state.published = state.first;
         state.concerned.clear();

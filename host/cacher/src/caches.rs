@@ -129,7 +129,7 @@ impl Caches {
         self.compacted.load(Ordering::Acquire)
     }
 
-    /// Lets go of what is older than a revision, because the store has.
+    /// Drops snapshots that are older than a revision, because the store has compacted its history up to there.
     pub(crate) fn forget_before(&self, revision: Revision) {
         self.compacted.fetch_max(revision, Ordering::AcqRel);
         self.by_prefix.values().for_each(|cacher| cacher.forget_before(revision));

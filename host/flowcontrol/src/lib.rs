@@ -70,7 +70,7 @@ struct Pool {
     /// 0 is no limit.
     count_max: usize,
     taken_count: AtomicUsize,
-    /// Of those taken, by anonymous requests.
+    /// How many of the taken seats anonymous requests have.
     anonymous_count: AtomicUsize,
 }
 
@@ -84,7 +84,7 @@ pub struct Seat {
     privileged: bool,
 }
 
-/// Leaves a seat to others for as long as its request waits for its own client.
+/// Gives a request's seat to others while the request waits for its client to send its body.
 #[derive(Clone, Debug)]
 pub struct Leave {
     pools: Arc<Pools>,
@@ -93,7 +93,7 @@ pub struct Leave {
     privileged: bool,
 }
 
-/// A seat that is left, until it is come back to.
+/// While this lives the seat is given to others.
 #[derive(Debug)]
 #[must_use = "the seat is taken again when this is dropped"]
 pub struct Away<'a> {
@@ -102,7 +102,7 @@ pub struct Away<'a> {
 }
 
 impl Seat {
-    /// What leaves it. Not to be used once the seat is given back.
+    /// A handle with which the body's reader can give the seat to others. It must not be used once the seat was dropped.
     pub fn leave(&self) -> Leave {
         let Self { pools, kind, anonymous, privileged } = self;
         Leave { pools: pools.clone(), kind: *kind, anonymous: *anonymous, privileged: *privileged }
@@ -110,7 +110,7 @@ impl Seat {
 }
 
 impl Leave {
-    /// Leaves the seat.
+    /// Gives the seat to others until [`Away::come_back`].
     pub fn go(&self) -> Away<'_> {
         self.pools.of(self.kind).leave(self.anonymous);
         Away { leave: self, back: false }
@@ -118,14 +118,14 @@ impl Leave {
 }
 
 impl Away<'_> {
-    /// Takes the seat again; 429 where others have it by now.
+    /// Takes the seat again.
     ///
     /// # Errors
     /// 429 `TooManyRequests` where no seat is free.
     pub fn come_back(mut self) -> Result<(), Status> {
         self.back = true;
         let leave = self.leave;
-        // Counted in either case: the request still holds the seat, and gives it back when it has been refused.
+        // The seat is counted as taken even where it is refused: dropping the request's `Seat` counts it out again.
         let free = leave.pools.of(leave.kind).enter(leave.anonymous);
         if free || leave.privileged { Ok(()) } else { Err(too_many_requests()) }
     }
@@ -134,7 +134,7 @@ impl Away<'_> {
 impl Drop for Away<'_> {
     fn drop(&mut self) {
         if !self.back {
-            // The request was given up while it waited: what holds the seat counts it out.
+            // The request was given up while it waited. Its `Seat` is dropped next and counts one out, so it has to be counted in here.
             self.leave.pools.of(self.leave.kind).enter(self.leave.anonymous);
         }
     }
@@ -145,7 +145,7 @@ impl Pool {
         Self { count_max, taken_count: AtomicUsize::new(0), anonymous_count: AtomicUsize::new(0) }
     }
 
-    /// Counts one more in, and says whether there was room.
+    /// Counts one more in, and returns whether there was room. It is counted in either case.
     fn enter(&self, anonymous: bool) -> bool {
         let room = |taken_before: usize, max: usize| self.count_max == 0 || taken_before < max;
         let anonymous_max = (self.count_max / SEATS_PER_ANONYMOUS_SEAT).max(1);
@@ -176,7 +176,7 @@ impl FlowControl {
         let member = |wanted: &str| groups.iter().any(|group| group == wanted);
         let anonymous = member("system:unauthenticated");
         let free = self.0.of(kind).enter(anonymous);
-        // From here on the drop gives it back.
+        // The seat exists from here on, so that its drop undoes the count even where it is refused.
         let seat = Seat { pools: self.0.clone(), kind, anonymous, privileged: member("system:masters") };
         if free || seat.privileged {
             return Ok(seat);

@@ -17,7 +17,7 @@ const TRANSACTION_OPERATIONS_MAX: usize = 100;
 /// How often the whole is tried again because another server does the same at the same time.
 const BOOTSTRAP_TRIES_MAX: usize = 16;
 
-/// What is to be done with an object that is there (the first), and should be as the second says.
+/// Compares a stored object (the first argument) with the wanted one (the second), and says what is to be stored, if anything.
 pub type Reconcile<'a> = &'a (dyn Fn(&Value, &Value) -> Reconciled + Send + Sync);
 
 impl Registry {
@@ -121,7 +121,7 @@ impl Registry {
                 let value = encode(cacher, &store_key, &object)?.value;
                 Some(Operation::update(store_key, revision, value))
             }
-            // The next round makes it.
+            // Somebody removed it meanwhile: the next round creates it.
             Reconciled::Recreate => Some(Operation::delete(store_key, revision)),
         })
     }

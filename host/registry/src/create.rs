@@ -24,7 +24,7 @@ pub(crate) const TAKEN_TRIES_MAX: usize = 32;
 pub(crate) enum CommitError {
     /// Somebody else was faster with the object itself.
     Conflict,
-    /// Somebody else was faster with what belongs to it: an address, a port.
+    /// An address or a port of the object was given to another object meanwhile.
     Taken,
     Failed(Status),
 }
@@ -32,12 +32,12 @@ pub(crate) enum CommitError {
 /// What one try of a create came to.
 enum Tried {
     Created(Bytes),
-    /// The object's name is somebody else's. The object as it was tried is given back.
+    /// An object of that name exists. The object that was to be created is given back, for another generated name.
     NameTaken {
         name: String,
         object: Value,
     },
-    /// Something else that it was given is.
+    /// An address or a port of the object was given to another object meanwhile: it is chosen anew.
     Again,
 }
 
@@ -62,8 +62,8 @@ impl Registry {
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
         let mut names_left = if generated { GENERATE_NAME_TRIES_MAX } else { 1 };
         for _ in 0..TAKEN_TRIES_MAX {
-            // What a kind takes of the cluster's is written into the object, and is to be chosen anew.
-            let spare = self.hooks.concern(request).then(|| object.clone());
+            // The addresses and ports of a Service are written into the object: the next try needs the object without them.
+            let spare = self.hooks.allocates(request).then(|| object.clone());
             object = match (self.try_create(request, object).await?, spare) {
                 (Tried::Created(json), _) => return Ok(Ok(json)),
                 (Tried::NameTaken { name, object }, spare) => {
@@ -82,7 +82,7 @@ impl Registry {
         Err(error::taken_too_fast())
     }
 
-    /// What comes before the first try, and once: what no client may say, and mutating admission.
+    /// What is done once, before the first try: fields that no client may set are removed, and the mutating plugins are called.
     async fn admit_create(&self, request: &Request, object: &mut Value) -> Result<(), Status> {
         meta::wipe_for_create(object);
         let mut attributes = request.attributes(Operation::Create);
@@ -107,7 +107,7 @@ impl Registry {
         request.warn(strategy.warnings_before_preparation(&object));
         strategy.prepare_for_create(resource, &mut object);
         request.stamp(strategy, &mut object, None);
-        // Before validation: upstream's words about an address come before those about the rest.
+        // Before validation, so that an address that cannot be had is what the client is told (upstream: `BeginCreate`, before `BeforeCreate`).
         let also = self.hooks.before_write(self, request, &mut object, None).await?;
         let mut valid = Valid::created(request, object)?;
         let name = object::name(valid.object()).to_owned();
@@ -122,7 +122,7 @@ impl Registry {
                 false => Tried::Created(served(request, valid.object())),
             });
         }
-        // The store's to say, as upstream has it: who only tries never hears of it, and what is no number is passed over.
+        // Upstream checks this in its store (`etcd3/store.go`, `Create`): a dry run does not come so far, and what is no number counts as none.
         if parse_uint(object::resource_version(valid.object())).is_ok_and(|version| version != 0) {
             return Err(error::unclassified("resourceVersion should not be set on objects to be created"));
         }
@@ -163,7 +163,7 @@ impl Registry {
         let cacher = self.cacher(request).map_err(CommitError::Failed)?;
         let encoded = encode(cacher, &self.caches.store_key(&request.resource, key), object.object()).map_err(CommitError::Failed)?;
         let revision = self.commit_bytes(request, key, expected, Some(encoded.value), also).await?;
-        // As a rule the cache has made the very bytes already.
+        // The cache has met the change by now, in most cases, and has made the same bytes.
         if let Some(cached) = cacher.get(key).filter(|cached| cached.revision() == revision) {
             return Ok(cached.json());
         }
@@ -190,7 +190,7 @@ impl Registry {
             Ok(revision) => revision,
             Err(Error::Conflict { key, .. }) if key == own_key => return Err(CommitError::Conflict),
             Err(Error::Conflict { current, .. }) => {
-                // The next choice must know of it.
+                // A conflict over an address or port: the index must know it before the next is chosen.
                 if let Some(current) = current {
                     self.caches.wait_until(current.mod_revision).await;
                 }
@@ -198,7 +198,7 @@ impl Registry {
             }
             Err(other) => return Err(CommitError::Failed(error::write(other))),
         };
-        // Whoever is told of the write finds it: plugins decide on what the cache holds.
+        // Not answered before the cache holds the change: plugins read the cluster from it, and must see what their client was told of.
         self.caches.wait_until(revision).await;
         Ok(revision)
     }

@@ -30,7 +30,8 @@ impl Registry {
     /// Deletes one object, or marks it as deleted.
     ///
     /// # Errors
-    /// 404 where the object is not there, 409 where a precondition does not hold, what admission and the store answer.
+    /// 404 where the object is not there, 409 where a precondition does not hold, 403 where the kind refuses it, and what admission and the
+    /// store answer.
     pub async fn delete(&self, request: &Request, options: &DeleteOptions) -> Result<Deleted, Status> {
         warn_of_orphans(request, options);
         if let Some(why) = strategy(&request.resource).refuses_deletion(&request.name) {
@@ -62,7 +63,7 @@ impl Registry {
         let found = self.list(request, list).await?;
         for object in &found.objects {
             let one = Request { namespace: object.namespace().to_owned(), name: object.name().to_owned(), ..request.clone() };
-            // A collection goes as a whole: what may not be deleted by its name goes with it, as upstream has it.
+            // As upstream, `Strategy::refuses_deletion` is asked only of an object that is deleted by its name.
             match self.delete_as(&one, options, true).await {
                 Err(status) if status.code != 404 => return Err(status),
                 _ => {}
@@ -79,7 +80,7 @@ struct Deletion<'a> {
     options: DeleteOptions,
     /// Whether admission is asked.
     ask: bool,
-    /// What was marked on the way to a removal that somebody else was faster than.
+    /// The object as this deletion has marked it, where the removal then met a conflict.
     marked: Option<Value>,
 }
 
@@ -94,7 +95,7 @@ impl Attempt for Deletion<'_> {
                 return Ok(Attempted::Done(gone(request, mark)));
             }
             (Some(found), _) => found,
-            // It was marked here, and somebody else was faster to remove it.
+            // This deletion marked it, and another one removed it.
             (None, Some(mark)) => return Ok(Attempted::Done(gone(request, mark))),
             (None, None) => return Err(request.not_found()),
         };
@@ -119,8 +120,8 @@ impl Attempt for Deletion<'_> {
 }
 
 impl Deletion<'_> {
-    /// The object as it is then, and whether it is gone. What was marked on the way to the removal is kept for the next attempt, and the
-    /// version that the client insists on is then the mark's.
+    /// Takes the step. Returns the object as it is then, and whether it is gone. Where a mark was stored before the removal it is kept in
+    /// [`Self::marked`] for the next attempt, and a resource version that the client insists on becomes the mark's.
     async fn take(&mut self, step: Step, key: &str, (old, mut revision): (&Value, u64)) -> Result<(Value, bool), CommitError> {
         let (registry, request) = (self.registry, self.request);
         let mark = match step {

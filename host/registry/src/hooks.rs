@@ -11,8 +11,9 @@ use crate::{Registry, Request};
 /// returned is committed with the object, or not at all; a guard that does not hold there leads to another call.
 #[async_trait]
 pub trait Hooks: Send + Sync {
-    /// Whether the kind takes anything: a create that loses the race for it is tried again.
-    fn concern(&self, request: &Request) -> bool;
+    /// Whether writes of the resource are given something of the cluster's (addresses, ports): a create that loses the race for it is
+    /// tried again.
+    fn allocates(&self, request: &Request) -> bool;
 
     /// Before an object is created (`old` is none) or changed: may set fields that only the cluster knows (`spec.clusterIP`),
     /// and take what they stand for.
@@ -28,12 +29,12 @@ pub trait Hooks: Send + Sync {
     async fn before_remove(&self, registry: &Registry, request: &Request, object: &Value) -> Result<Vec<Operation>, Status>;
 }
 
-/// No kind needs anything.
+/// For registries without Services: no kind takes or gives back anything.
 pub struct NoHooks;
 
 #[async_trait]
 impl Hooks for NoHooks {
-    fn concern(&self, _: &Request) -> bool {
+    fn allocates(&self, _: &Request) -> bool {
         false
     }
 

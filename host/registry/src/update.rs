@@ -86,7 +86,7 @@ impl Update<'_> {
     async fn mutate(&self, object: &mut Value, old: &Value) -> Result<(), Status> {
         let request = self.request;
         let attributes = request.attributes(Operation::Update);
-        // What a patch repeats is looked at after admission only.
+        // Upstream's patch handler drops repeated owner references after admission only (`handlers/patch.go`).
         if request.verb != "patch" {
             request.warn(meta::drop_repeated_owners(object, ""));
         }
@@ -107,7 +107,8 @@ impl Update<'_> {
         if self.subresource.is_some() { "" } else { &self.request.subresource }
     }
 
-    /// Puts right what no client may change. Returns what is to be committed with the object.
+    /// Sets the fields that no client may change back to their stored values, and has the kind prepare the object. Returns the operations
+    /// that are to be committed with it.
     async fn prepare(&self, object: &mut Value, old: &Value) -> Result<Vec<storage::Operation>, Status> {
         let request = self.request;
         let (resource, strategy) = (&*request.resource, strategy(&request.resource));
@@ -118,7 +119,7 @@ impl Update<'_> {
         }
         request.stamp(strategy, object, Some(old));
         meta::keep_identity(object, old);
-        // Before validation: upstream's words about an address come before those about the rest.
+        // Before validation, so that an address that cannot be had is what the client is told (upstream: `BeginUpdate`).
         self.registry.hooks.before_write(self.registry, request, object, Some(old)).await
     }
 
@@ -150,10 +151,10 @@ impl Update<'_> {
         also: Vec<storage::Operation>,
     ) -> Result<Bytes, CommitError> {
         let (registry, request) = (self.registry, self.request);
-        // Before the look at what changed: nothing has to, where a deletion stopped between its mark and its end.
+        // Also where nothing changed: a deletion that stopped between its mark and its removal is finished by any update.
         if is_gone_after(request, valid.object(), old) {
             if !request.dry_run {
-                // What the stored object holds is given back; what the last change asked for is not taken any more.
+                // The addresses and ports of the stored object are given back; those that this update asked for are not taken.
                 let also = registry.hooks.before_remove(registry, request, old).await.map_err(CommitError::Failed)?;
                 registry.commit_bytes(request, key, *revision, None, also).await?;
             }

@@ -20,7 +20,7 @@ use crate::{limits, websocket};
 #[derive(Debug, Default)]
 pub struct RequestBody {
     source: Source,
-    /// The seat of its request, which is left while the client is waited for.
+    /// The seat of its request (`flowcontrol`), which is given to others while the client is waited for.
     seat: Option<Leave>,
 }
 
@@ -33,7 +33,7 @@ enum Source {
 }
 
 impl RequestBody {
-    /// A body that is already here: tests, and requests that the server makes to itself.
+    /// A body that is in memory, for tests and for requests that the server makes to itself.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         Source::Bytes(bytes.into()).into()
     }
@@ -42,12 +42,12 @@ impl RequestBody {
         if incoming.is_end_stream() { Self::default() } else { Source::Connection(incoming).into() }
     }
 
-    /// Waiting for the client is no work: from now on the seat is left meanwhile.
+    /// From now on the request's seat is given to others while the client's bytes are waited for.
     pub(crate) fn leaves(&mut self, seat: Leave) {
         self.seat = Some(seat);
     }
 
-    /// Whether there is certainly nothing in it.
+    /// Whether the body is known to be empty.
     pub fn is_empty(&self) -> bool {
         match &self.source {
             Source::Empty => true,
@@ -65,7 +65,7 @@ impl RequestBody {
         self.read_within(limits::BODY_BYTES_MAX, limits::BODY_READ_DURATION_MAX).await
     }
 
-    /// The same with other bounds.
+    /// [`Self::read`] with other bounds.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -77,7 +77,7 @@ impl RequestBody {
             Source::Connection(incoming) => {
                 let mut reading = std::pin::pin!(tokio::time::timeout(duration_max, collect(incoming, bytes_max)));
                 let read = match futures::poll!(reading.as_mut()) {
-                    // As a rule all of it is here already.
+                    // Most bodies fit into the first frame.
                     Poll::Ready(read) => read,
                     Poll::Pending => {
                         let away = self.seat.as_ref().map(Leave::go);

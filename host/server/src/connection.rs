@@ -34,29 +34,30 @@ const GOODBYE_DURATION_MAX: Duration = Duration::from_secs(10);
 /// What requests of one connection share.
 #[derive(Debug)]
 pub struct Connection {
-    /// The other end.
+    /// The client's address.
     pub remote: SocketAddr,
     pub(crate) peer: Option<Peer>,
     pub(crate) http2: bool,
-    /// Asked for by the road: no further requests on this one.
+    /// Notified where the connection is to take no further requests: after the answer to an anonymous one over HTTP/2, upstream's defence
+    /// against rapid reset (CVE-2023-44487, `pkg/endpoints/filters/authentication.go`).
     pub(crate) close: Notify,
     socket: Arc<SocketState>,
-    /// None: a connection that is none.
+    /// Whether anybody has been authenticated on the connection; none on [`Connection::internal`].
     stranger: Option<Arc<Stranger>>,
-    /// Of requests that come before anybody was believed to be somebody.
+    /// Bounds the requests that are worked on at once before anybody was authenticated on the connection.
     stranger_places: Semaphore,
     under_way: Mutex<UnderWay>,
     next_id: AtomicU64,
-    /// What an HTTP/1.1 connection goes on as once its request is answered.
+    /// What an HTTP/1.1 connection is used for once its last request is answered: a WebSocket.
     upgrade: Mutex<Option<(OnUpgrade, Upgrade)>>,
 }
 
 #[derive(Debug)]
 struct UnderWay {
-    /// By number.
+    /// By [`Ticket::id`]; none while the answer is being made.
     requests: BTreeMap<u64, Option<Sending>>,
     idle_since: Instant,
-    /// Over all requests.
+    /// The sum over all requests.
     unsent_bytes: u64,
 }
 
@@ -64,11 +65,11 @@ struct UnderWay {
 #[derive(Debug)]
 struct Sending {
     since: Instant,
-    /// The client was offered something then and has not come for more; none: there is nothing to send at the moment.
+    /// Since when the client has not taken what it was sent; none: it has taken everything that there was to send.
     offered_at: Option<Instant>,
-    /// What is held for this answer alone.
+    /// Bytes of the answer that are in memory for this client alone, and that it has not taken.
     unsent_bytes: u64,
-    /// May last as long as it likes.
+    /// A watch has no end by which it would have to be sent.
     is_watch: bool,
 }
 
@@ -88,33 +89,34 @@ impl Connection {
         Arc::new(Self { remote, peer, http2, close, socket, stranger, stranger_places, under_way, next_id, upgrade })
     }
 
-    /// A connection that is none, for requests that the server makes to itself and for tests.
+    /// Stands for a connection in requests that the server makes to itself and in tests.
     pub fn internal() -> Arc<Self> {
         Self::new(SocketAddr::from(([127, 0, 0, 1], 0)), None, false, Arc::default(), None)
     }
 
-    /// A place among the few requests that a stranger may have worked on at once; none is needed once somebody was believed.
+    /// Waits until the request may be worked on: before anybody was authenticated on the connection, few are at once
+    /// ([`limits::REQUESTS_PER_STRANGER_MAX`]). Hold what is returned for as long as that takes.
     pub(crate) async fn stranger_place(&self) -> Option<SemaphorePermit<'_>> {
         let stranger = self.stranger.as_ref().is_some_and(|stranger| !stranger.is_known());
-        // Never closed, so that there is always a permit to wait for.
+        // The semaphore is never closed, so that acquiring cannot fail.
         if stranger { self.stranger_places.acquire().await.ok() } else { None }
     }
 
-    /// Somebody has said who they are, and was believed.
+    /// A request on this connection was authenticated, and not as anonymous.
     pub(crate) fn introduce(&self) {
         if let Some(stranger) = &self.stranger {
             stranger.introduce();
         }
     }
 
-    /// Notes a request.
+    /// A request has come; it is under way until the ticket is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Ticket {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.under_way.lock().requests.insert(id, None);
         Ticket { connection: self.clone(), id }
     }
 
-    /// Whether the client leaves so much of its answers unread that it gets no more of them.
+    /// Whether more than [`limits::UNSENT_BYTES_PER_CONNECTION_MAX`] of answers wait for the client to read them: it is given no more then.
     pub(crate) fn is_overfull(&self) -> bool {
         self.under_way.lock().unsent_bytes > limits::UNSENT_BYTES_PER_CONNECTION_MAX
     }
@@ -146,7 +148,7 @@ impl Ticket {
         }
     }
 
-    /// The connection took more of the answer, and comes again when the client has room for it.
+    /// `bytes` more of the answer were handed to hyper, which asks for the next when the client has room for it.
     pub(crate) fn offered(&self, bytes: usize) {
         let mut under_way = self.connection.under_way.lock();
         let Some(Some(sending)) = under_way.requests.get_mut(&self.id) else { return };
@@ -156,7 +158,7 @@ impl Ticket {
         under_way.unsent_bytes -= taken;
     }
 
-    /// The client has taken everything that there is so far.
+    /// hyper asks for more of a stream than there is yet: the client has taken everything so far.
     pub(crate) fn source_pending(&self) {
         if let Some(Some(sending)) = self.connection.under_way.lock().requests.get_mut(&self.id) {
             sending.offered_at = None;

@@ -1,4 +1,4 @@
-//! A request as handlers see it: it has parts every filter, and its type says so.
+//! A request as handlers see it: it was authenticated and authorized, and its type says so.
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ pub struct Authorized {
     pub uri: Uri,
     /// Header fields, without those of authentication and impersonation.
     pub headers: HeaderMap,
-    /// Unread.
+    /// The body, of which nothing has been read.
     pub body: RequestBody,
     /// As in the answer's `Audit-Id`.
     pub audit_id: String,
-    /// Told when the server ends. The road ends long-running streams by itself.
+    /// Tells when the server ends. Long-running answers are ended by the road, so that handlers need not look.
     pub shutdown: Shutdown,
-    /// How much work it is.
+    /// Takes account of how many bytes of objects the request works on ([`crate::load`]).
     pub load: Load,
     context: Arc<RequestContext>,
 }
@@ -103,6 +103,6 @@ pub trait Handler: Send + Sync {
     /// What of the table of kinds a request line is about; none where nothing is served there. Metrics name the request by this alone.
     fn served(&self, info: &RequestInfo, method: &Method) -> Option<Served<'_>>;
 
-    /// Answers. An `Err` becomes a response at the rim, as the client negotiated it.
+    /// Answers. An `Err` becomes a response in `road.rs`, in the form that the client negotiated.
     async fn handle(&self, request: Authorized) -> Result<Response, Status>;
 }

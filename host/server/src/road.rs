@@ -29,19 +29,19 @@ use crate::shutdown::Shutdown;
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache, private");
 const PANICKED: &str = "This request caused apiserver to panic. Look in the logs for details.";
 
-/// What the road leads past, and where to.
+/// What the stages of the road call.
 pub struct RoadConfig {
-    /// Gives each request the chain that decides about it.
+    /// Gives each request one version of the authenticator, the authorizer and the admission chain.
     pub chains: Arc<dyn ChainSource>,
     /// Says when requests come, and when their time is up.
     pub clock: Clock,
     /// Serves what has passed.
     pub handler: Arc<dyn Handler>,
-    /// Gives seats out.
+    /// Bounds the requests that are worked on at once.
     pub flow_control: FlowControl,
-    /// Counts.
+    /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
-    /// The server's life.
+    /// Told by the signals, and asked by whatever has to end with the server.
     pub shutdown: Shutdown,
     /// `--request-timeout`.
     pub request_duration_max: Duration,
@@ -98,7 +98,7 @@ impl OnBodySent for RequestCleanup {
 }
 
 impl Road {
-    /// Builds it.
+    /// Builds the road.
     pub fn new(config: RoadConfig) -> Arc<Self> {
         config.metrics.watch_flow_control(&config.flow_control);
         Arc::new(Self { config, impersonation: Impersonation::default() })
@@ -163,17 +163,18 @@ impl Road {
         cleanup.ticket = Some(connection.begin());
 
         let stages = async {
-            // Strangers wait for each other before any plugin is asked about them.
+            // On a connection on which nobody was authenticated yet only a few requests at once get as far as the plugins.
             let _place = connection.stranger_place().await;
 
-            // Who it is. Behind it, nobody sees what proved it.
+            // Who sent the request. The credentials are taken out of its headers, so that no later stage sees them.
             let certificate = connection.peer.as_ref().map(|peer| peer.certificate());
             let credentials = authentication::credentials(&headers, certificate, context.asking());
             let asked = Instant::now();
             let user = authentication::authenticate(&*context.chain, &credentials).await;
             config.metrics.authenticated(user.is_ok(), asked.elapsed());
             if connection.http2 && user.as_ref().map_or(true, |user| authentication::is_anonymous(user)) {
-                // Strangers get no connection to keep: resets of many streams on one are a known attack (CVE-2023-44487).
+                // Anonymous HTTP/2 clients get GOAWAY after each request: upstream's defence against rapid reset (CVE-2023-44487,
+                // `pkg/endpoints/filters/authentication.go`).
                 connection.close.notify_one();
             }
             context.user = user?;
@@ -182,7 +183,7 @@ impl Road {
             }
             authentication::clear_headers(&mut headers);
 
-            // For whom they speak: itself authorized, as the user that they are. All later stages see only the other user.
+            // Impersonation, itself authorized as the user who sent the request. All later stages see only the impersonated user.
             if let Some(wanted) = impersonation::wanted(&mut headers)? {
                 let asked = authorization::attributes(&info, &context);
                 let speaks_for = Arc::new(self.impersonation.impersonate(&*context.chain, &wanted, &asked).await?);
@@ -202,7 +203,7 @@ impl Road {
                 body.leaves(seat.leave());
             }
 
-            // What they may do. Last before the handler, and the only way to it.
+            // Authorization: the last stage before the handler, which takes nothing but an `Authorized`.
             let attributes = authorization::attributes(&info, &context);
             let asked = Instant::now();
             let answer = context.chain.authorize(&attributes).await;
@@ -286,7 +287,7 @@ impl Road {
     }
 }
 
-/// Turns errors into responses, and knows what that takes of a request that was handed on.
+/// Turns errors into responses. Keeps the parts of the request that this takes, as the request itself is handed on.
 struct ErrorResponder {
     method: Method,
     uri: Uri,

@@ -40,15 +40,15 @@ impl Strangers {
 }
 
 impl Stranger {
-    /// Somebody has said who they are, and was believed.
+    /// A request on the connection was authenticated, and not as anonymous.
     pub(crate) fn introduce(&self) {
-        // Each request comes by here; only the first one has anything to do.
+        // Called for each request of the connection; only the first call changes anything.
         if !self.is_known() && !self.known.swap(true, Ordering::Relaxed) {
             self.all.waiting.lock().remove(&self.id);
         }
     }
 
-    /// Whether somebody has.
+    /// Whether a request on the connection was authenticated.
     pub(crate) fn is_known(&self) -> bool {
         self.known.load(Ordering::Relaxed)
     }

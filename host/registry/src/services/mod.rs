@@ -155,7 +155,7 @@ impl ServiceHooks {
 
 #[async_trait]
 impl Hooks for ServiceHooks {
-    fn concern(&self, request: &Request) -> bool {
+    fn allocates(&self, request: &Request) -> bool {
         is_service(request)
     }
 
