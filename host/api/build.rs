@@ -25,6 +25,7 @@ fn main() {
     let fields = manifest.join("data/fields.txt");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=build");
+    println!("cargo:rerun-if-changed=src/catalogue/openapi");
     println!("cargo:rerun-if-changed={}", table.display());
     println!("cargo:rerun-if-changed={}", fields.display());
 

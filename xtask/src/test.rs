@@ -49,6 +49,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "warnings", beside: false, needs: nothing, command: || end_to_end("warned") },
     Suite { name: "reading", beside: false, needs: nothing, command: || end_to_end("reading") },
     Suite { name: "reading-etcd", beside: false, needs: nothing, command: || with(end_to_end("reading"), "--store=etcd") },
+    Suite { name: "stored", beside: false, needs: nothing, command: || end_to_end("stored") },
     Suite { name: "refusals", beside: false, needs: nothing, command: || end_to_end("refusals") },
     Suite { name: "kubectl", beside: false, needs: tools::kubectl, command: || end_to_end("kubectl") },
     Suite {

@@ -14,7 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("api", &["apimachinery"]),
     ("auth", &["apimachinery"]),
-    ("admission", &["apimachinery", "auth"]),
+    ("admission", &["apimachinery", "api", "auth"]),
     ("flowcontrol", &["apimachinery"]),
     ("storage", &["apimachinery"]),
     ("storage-embedded", &["apimachinery", "clock", "storage"]),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use api::Catalogue;
 use auth::{Authenticator, Authorizer, UserInfo};
 
 use crate::{Admission, Recorder};
@@ -22,6 +23,8 @@ pub trait ChainSource: Send + Sync {
 /// What stays the same from a request's first stage to its last.
 #[derive(Clone)]
 pub struct RequestContext {
+    /// The kinds that are served to it.
+    pub catalogue: Arc<Catalogue>,
     /// Decides about the request.
     pub chain: Arc<dyn DecidingChain>,
     /// What the request is known by in the log; empty for those that the server makes to itself.
@@ -41,9 +44,10 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// A request that begins now.
+    /// A request that begins now, and is served the built-in kinds.
     pub fn new(chain: Arc<dyn DecidingChain>, user: Arc<UserInfo>, now: SystemTime) -> Self {
         Self {
+            catalogue: Catalogue::built_in(),
             chain,
             id: Arc::default(),
             user,

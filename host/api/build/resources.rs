@@ -5,6 +5,8 @@ use std::fmt::Write;
 use base64::Engine;
 use sha2::{Digest, Sha256};
 
+use crate::openapi::rows::Row;
+pub use crate::openapi::rows::{Gvk, Subresource};
 use crate::schemas::Schemas;
 
 /// What `all` stands for.
@@ -15,14 +17,6 @@ pub struct GroupVersion {
     pub group: String,
     pub version: String,
     pub resources: Vec<Resource>,
-}
-
-/// `group`, `version`, `kind`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Gvk {
-    pub group: String,
-    pub version: String,
-    pub kind: String,
 }
 
 pub struct Resource {
@@ -45,10 +39,19 @@ pub struct Resource {
     pub deprecation: String,
 }
 
-pub struct Subresource {
-    pub name: String,
-    pub gvk: Gvk,
-    pub verbs: Vec<String>,
+impl Resource {
+    /// What the OpenAPI documents show of it.
+    pub fn row(&self) -> Row {
+        Row {
+            plural: self.plural.clone(),
+            gvk: self.gvk.clone(),
+            namespaced: self.namespaced,
+            verbs: self.verbs.clone(),
+            subresources: self.subresources.clone(),
+            answers_deletion: self.answers_deletion,
+            has_messages: true,
+        }
+    }
 }
 
 /// Reads the table. A mistake in it ends the build with the line.
@@ -164,7 +167,7 @@ pub fn to_rust(groups: &[GroupVersion], schemas: &Schemas) -> String {
             "    Resource {{ gvr: GroupVersionResource::of({group:?}, {version:?}, {:?}), gvk: {}, singular: Text::Borrowed({:?}), \
              short_names: {}, categories: {}, scope: Scope::{}, verbs: {}, subresources: Cow::Borrowed(&SUBRESOURCES_{i}), \
              schema: SchemaRef::Static(&SCHEMAS[{schema}]), storage_gvk: {}, storage_prefix: Text::Borrowed({:?}), \
-             selectable_fields: {}, storage_version_hash: Text::Borrowed({hash:?}), deprecation: Text::Borrowed({:?}) }},",
+             selectable_fields: {}, storage_version_hash: Text::Borrowed({hash:?}), deprecation: Text::Borrowed({:?}), conversion: Conversion::BuiltIn }},",
             row.plural,
             gvk_of(&row.gvk),
             row.singular,

@@ -1,13 +1,19 @@
 //! Conversions between served versions.
 
 use serde_json::{Value, json};
-use wasmgate_api::convert::{convert, needs_conversion};
+use wasmgate_api::convert::{self, ConversionError, needs_conversion};
 use wasmgate_api::tables;
 
 use apimachinery::GroupVersionKind;
 
 const HPA_V1: GroupVersionKind = GroupVersionKind::of("autoscaling", "v1", "HorizontalPodAutoscaler");
 const HPA_V2: GroupVersionKind = GroupVersionKind::of("autoscaling", "v2", "HorizontalPodAutoscaler");
+
+/// Where there is a rule for it.
+#[track_caller]
+fn convert(object: Value, to: &GroupVersionKind) -> Value {
+    convert::convert(object, to).expect("there is a rule")
+}
 
 #[track_caller]
 fn check(from: &Value, to: &GroupVersionKind, expected: &Value) {
@@ -181,4 +187,17 @@ fn the_two_events_differ_in_names() {
     });
     let there = GroupVersionKind::of("events.k8s.io", "v1", "Event");
     assert_eq!(round_trip(&core, &there, &GroupVersionKind::of("", "v1", "Event")), events);
+}
+
+#[test]
+fn what_there_is_no_rule_for_is_an_error() {
+    let map = json!({ "kind": "ConfigMap", "apiVersion": "v1", "metadata": { "name": "a" } });
+    for (object, to) in [
+        (map.clone(), GroupVersionKind::of("", "v1", "Secret")),
+        (map, GroupVersionKind::of("apps", "v1", "ConfigMap")),
+        (json!({ "kind": "ConfigMap", "metadata": {} }), GroupVersionKind::of("", "v1", "ConfigMap")),
+    ] {
+        let error = convert::convert(object.clone(), &to).expect_err("another kind");
+        assert!(matches!(error, ConversionError::Unknown { .. }), "{object} {error}");
+    }
 }

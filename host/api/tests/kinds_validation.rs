@@ -134,7 +134,7 @@ fn as_stored(resource: &'static Resource, object: &Value) -> Value {
     if std::ptr::eq(stored, resource) {
         return object.clone();
     }
-    let mut object = convert::convert(object.clone(), &stored.gvk);
+    let mut object = convert::convert(object.clone(), &stored.gvk).expect("a version of the kind");
     kinds::strategy(stored).default(stored, &mut object);
     object
 }

@@ -2,16 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use api::ResourceRef;
 use api::kinds::strategy;
 use imbl::OrdMap;
-use objectstore::{Codec, DecodeError};
+use objectstore::{Codec, DecodeError, Encoded};
 use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
 use storage::{KeyValue, Revision};
 
+use crate::announced::{Announced, Announcements};
 use crate::limits::{PAGE_SNAPSHOT_AGE_MAX, PAGE_SNAPSHOTS_MAX, WINDOW_AGE_MAX, WINDOW_BYTES_MAX, WINDOW_EVENTS_MAX, WINDOW_EVENTS_MIN};
 use crate::object::{Decoder, Object};
 use crate::watcher::{Interest, Predicate, Waiter, Watcher};
@@ -133,10 +135,22 @@ pub struct Cacher {
     /// Revision of the last change of a batch that every cache has taken in whole; readable without the lock.
     published: AtomicU64,
     pages: Mutex<VecDeque<(Instant, Snapshot)>>,
+    /// Changes that happen while the cache is being filled; none once it is full.
+    kept: Mutex<Option<Vec<(Box<str>, storage::Event)>>>,
+    announcements: Announcements,
+    is_full: AtomicBool,
+    /// The resource is not served any more: nobody feeds the cache, and watches of it end.
+    is_closed: AtomicBool,
 }
 
 impl Cacher {
+    /// A cache that is filled by [`Self::replace`] before the feed begins.
     pub(crate) fn new(codec: Codec, applied: Arc<AtomicU64>) -> Self {
+        Self { kept: Mutex::new(None), is_full: AtomicBool::new(true), ..Self::joining(codec, applied) }
+    }
+
+    /// A cache that is filled by [`Self::fill`] while the feed goes on, and is not read before.
+    pub(crate) fn joining(codec: Codec, applied: Arc<AtomicU64>) -> Self {
         let resource = codec.resource();
         let indexed = strategy(resource).indexed_field();
         Self {
@@ -156,6 +170,10 @@ impl Cacher {
             applied,
             published: AtomicU64::new(0),
             pages: Mutex::default(),
+            kept: Mutex::new(Some(Vec::new())),
+            announcements: Announcements::default(),
+            is_full: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -167,6 +185,19 @@ impl Cacher {
     /// How the objects are stored.
     pub fn codec(&self) -> &Codec {
         &self.decoder.codec
+    }
+
+    /// Says what is about to be written: `encoded` is `object`. To be held until the write is over.
+    pub fn announce(&self, key: &str, encoded: Encoded, object: &Value) -> Announced<'_> {
+        self.announcements.add(key, encoded, self.decoder.extract(object))
+    }
+
+    /// The object of a change, of which as a rule this process knows all.
+    fn changed(&self, key: Arc<str>, kv: &KeyValue, kind: EventType) -> Result<Object, DecodeError> {
+        match self.announcements.take(&key, &kv.value) {
+            Some((stored, found)) => Ok(self.decoder.object(key, kv.mod_revision, kind, stored, found)),
+            None => self.decoder.decode(key, kv, kind),
+        }
     }
 
     /// Decodes a value that was read from the store past the cache.
@@ -311,7 +342,50 @@ impl Cacher {
 
     /// Takes in one change from the store. `key` is relative to the resource's prefix.
     pub(crate) fn apply(&self, key: &str, change: &storage::Event) {
-        let previous = self.get(key);
+        if !self.is_full.load(Ordering::Acquire)
+            && let Some(kept) = self.kept.lock().as_mut()
+        {
+            kept.push((key.into(), change.clone()));
+            return;
+        }
+        self.take_in(key, change);
+    }
+
+    /// Ends the joining: the state at a revision, and what happened since. The feed may still be behind that revision, or beyond it.
+    pub(crate) fn fill(&self, objects: Vec<(Arc<str>, KeyValue)>, revision: Revision) {
+        let mut kept = self.kept.lock();
+        // The feed may have had to start over meanwhile, with a later state.
+        if self.state.read().oldest <= revision {
+            self.replace(objects, revision);
+        }
+        for (key, change) in kept.take().into_iter().flatten() {
+            self.take_in(&key, &change);
+        }
+        self.publish();
+        self.is_full.store(true, Ordering::Release);
+    }
+
+    /// Ends all watches.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        let state = self.state.read();
+        state.waiters.values().flatten().for_each(|waiter| waiter.wake(0));
+    }
+
+    /// Whether the resource is not served any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn take_in(&self, key: &str, change: &storage::Event) {
+        let previous = {
+            let state = self.state.read();
+            // The state that a joining cache began with holds it already.
+            if change.revision <= state.oldest {
+                return;
+            }
+            state.objects.get(key).cloned()
+        };
         let event = match &change.value {
             Some(value) => {
                 let kind = if previous.is_some() { EventType::Modified } else { EventType::Added };
@@ -322,7 +396,7 @@ impl Cacher {
                     create_revision: change.create_revision,
                     mod_revision: change.revision,
                 };
-                match self.decoder.decode(key, &kv, kind) {
+                match self.changed(key, &kv, kind) {
                     Ok(object) => Event { kind, object: object.into(), previous, departed: Default::default(), at: Instant::now() },
                     Err(error) => {
                         tracing::error!(key = &*change.key, %error, "an object in the store cannot be read; it is left out of lists and watches");

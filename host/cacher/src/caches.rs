@@ -1,17 +1,23 @@
 //! The feed: one watch on the store, spread over the caches of all resources.
+//!
+//! The caches follow the catalogue ([`Caches::serve`]). One that joins is filled beside the feed, which keeps for it what happens
+//! meanwhile; nobody else waits for it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use api::ResourceRef;
+use api::Catalogue;
+use apimachinery::GroupResource;
+use arc_swap::ArcSwap;
 use objectstore::{DecodeError, ObjectStore};
 use storage::{KeyValue, Range, Revision, Storage, WatchBatch};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::cacher::{Cacher, Snapshot};
 use crate::limits::{FEED_RETRY_PAUSE, FILL_PAGE_KEYS, FRESH_LOOK_INTERVAL, FRESH_WAIT_MAX};
 use crate::object::Object;
+use crate::probe::RevisionProbe;
 
 /// How reads get to be as fresh as the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,46 +39,142 @@ pub enum ReadError {
     Decode(#[from] DecodeError),
 }
 
+/// The caches at a time, by where their objects lie in the store.
+#[derive(Clone, Default)]
+struct Places {
+    /// Those that are read.
+    ready: HashMap<String, Arc<Cacher>>,
+    /// Those that the feed tells of changes: also the ones that are being filled, which may lie where another is read.
+    fed: HashMap<String, Vec<Arc<Cacher>>>,
+}
+
+impl Places {
+    fn of(ready: HashMap<String, Arc<Cacher>>) -> Self {
+        Self { fed: ready.iter().map(|(place, cacher)| (place.clone(), vec![cacher.clone()])).collect(), ready }
+    }
+
+    /// All that the feed tells of changes.
+    fn all_fed(&self) -> impl Iterator<Item = &Arc<Cacher>> {
+        self.fed.values().flatten()
+    }
+}
+
 /// All caches, over one store.
 pub struct Caches {
     store: ObjectStore,
     freshness: Freshness,
-    by_prefix: HashMap<String, Arc<Cacher>>,
+    places: ArcSwap<Places>,
+    /// The kinds that are served now.
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    /// Catalogues take each other's place one after the other.
+    turn: Semaphore,
     applied: Arc<AtomicU64>,
     /// What is older is gone, as far as this process knows.
     compacted: AtomicU64,
     progress: watch::Sender<Revision>,
+    probe: RevisionProbe,
 }
 
 impl Caches {
-    /// Fills the caches of `resources` from the store, and keeps them up to date until the last
-    /// reference is gone.
-    pub async fn start(
-        store: ObjectStore,
-        freshness: Freshness,
-        resources: impl IntoIterator<Item = ResourceRef>,
-    ) -> Result<Arc<Self>, storage::Error> {
+    /// Fills the caches of the catalogue's kinds from the store, and keeps them up to date until the last reference is gone.
+    pub async fn start(store: ObjectStore, freshness: Freshness, catalogue: Arc<Catalogue>) -> Result<Arc<Self>, storage::Error> {
         let applied = Arc::new(AtomicU64::new(0));
-        let by_prefix = resources
-            .into_iter()
-            .filter(|resource| !resource.storage_prefix.is_empty())
-            .map(|resource| (resource.storage_prefix.to_string(), Arc::new(Cacher::new(store.codec(resource), applied.clone()))))
+        let ready: HashMap<String, Arc<Cacher>> = catalogue
+            .stored_resources()
+            .map(|resource| {
+                let codec = store.codec(resource.clone(), catalogue.clone());
+                (resource.storage_prefix.to_string(), Arc::new(Cacher::new(codec, applied.clone())))
+            })
             .collect();
-        let caches = Arc::new(Self { store, freshness, by_prefix, applied, compacted: AtomicU64::new(0), progress: watch::Sender::new(0) });
+        let caches = Arc::new(Self {
+            store,
+            freshness,
+            places: ArcSwap::from_pointee(Places::of(ready)),
+            catalogue: watch::Sender::new(catalogue),
+            turn: Semaphore::new(1),
+            applied,
+            compacted: AtomicU64::new(0),
+            progress: watch::Sender::new(0),
+            probe: RevisionProbe::new(),
+        });
         let from = caches.fill().await?;
         let watch = caches.storage().watch(caches.root(), from + 1).await?;
         tokio::spawn(feed(Arc::downgrade(&caches), watch));
         Ok(caches)
     }
 
+    /// The kinds that are served now.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.borrow().clone()
+    }
+
+    /// Tells of every new catalogue.
+    pub fn catalogues(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogue.subscribe()
+    }
+
+    /// Serves other kinds from now on: what `change` makes of those that are served. Returns when the new ones can be read; nothing else
+    /// is held up. Watches of a kind that is not served any more, or is stored differently, end. Objects in the store stay.
+    ///
+    /// # Errors
+    /// The store failed; the kinds are then as they were.
+    pub async fn serve(&self, change: impl FnOnce(&Catalogue) -> Catalogue + Send) -> Result<Arc<Catalogue>, storage::Error> {
+        let _turn = self.turn.acquire().await;
+        let catalogue = Arc::new(change(&self.catalogue()));
+        let before = self.places.load_full();
+        let (mut ready, mut joining) = (HashMap::new(), HashMap::new());
+        for resource in catalogue.stored_resources() {
+            let place = resource.storage_prefix.to_string();
+            match before.ready.get(&place).filter(|cacher| cacher.codec().serves(resource, &catalogue)) {
+                Some(cacher) => ready.insert(place, cacher.clone()),
+                None => {
+                    let codec = self.store.codec(resource.clone(), catalogue.clone());
+                    joining.insert(place, Arc::new(Cacher::joining(codec, self.applied.clone())))
+                }
+            };
+        }
+        if let Err(error) = self.fill_joining(&before, &joining).await {
+            self.places.store(before);
+            return Err(error);
+        }
+        ready.extend(joining);
+        let leaving: Vec<Arc<Cacher>> =
+            before.ready.values().filter(|old| !ready.values().any(|cacher| Arc::ptr_eq(cacher, old))).cloned().collect();
+        self.places.store(Arc::new(Places::of(ready)));
+        self.catalogue.send_replace(catalogue.clone());
+        leaving.iter().for_each(|cacher| cacher.close());
+        Ok(catalogue)
+    }
+
+    /// Reads what the new caches hold, while the feed keeps their changes.
+    async fn fill_joining(&self, before: &Places, joining: &HashMap<String, Arc<Cacher>>) -> Result<(), storage::Error> {
+        let mut places = before.clone();
+        joining.iter().for_each(|(place, cacher)| places.fed.entry(place.clone()).or_default().push(cacher.clone()));
+        self.places.store(Arc::new(places));
+        for cacher in joining.values() {
+            let prefix = self.store.key(cacher.resource(), "");
+            let found = self.store.list(cacher.resource(), 0).await?;
+            let key_of = |kv: &KeyValue| Arc::from(kv.key.strip_prefix(&prefix).unwrap_or(&kv.key));
+            cacher.fill(found.items.into_iter().map(|kv| (key_of(&kv), kv)).collect(), found.revision);
+        }
+        Ok(())
+    }
+
     /// The cache of the resource that lies under a prefix.
-    pub fn cacher(&self, storage_prefix: &str) -> Option<&Arc<Cacher>> {
-        self.by_prefix.get(storage_prefix)
+    pub fn cacher(&self, storage_prefix: &str) -> Option<Arc<Cacher>> {
+        self.places.load().ready.get(storage_prefix).cloned()
+    }
+
+    /// The cache of a resource, whichever version of it is stored.
+    pub fn cacher_of(&self, resource: &GroupResource) -> Option<Arc<Cacher>> {
+        let catalogue = self.catalogue.borrow();
+        let row = catalogue.resources().iter().find(|row| row.gvr.group == resource.group && row.gvr.resource == resource.resource)?;
+        self.cacher(&row.storage_prefix)
     }
 
     /// All caches.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Cacher>> {
-        self.by_prefix.values()
+    pub fn all(&self) -> Vec<Arc<Cacher>> {
+        self.places.load().ready.values().cloned().collect()
     }
 
     /// The store of objects below.
@@ -132,7 +234,7 @@ impl Caches {
     /// Drops snapshots that are older than a revision, because the store has compacted its history up to there.
     pub(crate) fn forget_before(&self, revision: Revision) {
         self.compacted.fetch_max(revision, Ordering::AcqRel);
-        self.by_prefix.values().for_each(|cacher| cacher.forget_before(revision));
+        self.places.load().ready.values().for_each(|cacher| cacher.forget_before(revision));
     }
 
     /// Waits until the caches have reached a revision; `false` where that takes too long.
@@ -160,7 +262,7 @@ impl Caches {
         if self.freshness == Freshness::InWritePath {
             return Ok(true);
         }
-        let current = self.storage().current_revision().await?;
+        let current = self.probe.revision(&**self.storage()).await?;
         if self.applied() >= current {
             return Ok(true);
         }
@@ -180,6 +282,7 @@ impl Caches {
 
     /// Reads everything under the root at one revision.
     async fn fill(&self) -> Result<Revision, storage::Error> {
+        let places = self.places.load_full();
         let mut by_prefix: HashMap<&str, Vec<(Arc<str>, KeyValue)>> = HashMap::new();
         let mut range = Range { limit: FILL_PAGE_KEYS, ..Range::prefix(self.root()) };
         let revision = loop {
@@ -189,7 +292,7 @@ impl Caches {
                 range.start = format!("{}\0", last.key);
             }
             for kv in page.items {
-                if let Some((prefix, _, key)) = self.route(&kv.key) {
+                if let Some((prefix, _, key)) = self.route(&places, &kv.key) {
                     let key = key.into();
                     by_prefix.entry(prefix).or_default().push((key, kv));
                 }
@@ -198,20 +301,21 @@ impl Caches {
                 break page.revision;
             }
         };
-        for (prefix, cacher) in &self.by_prefix {
-            cacher.replace(by_prefix.remove(prefix.as_str()).unwrap_or_default(), revision);
+        for (prefix, cachers) in &places.fed {
+            let objects = by_prefix.remove(prefix.as_str()).unwrap_or_default();
+            cachers.iter().for_each(|cacher| cacher.replace(objects.clone(), revision));
         }
-        self.by_prefix.values().for_each(|cacher| cacher.publish());
+        places.all_fed().for_each(|cacher| cacher.publish());
         self.reach(revision);
         Ok(revision)
     }
 
-    /// `/registry/services/specs/default/web` → the cache of services, `default/web`.
-    fn route<'a>(&self, key: &'a str) -> Option<(&str, &Arc<Cacher>, &'a str)> {
+    /// `/registry/services/specs/default/web` → the caches of services (as a rule one), `default/web`.
+    fn route<'p, 'k>(&self, places: &'p Places, key: &'k str) -> Option<(&'p str, &'p [Arc<Cacher>], &'k str)> {
         let path = key.strip_prefix(self.root())?;
         path.match_indices('/').take(2).find_map(|(slash, _)| {
-            let (prefix, cacher) = self.by_prefix.get_key_value(&path[..slash])?;
-            Some((prefix.as_str(), cacher, &path[slash + 1..]))
+            let (prefix, cachers) = places.fed.get_key_value(&path[..slash])?;
+            Some((prefix.as_str(), cachers.as_slice(), &path[slash + 1..]))
         })
     }
 
@@ -228,9 +332,11 @@ impl Caches {
         match batch {
             WatchBatch::Progress(revision) => self.reach(revision),
             WatchBatch::Events(events) => {
+                let places = self.places.load();
                 let mut touched: Vec<&Arc<Cacher>> = Vec::new();
                 for event in &events {
-                    if let Some((_, cacher, key)) = self.route(&event.key) {
+                    let Some((_, cachers, key)) = self.route(&places, &event.key) else { continue };
+                    for cacher in cachers {
                         cacher.apply(key, event);
                         if !touched.iter().any(|other| Arc::ptr_eq(other, cacher)) {
                             touched.push(cacher);

@@ -156,7 +156,10 @@ mod tests {
     async fn servers_take_turns_and_keep_an_interval_of_history() {
         let store = Arc::new(OneKey::default());
         store.now.lock().0 = 10;
-        let caches = || Caches::start(objectstore::ObjectStore::new(store.clone(), "/registry/"), Freshness::AskStore, []);
+        let caches = || {
+            let nothing = api::Catalogue::built_in();
+            Caches::start(objectstore::ObjectStore::new(store.clone(), "/registry/"), Freshness::AskStore, nothing)
+        };
         let (one, other) = (caches().await.expect("it starts"), caches().await.expect("it starts"));
         let (mut of_one, mut of_other) = (Turn::default(), Turn::default());
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 /// A tree over the paths that are wanted; what is not on it is skipped.
 #[derive(Debug, Default)]
@@ -50,6 +51,36 @@ impl Paths {
         deserializer.end()?;
         found.labels.sort();
         Ok(found)
+    }
+}
+
+impl Paths {
+    /// Takes the same out of an object that is built.
+    pub(crate) fn extract_from(&self, object: &Value, fields: usize) -> Extracted {
+        let mut found = Extracted { labels: Vec::new(), fields: vec![Box::default(); fields] };
+        self.collect(object, &mut found);
+        found.labels.sort();
+        found
+    }
+
+    fn collect(&self, value: &Value, found: &mut Extracted) {
+        if self.labels {
+            let labels = value.as_object().into_iter().flatten();
+            found.labels.extend(labels.filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into()))));
+            return;
+        }
+        let text = match value {
+            Value::Object(fields) => {
+                self.children.iter().for_each(|(name, node)| fields.get(name).into_iter().for_each(|value| node.collect(value, found)));
+                return;
+            }
+            Value::String(text) => text.as_str().into(),
+            Value::Bool(value) => value.to_string().into(),
+            Value::Number(number) => number.to_string().into(),
+            Value::Null | Value::Array(_) => return,
+        };
+        let text: Box<str> = text;
+        self.leaves.iter().for_each(|leaf| found.fields[*leaf].clone_from(&text));
     }
 }
 
@@ -143,5 +174,20 @@ mod tests {
         let found = paths.extract(json, 4).expect("valid JSON");
         assert_eq!(found.fields, ["n", "Running", "x", ""].map(Box::from));
         assert_eq!(found.labels, [("a".into(), "1".into()), ("b".into(), "2".into())]);
+    }
+
+    #[test]
+    fn a_built_object_gives_the_same() {
+        let paths = Paths::new(["spec.text", "spec.flag", "spec.number", "spec.float", "spec.list", "spec.null", "spec.missing", "spec"]);
+        for json in [
+            r#"{"metadata":{"labels":{"b":"2","a":""}},"spec":{"text":"t","flag":false,"number":-7,"float":0.5,"list":["x"],"null":null}}"#,
+            r#"{"metadata":{},"spec":"text"}"#,
+            r#"{"metadata":{"labels":{}},"spec":{"number":18446744073709551615,"flag":true}}"#,
+            "{}",
+        ] {
+            let read = paths.extract(json.as_bytes(), 8).expect("valid JSON");
+            let built = paths.extract_from(&serde_json::from_str(json).expect("valid JSON"), 8);
+            assert_eq!((read.labels, read.fields), (built.labels, built.fields), "{json}");
+        }
     }
 }

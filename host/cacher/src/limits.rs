@@ -12,6 +12,8 @@ pub const WINDOW_EVENTS_MIN: usize = 1_024;
 pub const WINDOW_AGE_MAX: Duration = Duration::from_secs(75);
 /// Changes handed to a watcher in one go: what it may hold while its connection is slow.
 pub const WATCH_BATCH_EVENTS_MAX: usize = 128;
+/// Bytes of other encodings that are kept with the objects of one resource; what is more is made again for each who asks.
+pub const ENCODINGS_BYTES_MAX: usize = 64 << 20;
 /// Snapshots kept for the next page of a list, of one resource.
 pub const PAGE_SNAPSHOTS_MAX: usize = 16;
 /// How long such a snapshot is kept.

@@ -1,15 +1,19 @@
 //! An object as the cache holds it: final bytes, and what selectors look at.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use apimachinery::group_version::Text;
 use apimachinery::selector::label::Labels;
 use bytes::Bytes;
-use objectstore::{Codec, DecodeError, layout};
+use objectstore::{Codec, DecodeError, Stored, layout};
 use parking_lot::Mutex;
+use serde_json::Value;
 use storage::{KeyValue, Revision};
 
 use crate::cacher::EventType;
-use crate::extract::Paths;
+use crate::extract::{Extracted, Paths};
+use crate::limits::ENCODINGS_BYTES_MAX;
 
 /// Turns values of one resource into [`Object`]s.
 pub(crate) struct Decoder {
@@ -19,6 +23,8 @@ pub(crate) struct Decoder {
     paths_per_field: Vec<usize>,
     /// What a field that is not there reads as: `false` for booleans, `0` for numbers.
     absent: Vec<&'static str>,
+    /// Bytes of the encodings that are kept with objects.
+    encodings_bytes: Arc<AtomicUsize>,
 }
 
 impl Decoder {
@@ -31,35 +37,46 @@ impl Decoder {
             paths: Paths::new(stored.into_iter().flatten()),
             absent: selectable.iter().map(|path| api::selectable::absent_value(&row, path)).collect(),
             codec,
+            encodings_bytes: Arc::default(),
         }
     }
 
     /// Decodes a value; `key` is relative to the resource's prefix.
     pub(crate) fn decode(&self, key: Arc<str>, kv: &KeyValue, event: EventType) -> Result<Object, DecodeError> {
         let stored = self.codec.decode(&kv.key, &kv.value)?;
+        let found = self.paths.extract(&stored.json, self.paths_per_field.iter().sum());
+        let found = found.map_err(|error| DecodeError::Unreadable(error.to_string()))?;
+        Ok(self.object(key, kv.mod_revision, event, stored, found))
+    }
+
+    /// Labels and fields of an object that this process is about to write.
+    pub(crate) fn extract(&self, object: &Value) -> Extracted {
+        self.paths.extract_from(object, self.paths_per_field.iter().sum())
+    }
+
+    /// An object whose labels and fields are known.
+    pub(crate) fn object(&self, key: Arc<str>, revision: Revision, event: EventType, stored: Stored, found: Extracted) -> Object {
         let head = self.codec.head();
         let mut frame = Vec::with_capacity(stored.json.len() + 80);
         frame.extend_from_slice(event.frame_start());
-        layout::splice(&mut frame, &stored.json, head, kv.mod_revision);
+        layout::splice(&mut frame, &stored.json, head, revision);
         frame.extend_from_slice(FRAME_END);
-        let found = self.paths.extract(&stored.json, self.paths_per_field.iter().sum());
-        let found = found.map_err(|error| DecodeError::Unreadable(error.to_string()))?;
         let mut values = found.fields.into_iter();
         let fields = self.paths_per_field.iter().zip(&self.absent).map(|(paths, absent)| {
             let given = values.by_ref().take(*paths).filter(|value| !value.is_empty());
             given.reduce(|first, _| first).unwrap_or_else(|| (*absent).into())
         });
-        Ok(Object {
+        Object {
             key,
             fields: fields.collect(),
             labels: found.labels.into(),
-            revision: kv.mod_revision,
+            revision,
             frame_event: event,
             head_len: head.len() as u16,
             is_stale: stored.stale,
             frame: frame.into(),
-            encodings: Mutex::default(),
-        })
+            encodings: Encodings::new(&self.encodings_bytes),
+        }
     }
 
     /// The object of a deletion, or of one that has left a selector: as it was, at the revision of the change.
@@ -77,12 +94,62 @@ impl Decoder {
             head_len: object.head_len,
             is_stale: false,
             frame: frame.into(),
-            encodings: Mutex::default(),
+            encodings: Encodings::new(&self.encodings_bytes),
         }
     }
 }
 
 const FRAME_END: &[u8] = b"}\n";
+
+/// In which form an encoding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// The object as JSON in another version.
+    Json,
+    /// The object as a protobuf message.
+    Message,
+    /// `PartialObjectMetadata` as JSON; `meta.k8s.io/v1beta1` where it is beta.
+    Metadata {
+        /// Of the older version.
+        beta: bool,
+    },
+    /// `PartialObjectMetadata` as a protobuf message, which does not say its version.
+    MetadataMessage,
+}
+
+/// What an encoding is kept under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodingKey {
+    /// Its form.
+    pub encoding: Encoding,
+    /// The group and version of the object in it; empty where that makes no difference.
+    pub version: (Text, Text),
+}
+
+/// Encodings that somebody asked for, counted with those of all objects of the resource.
+#[derive(Debug)]
+struct Encodings {
+    kept: Mutex<Vec<(EncodingKey, Bytes)>>,
+    all_bytes: Arc<AtomicUsize>,
+}
+
+impl Encodings {
+    fn new(all_bytes: &Arc<AtomicUsize>) -> Self {
+        Self { kept: Mutex::default(), all_bytes: all_bytes.clone() }
+    }
+
+    fn reserve(&self, bytes: usize) -> bool {
+        let enough = |all: usize| all.checked_add(bytes).filter(|all| *all <= ENCODINGS_BYTES_MAX);
+        self.all_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough).is_ok()
+    }
+}
+
+impl Drop for Encodings {
+    fn drop(&mut self) {
+        let bytes = self.kept.get_mut().iter().map(|(_, bytes)| bytes.len()).sum();
+        self.all_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
 
 /// An object at one revision.
 #[derive(Debug)]
@@ -97,8 +164,7 @@ pub struct Object {
     is_stale: bool,
     /// `{"type":"ADDED","object":{…}}\n`; the object's own bytes are a slice of it.
     frame: Bytes,
-    /// Other encodings that somebody asked for, by a key of the asker's.
-    encodings: Mutex<Vec<(u32, Bytes)>>,
+    encodings: Encodings,
 }
 
 impl Labels for Object {
@@ -158,25 +224,24 @@ impl Object {
         if event == self.frame_event {
             return self.frame.clone();
         }
-        self.encoded(event as u32, || {
-            let mut frame = Vec::with_capacity(self.frame.len() + 8);
-            frame.extend_from_slice(event.frame_start());
-            frame.extend_from_slice(&self.frame[self.frame_event.frame_start().len()..]);
-            frame.into()
-        })
+        // Only the state that a watch begins with is sent as another event than the one that made it: not worth to be kept.
+        let mut frame = Vec::with_capacity(self.frame.len() + 8);
+        frame.extend_from_slice(event.frame_start());
+        frame.extend_from_slice(&self.frame[self.frame_event.frame_start().len()..]);
+        frame.into()
     }
 
-    /// Another encoding, made once. Keys below 16 are the cache's own.
-    pub fn encoded(&self, key: u32, make: impl FnOnce() -> Bytes) -> Bytes {
-        if let Some((_, bytes)) = self.encodings.lock().iter().find(|(k, _)| *k == key) {
-            return bytes.clone();
+    /// Another encoding that was made before.
+    pub fn encoding(&self, key: &EncodingKey) -> Option<Bytes> {
+        self.encodings.kept.lock().iter().find(|(kept, _)| kept == key).map(|(_, bytes)| bytes.clone())
+    }
+
+    /// Keeps an encoding for the next who asks, where there is room.
+    pub fn keep_encoding(&self, key: EncodingKey, bytes: &Bytes) {
+        let mut kept = self.encodings.kept.lock();
+        if !kept.iter().any(|(known, _)| *known == key) && self.encodings.reserve(bytes.len()) {
+            kept.push((key, bytes.clone()));
         }
-        let bytes = make();
-        let mut encodings = self.encodings.lock();
-        if !encodings.iter().any(|(k, _)| *k == key) {
-            encodings.push((key, bytes.clone()));
-        }
-        bytes
     }
 
     /// What it weighs, about.
@@ -205,5 +270,27 @@ mod tests {
             let object = decoder.decode("n/e".into(), &kv, EventType::Added).expect("an event");
             assert_eq!((&*object.fields()[at], object.fields().len()), (want, resource.selectable_fields.len()), "{fields}");
         }
+    }
+
+    #[test]
+    fn encodings_are_kept_as_long_as_there_is_room() {
+        let decoder = Decoder::new(crate::codec_for_tests(api::tables::find("", "v1", "configmaps").expect("built in")));
+        let object = |name: &str| {
+            let json = format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"{name}"}}}}"#);
+            let kv = KeyValue { key: "/k".into(), value: json.into(), create_revision: 2, mod_revision: 2 };
+            decoder.decode(name.into(), &kv, EventType::Added).expect("a config map")
+        };
+        let key = |encoding, version: &'static str| EncodingKey { encoding, version: ("".into(), version.into()) };
+        let (one, other) = (object("one"), object("other"));
+        let half: Bytes = vec![0; ENCODINGS_BYTES_MAX / 2].into();
+        one.keep_encoding(key(Encoding::Json, "v2"), &half);
+        one.keep_encoding(key(Encoding::Json, "v2"), &half);
+        assert!(one.encoding(&key(Encoding::Json, "v2")).is_some() && one.encoding(&key(Encoding::Json, "v3")).is_none());
+        one.keep_encoding(key(Encoding::Message, "v2"), &half);
+        other.keep_encoding(key(Encoding::Message, "v2"), &half);
+        assert!(one.encoding(&key(Encoding::Message, "v2")).is_some() && other.encoding(&key(Encoding::Message, "v2")).is_none());
+        drop(one);
+        other.keep_encoding(key(Encoding::Message, "v2"), &half);
+        assert!(other.encoding(&key(Encoding::Message, "v2")).is_some());
     }
 }

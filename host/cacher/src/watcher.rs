@@ -108,6 +108,17 @@ impl Waiter {
     }
 }
 
+/// Why a watch is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WatchEnd {
+    /// The watcher is too far behind.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The resource is not served any more.
+    #[error("the resource is not served any more")]
+    Removed,
+}
+
 /// What a watcher is handed.
 #[derive(Clone, Debug)]
 pub enum Update {
@@ -148,7 +159,10 @@ impl Watcher {
     }
 
     /// Everything that is ready now, at most a batch; empty where there is nothing.
-    pub fn take(&mut self) -> Result<Vec<Update>, Lost> {
+    pub fn take(&mut self) -> Result<Vec<Update>, WatchEnd> {
+        if self.cacher.is_closed() {
+            return Err(WatchEnd::Removed);
+        }
         if !self.initial.is_empty() || self.initial_end {
             return Ok(self.take_initial());
         }

@@ -11,7 +11,7 @@ use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
 
 pub(crate) async fn run(server: Server) {
     let client = Client::new(&server, "clusterrole-aggregation-controller");
-    let mut changes = Changes::of(client.cacher(client::resource("rbac.authorization.k8s.io", "v1", "clusterroles")));
+    let mut changes = Changes::of(&client.cacher(&client::resource("rbac.authorization.k8s.io", "v1", "clusterroles")));
     let mut pause = RETRY_PAUSE_MIN;
     loop {
         if aggregate_all(&client).await {
@@ -27,7 +27,7 @@ pub(crate) async fn run(server: Server) {
 /// Whether everything is as it should be.
 async fn aggregate_all(client: &Client) -> bool {
     let resource = client::resource("rbac.authorization.k8s.io", "v1", "clusterroles");
-    let snapshot = client.cacher(resource).snapshot();
+    let snapshot = client.cacher(&resource).snapshot();
     let roles: Vec<Value> = snapshot.objects.values().filter_map(|role| serde_json::from_slice(&role.json()).ok()).collect();
     let mut done = true;
     for role in &roles {
@@ -38,7 +38,7 @@ async fn aggregate_all(client: &Client) -> bool {
             continue;
         }
         let set = |role: &mut Value| role["rules"] = rules.clone();
-        if let Err(status) = client.modify(resource.into(), "", "", object::name(role), set).await {
+        if let Err(status) = client.modify(resource.clone(), "", "", object::name(role), set).await {
             tracing::warn!(role = object::name(role), %status, "a cluster role could not be aggregated; trying again");
             done = false;
         }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::{ChainSource, RequestContext};
-use api::{Resource, tables};
+use api::{Catalogue, ResourceRef};
 use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
 use auth::UserInfo;
-use cacher::{Cacher, EventType, Object, Predicate, Update, Watcher};
+use cacher::{Cacher, EventType, Object, Predicate, Update, WatchEnd, Watcher};
 use clock::Clock;
 use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::Value;
@@ -34,8 +34,8 @@ pub(crate) struct Client {
 }
 
 /// A built-in resource in the version that is stored.
-pub(crate) fn resource(group: &str, version: &str, plural: &str) -> &'static Resource {
-    tables::find(group, version, plural).expect("the controllers work on built-in resources")
+pub(crate) fn resource(group: &str, version: &str, plural: &str) -> ResourceRef {
+    Catalogue::built_in().find(group, version, plural).expect("the controllers work on built-in resources").clone()
 }
 
 impl Client {
@@ -49,7 +49,7 @@ impl Client {
         Self { registry: server.registry.clone(), chains: server.chains.clone(), clock: server.clock.clone(), user: Arc::new(user) }
     }
 
-    pub(crate) fn cacher(&self, resource: &Resource) -> &Arc<Cacher> {
+    pub(crate) fn cacher(&self, resource: &ResourceRef) -> Arc<Cacher> {
         self.registry.caches().cacher(&resource.storage_prefix).expect("every stored resource has a cache")
     }
 
@@ -58,7 +58,8 @@ impl Client {
         registry::timestamp(self.clock.now_seconds())
     }
 
-    fn request(&self, resource: api::ResourceRef, verb: &str, namespace: &str, name: &str) -> Request {
+    fn request(&self, resource: ResourceRef, verb: &str, namespace: &str, name: &str) -> Request {
+        let context = RequestContext::new(self.chains.in_force(), self.user.clone(), self.clock.now());
         Request {
             requested: resource.clone(),
             resource,
@@ -68,22 +69,22 @@ impl Client {
             verb: verb.to_owned(),
             dry_run: false,
             options: None,
-            context: Arc::new(RequestContext::new(self.chains.in_force(), self.user.clone(), self.clock.now())),
+            context: Arc::new(RequestContext { catalogue: self.registry.caches().catalogue(), ..context }),
         }
     }
 
-    pub(crate) async fn create(&self, resource: &'static Resource, namespace: &str, object: Value) -> Result<(), Status> {
-        self.registry.create(&self.request(resource.into(), "create", namespace, ""), object).await.map(drop)
+    pub(crate) async fn create(&self, resource: ResourceRef, namespace: &str, object: Value) -> Result<(), Status> {
+        self.registry.create(&self.request(resource, "create", namespace, ""), object).await.map(drop)
     }
 
-    pub(crate) async fn get(&self, resource: api::ResourceRef, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
+    pub(crate) async fn get(&self, resource: ResourceRef, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
         self.registry.get(&self.request(resource, "get", namespace, name), None).await
     }
 
     /// Changes an object in place; an object that is gone is no error.
     pub(crate) async fn modify(
         &self,
-        resource: api::ResourceRef,
+        resource: ResourceRef,
         subresource: &str,
         namespace: &str,
         name: &str,
@@ -99,25 +100,19 @@ impl Client {
     }
 
     /// All objects of a namespace, as fresh as the store.
-    pub(crate) async fn list(&self, resource: api::ResourceRef, namespace: &str) -> Result<Vec<Arc<Object>>, Status> {
+    pub(crate) async fn list(&self, resource: ResourceRef, namespace: &str) -> Result<Vec<Arc<Object>>, Status> {
         let request = self.request(resource, "list", namespace, "");
         self.registry.list(&request, &of_namespace(namespace)).await.map(|found| found.objects)
     }
 
     /// Deletes all objects of a namespace; those that are gone meanwhile are no error.
-    pub(crate) async fn delete_all(&self, resource: api::ResourceRef, namespace: &str, options: &DeleteOptions) -> Result<(), Status> {
+    pub(crate) async fn delete_all(&self, resource: ResourceRef, namespace: &str, options: &DeleteOptions) -> Result<(), Status> {
         let request = self.request(resource, "deletecollection", namespace, "");
         self.registry.delete_collection(&request, &of_namespace(namespace), options).await.map(drop)
     }
 
     /// Deletes an object; one that is gone is no error.
-    pub(crate) async fn delete(
-        &self,
-        resource: api::ResourceRef,
-        namespace: &str,
-        name: &str,
-        options: &DeleteOptions,
-    ) -> Result<(), Status> {
+    pub(crate) async fn delete(&self, resource: ResourceRef, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Status> {
         let request = self.request(resource, "delete", namespace, name);
         ignore_gone(self.registry.delete(&request, options).await.map(drop))
     }
@@ -134,7 +129,7 @@ pub(crate) fn ignore_gone(result: Result<(), Status>) -> Result<(), Status> {
     }
 }
 
-/// All changes of a resource, after its state; begins again with the state where it lost track.
+/// All changes of a resource, after its state; begins again with the state where it lost track, and ends with the resource.
 pub(crate) struct Changes {
     cacher: Arc<Cacher>,
     watcher: Watcher,
@@ -151,7 +146,9 @@ impl Changes {
             match self.watcher.take() {
                 Ok(updates) if updates.is_empty() => self.watcher.ready().await,
                 Ok(updates) => return updates,
-                Err(_) => self.watcher = with_state(&self.cacher),
+                Err(WatchEnd::Lost(_)) => self.watcher = with_state(&self.cacher),
+                // Who waits for more is ended by whoever started it.
+                Err(WatchEnd::Removed) => std::future::pending().await,
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, event, longer};
 pub(crate) async fn run(server: Server) {
     let client = Client::new(&server, "apiextensions-controller");
     let resource = client::resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
-    let mut changes = Changes::of(client.cacher(resource));
+    let mut changes = Changes::of(&client.cacher(&resource));
     loop {
         for (_, definition) in changes.next().await.into_iter().filter_map(event) {
             let Ok(definition) = serde_json::from_slice::<Value>(&definition.json()) else { continue };
@@ -34,7 +34,7 @@ async fn say(client: &Client, name: &str) {
         }
     };
     let mut pause = RETRY_PAUSE_MIN;
-    while let Err(status) = client.modify(resource.into(), "status", "", name, &add).await {
+    while let Err(status) = client.modify(resource.clone(), "status", "", name, &add).await {
         tracing::warn!(name, %status, "the status of a CustomResourceDefinition could not be written; trying again");
         tokio::time::sleep(pause).await;
         pause = longer(pause);

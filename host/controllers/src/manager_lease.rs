@@ -29,7 +29,7 @@ pub(crate) struct ManagerLease {
 impl ManagerLease {
     pub(crate) fn watch(registry: &Registry, clock: Clock) -> Self {
         let resource = client::resource("coordination.k8s.io", "v1", "leases");
-        let cacher = registry.caches().cacher(&resource.storage_prefix).expect("every stored resource has a cache").clone();
+        let cacher = registry.caches().cacher(&resource.storage_prefix).expect("every stored resource has a cache");
         let watcher = watch(&cacher);
         let mut lease = Self { clock, cacher, watcher, held_until: None };
         // Nothing is known yet of when it was renewed but what it says itself.

@@ -21,7 +21,7 @@ const FINALIZER: &str = "kubernetes";
 
 pub(crate) async fn run(server: Server) {
     let client = Client::new(&server, "namespace-controller");
-    let mut changes = Changes::of(client.cacher(client::resource("", "v1", "namespaces")));
+    let mut changes = Changes::of(&client.cacher(&client::resource("", "v1", "namespaces")));
     let mut drains =
         Drains { client: client.clone(), permits: Arc::new(Semaphore::new(DRAINS_MAX)), running: HashSet::new(), set: JoinSet::new() };
     loop {
@@ -63,7 +63,7 @@ impl Drains {
 
 /// The namespace, where it is marked as deleted and waits for this controller.
 fn terminating(client: &Client, name: &str) -> Option<Value> {
-    let namespace = client.cacher(client::resource("", "v1", "namespaces")).get(name)?;
+    let namespace = client.cacher(&client::resource("", "v1", "namespaces")).get(name)?;
     let namespace: Value = serde_json::from_slice(&namespace.json()).ok()?;
     let waits = namespace.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|list| list.iter().any(|f| f == FINALIZER));
     (object::is_being_deleted(&namespace) && waits).then_some(namespace)
@@ -91,14 +91,14 @@ async fn drain(client: &Client, permits: &Semaphore, name: &str) {
 async fn empty(client: &Client, namespace: &Value) -> Result<bool, Status> {
     let now = client.clock.now_seconds();
     let name = object::name(namespace);
-    let pods: ResourceRef = client::resource("", "v1", "pods").into();
+    let pods = client::resource("", "v1", "pods");
     let mut content = Content::default();
     let grace_is_over = deletion_age_seconds(namespace, now) >= longest_grace_seconds(client, &pods, name).await?;
     content.delete(client, &pods, name, grace_is_over).await;
     let pods_are_gone = content.remaining.is_empty();
     if pods_are_gone {
         // Pods are gone: nothing that they rely on (network policies, secrets) went before them (CVE-2024-7598).
-        for cacher in client.registry.caches().all().filter(|cacher| cacher.resource().namespaced()) {
+        for cacher in client.registry.caches().all().iter().filter(|cacher| cacher.resource().namespaced()) {
             if cacher.resource().storage_prefix != pods.storage_prefix {
                 content.delete(client, cacher.resource(), name, true).await;
             }
@@ -112,7 +112,7 @@ async fn empty(client: &Client, namespace: &Value) -> Result<bool, Status> {
             set_conditions(namespace, &conditions, &registry::timestamp(now));
         }
     };
-    let namespaces: ResourceRef = client::resource("", "v1", "namespaces").into();
+    let namespaces = client::resource("", "v1", "namespaces");
     client.modify(namespaces.clone(), "status", "", name, say).await?;
     if !content.remaining.is_empty() || !content.errors.is_empty() {
         return Ok(true);

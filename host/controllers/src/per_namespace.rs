@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::Resource;
+use api::ResourceRef;
 use cacher::EventType;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
 /// What every namespace has.
 pub(crate) struct Wanted {
     account: &'static str,
-    resource: &'static Resource,
+    resource: ResourceRef,
     name: &'static str,
     object: Value,
 }
@@ -48,8 +48,8 @@ pub(crate) fn root_ca(pem: &str) -> Wanted {
 /// Keeps the object in every namespace that is not going away.
 pub(crate) async fn run(server: Server, wanted: Wanted) {
     let client = Client::new(&server, wanted.account);
-    let namespaces = client.cacher(client::resource("", "v1", "namespaces")).clone();
-    let objects = client.cacher(wanted.resource).clone();
+    let namespaces = client.cacher(&client::resource("", "v1", "namespaces"));
+    let objects = client.cacher(&wanted.resource);
     let (mut namespace_changes, mut object_changes) = (Changes::of(&namespaces), Changes::of(&objects));
     let mut missing: BTreeSet<String> = BTreeSet::new();
     let mut pause = RETRY_PAUSE_MIN;
@@ -85,13 +85,13 @@ async fn ensure(client: &Client, wanted: &Wanted, namespaces: &cacher::Cacher, n
     if active.is_none_or(|namespace| apimachinery::object::is_being_deleted(&namespace)) {
         return true;
     }
-    let result = match client.cacher(wanted.resource).get(&format!("{namespace}/{}", wanted.name)) {
-        None => client.create(wanted.resource, namespace, wanted.object.clone()).await,
+    let result = match client.cacher(&wanted.resource).get(&format!("{namespace}/{}", wanted.name)) {
+        None => client.create(wanted.resource.clone(), namespace, wanted.object.clone()).await,
         Some(found) => match serde_json::from_slice::<Value>(&found.json()) {
             Ok(found) if wanted.object.get("data").is_none() || found.get("data") == wanted.object.get("data") => Ok(()),
             _ => {
                 let set = |object: &mut Value| object["data"] = wanted.object["data"].clone();
-                client.modify(wanted.resource.into(), "", namespace, wanted.name, set).await
+                client.modify(wanted.resource.clone(), "", namespace, wanted.name, set).await
             }
         },
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::kinds::{shape, strategy};
-use api::{Resource, ResourceRef, tables};
+use api::{Catalogue, Resource, ResourceRef};
 use apimachinery::codec::{self, MediaType, protobuf};
 use apimachinery::schema::SchemaRef;
 use apimachinery::{GroupVersionKind, object};
@@ -84,21 +84,28 @@ pub enum EncodeError {
 #[derive(Clone)]
 pub struct Codec {
     resource: ResourceRef,
+    catalogue: Arc<Catalogue>,
     head: String,
     media_type: StorageMediaType,
     transformer: Arc<dyn Transformer>,
 }
 
 impl Codec {
-    /// `resource` is a row in the version that is stored.
-    pub fn new(resource: ResourceRef, media_type: StorageMediaType, transformer: Arc<dyn Transformer>) -> Self {
+    /// `resource` is a row of the catalogue, in the version that is stored.
+    pub fn new(resource: ResourceRef, catalogue: Arc<Catalogue>, media_type: StorageMediaType, transformer: Arc<dyn Transformer>) -> Self {
         let media_type = if resource.schema.message.is_some() { media_type } else { StorageMediaType::Json };
-        Self { head: layout::head(&resource.gvk), resource, media_type, transformer }
+        Self { head: layout::head(&resource.gvk), resource, catalogue, media_type, transformer }
     }
 
     /// The resource, in the version that is stored.
     pub fn resource(&self) -> &ResourceRef {
         &self.resource
+    }
+
+    /// Whether values are read and written as another codec of the same store would: for the same rows at the same place.
+    pub fn serves(&self, resource: &ResourceRef, catalogue: &Catalogue) -> bool {
+        let (own, others) = (self.catalogue.sharing(&self.resource.storage_prefix), catalogue.sharing(&resource.storage_prefix));
+        self.resource.is(resource) && own.len() == others.len() && own.iter().zip(others).all(|(own, other)| own.is(other))
     }
 
     /// What all objects begin with, as [`layout::head`] says.
@@ -138,7 +145,7 @@ impl Codec {
             None => self.schema_of(&found).iter().for_each(|schema| shape::normalize(schema, &mut object)),
         }
         if found != self.resource.gvk {
-            object = api::convert::convert(object, &self.resource.gvk);
+            object = api::convert::convert(object, &self.resource.gvk).map_err(|error| DecodeError::Unreadable(error.to_string()))?;
             strategy(&self.resource).default(&self.resource, &mut object);
         }
         Ok((found, object))
@@ -146,8 +153,8 @@ impl Codec {
 
     /// The served resource of a kind whose objects may lie here.
     fn row(&self, kind: &GroupVersionKind) -> Option<&Resource> {
-        let others = tables::sharing(&self.resource.storage_prefix).iter().copied();
-        std::iter::once(&*self.resource).chain(others).find(|row| row.gvk == *kind)
+        let others = self.catalogue.sharing(&self.resource.storage_prefix).iter();
+        std::iter::once(&self.resource).chain(others).find(|row| row.gvk == *kind).map(|row| &**row)
     }
 
     /// The schema of a kind whose objects may lie here: also of a version of the resource's kind that is not served (any more, or yet).
@@ -156,7 +163,7 @@ impl Codec {
             return Some(row.schema.clone());
         }
         let own = &self.resource.gvk;
-        tables::schema_of(kind).filter(|_| kind.group == own.group && kind.kind == own.kind)
+        self.catalogue.schema_of(kind).filter(|_| kind.group == own.group && kind.kind == own.kind)
     }
 
     /// An object as it is written. `key` is its whole key.

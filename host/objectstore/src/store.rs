@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Resource, ResourceRef};
+use api::{Catalogue, Resource, ResourceRef};
 use storage::{Error, KeyValue, Operation, Range, RangeResult, Revision, Storage};
 
 use crate::codec::{Codec, StorageMediaType};
@@ -57,8 +57,8 @@ impl ObjectStore {
     }
 
     /// How objects of a resource are stored. `resource` is its row in the version that is stored.
-    pub fn codec(&self, resource: ResourceRef) -> Codec {
-        Codec::new(resource, self.media_type, self.transformer.clone())
+    pub fn codec(&self, resource: ResourceRef, catalogue: Arc<Catalogue>) -> Codec {
+        Codec::new(resource, catalogue, self.media_type, self.transformer.clone())
     }
 
     /// Reads the value of an object.

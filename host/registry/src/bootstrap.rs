@@ -110,7 +110,7 @@ impl Registry {
             let metadata = object::metadata_mut(&mut object);
             metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
             metadata.insert("creationTimestamp".into(), meta::timestamp(now_seconds).into());
-            let value = encode(cacher, &store_key, &object)?.value;
+            let value = encode(&cacher, &store_key, &object)?.value;
             return Ok(Some(Operation::create(store_key, value)));
         };
         let revision = found.revision();
@@ -118,7 +118,7 @@ impl Registry {
         Ok(match reconcile(&found, wanted) {
             Reconciled::Unchanged => None,
             Reconciled::Update(object) => {
-                let value = encode(cacher, &store_key, &object)?.value;
+                let value = encode(&cacher, &store_key, &object)?.value;
                 Some(Operation::update(store_key, revision, value))
             }
             // Somebody removed it meanwhile: the next round creates it.

@@ -1,19 +1,22 @@
 //! Create, and the commit that all writes share.
 
+use std::sync::Arc;
+
 use admission::{Attributes, Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::options::parse_uint;
 use apimachinery::{Status, object};
 use bytes::Bytes;
-use cacher::Cacher;
+use cacher::{Cacher, Object};
 use objectstore::{Encoded, layout};
 use serde_json::Value;
 use storage::Error;
 
 use crate::meta;
+use crate::range_change::RangeCommitError;
 use crate::update::served;
 use crate::valid::Valid;
-use crate::{Registry, Request, Written, error};
+use crate::{Also, Registry, Request, Written, error};
 
 /// How often a generated name is drawn again when it is taken.
 const GENERATE_NAME_TRIES_MAX: usize = 8;
@@ -29,9 +32,23 @@ pub(crate) enum CommitError {
     Failed(Status),
 }
 
+/// What was written.
+pub(crate) struct Stored {
+    /// The bytes as served.
+    pub(crate) json: Bytes,
+    /// The object of the cache; none where it was not asked to store it, or somebody changed it since.
+    pub(crate) object: Option<Arc<Object>>,
+}
+
+impl Stored {
+    pub(crate) fn into_written(self, created: bool) -> Written {
+        Written { json: self.json, object: self.object, created }
+    }
+}
+
 /// What one try of a create came to.
 enum Tried {
-    Created(Bytes),
+    Created(Stored),
     /// An object of that name exists. The object that was to be created is given back, for another generated name.
     NameTaken {
         name: String,
@@ -48,16 +65,16 @@ impl Registry {
     /// What admission, validation or the store answers; 409 where the name is taken.
     pub async fn create(&self, request: &Request, object: Value) -> Result<Written, Status> {
         match self.create_unless_taken(request, object).await? {
-            Ok(json) => Ok(Written { json, created: true }),
+            Ok(stored) => Ok(stored.into_written(true)),
             Err(taken) => Err(taken),
         }
     }
 
-    /// The bytes of the object as served, or the refusal of a name that is somebody else's.
+    /// What was written, or the refusal of a name that is somebody else's.
     ///
     /// # Errors
     /// As [`Self::create`], but for the name.
-    pub(crate) async fn create_unless_taken(&self, request: &Request, mut object: Value) -> Result<Result<Bytes, Status>, Status> {
+    pub(crate) async fn create_unless_taken(&self, request: &Request, mut object: Value) -> Result<Result<Stored, Status>, Status> {
         self.admit_create(request, &mut object).await?;
         let generated = object::name(&object).is_empty() && !object::meta_str(&object, "generateName").is_empty();
         let mut names_left = if generated { GENERATE_NAME_TRIES_MAX } else { 1 };
@@ -65,7 +82,7 @@ impl Registry {
             // The addresses and ports of a Service are written into the object: the next try needs the object without them.
             let spare = self.hooks.allocates(request).then(|| object.clone());
             object = match (self.try_create(request, object).await?, spare) {
-                (Tried::Created(json), _) => return Ok(Ok(json)),
+                (Tried::Created(stored), _) => return Ok(Ok(stored)),
                 (Tried::NameTaken { name, object }, spare) => {
                     names_left -= 1;
                     if names_left == 0 {
@@ -119,7 +136,7 @@ impl Registry {
             let there = self.cacher(request)?.get(&key).is_some();
             return Ok(match there {
                 true => Tried::NameTaken { name, object: valid.into_object() },
-                false => Tried::Created(served(request, valid.object())),
+                false => Tried::Created(Stored { json: served(request, valid.object()), object: None }),
             });
         }
         // Upstream checks this in its store (`etcd3/store.go`, `Create`): a dry run does not come so far, and what is no number counts as none.
@@ -128,7 +145,7 @@ impl Registry {
         }
         valid.set_resource_version("");
         match self.commit(request, &key, 0, &valid, also).await {
-            Ok(json) => Ok(Tried::Created(json)),
+            Ok(stored) => Ok(Tried::Created(stored)),
             Err(CommitError::Conflict) => Ok(Tried::NameTaken { name, object: valid.into_object() }),
             Err(CommitError::Taken) => Ok(Tried::Again),
             Err(CommitError::Failed(status)) => Err(status),
@@ -151,25 +168,28 @@ impl Registry {
         status
     }
 
-    /// Writes an object if it is still at `expected`, together with `also`. Returns the bytes as served.
+    /// Writes an object if it is still at `expected`, together with `also`.
     pub(crate) async fn commit(
         &self,
         request: &Request,
         key: &str,
         expected: u64,
         object: &Valid,
-        also: Vec<storage::Operation>,
-    ) -> Result<Bytes, CommitError> {
+        also: Also,
+    ) -> Result<Stored, CommitError> {
         let cacher = self.cacher(request).map_err(CommitError::Failed)?;
-        let encoded = encode(cacher, &self.caches.store_key(&request.resource, key), object.object()).map_err(CommitError::Failed)?;
-        let revision = self.commit_bytes(request, key, expected, Some(encoded.value), also).await?;
+        let encoded = encode(&cacher, &self.caches.store_key(&request.resource, key), object.object()).map_err(CommitError::Failed)?;
+        let value = encoded.value.clone();
+        let announced = cacher.announce(key, encoded.clone(), object.object());
+        let revision = self.commit_bytes(request, key, expected, Some(value), also).await?;
+        drop(announced);
         // The cache has met the change by now, in most cases, and has made the same bytes.
         if let Some(cached) = cacher.get(key).filter(|cached| cached.revision() == revision) {
-            return Ok(cached.json());
+            return Ok(Stored { json: cached.json(), object: Some(cached) });
         }
         let mut served = Vec::with_capacity(encoded.json.len() + 32);
         layout::splice(&mut served, &encoded.json, cacher.codec().head(), revision);
-        Ok(served.into())
+        Ok(Stored { json: served.into(), object: None })
     }
 
     /// The same for an object as it is stored; none removes what is there. Returns the revision of the change.
@@ -179,14 +199,22 @@ impl Registry {
         key: &str,
         expected: u64,
         stored: Option<Bytes>,
-        also: Vec<storage::Operation>,
+        also: Also,
     ) -> Result<u64, CommitError> {
         let resource = &*request.resource;
         let own_key = self.caches.store_key(resource, key);
         let time_to_live = stored.as_ref().and_then(|_| strategy(resource).time_to_live());
         let mut operations = vec![storage::Operation { key: own_key.clone(), expected, value: stored, time_to_live }];
-        operations.extend(also);
-        let revision = match self.caches.store().commit(operations).await {
+        operations.extend(also.operations);
+        let committed = match &also.range {
+            None => self.caches.store().commit(operations).await,
+            Some(change) => match self.commit_with_range(operations, change).await {
+                Err(RangeCommitError::Commit(error)) => return Err(error),
+                Err(RangeCommitError::Storage(error)) => Err(error),
+                Ok(revision) => Ok(revision),
+            },
+        };
+        let revision = match committed {
             Ok(revision) => revision,
             Err(Error::Conflict { key, .. }) if key == own_key => return Err(CommitError::Conflict),
             Err(Error::Conflict { current, .. }) => {

@@ -13,7 +13,7 @@ use crate::create::{CommitError, encode};
 use crate::deletion::{Step, step};
 use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::update::served;
-use crate::{ListRequest, ListResult, Registry, Request};
+use crate::{Also, ListRequest, ListResult, Registry, Request};
 
 /// What a deletion answers.
 #[derive(Debug)]
@@ -149,8 +149,8 @@ impl Deletion<'_> {
     async fn write(&self, key: &str, expected: u64, mut object: Value) -> Result<(Value, u64), CommitError> {
         let (registry, request) = (self.registry, self.request);
         let cacher = registry.cacher(request).map_err(CommitError::Failed)?;
-        let encoded = encode(cacher, &registry.caches.store_key(&request.resource, key), &object).map_err(CommitError::Failed)?;
-        let revision = registry.commit_bytes(request, key, expected, Some(encoded.value), Vec::new()).await?;
+        let encoded = encode(&cacher, &registry.caches.store_key(&request.resource, key), &object).map_err(CommitError::Failed)?;
+        let revision = registry.commit_bytes(request, key, expected, Some(encoded.value), Also::default()).await?;
         object::set_meta_str(&mut object, "resourceVersion", &revision.to_string());
         Ok((object, revision))
     }

@@ -51,7 +51,7 @@ impl Registry {
     pub(crate) async fn guaranteed_update<A: Attempt>(&self, request: &Request, mut attempt: A) -> Result<A::Output, Status> {
         let cacher = self.cacher(request)?;
         let key = request.key();
-        let mut found = self.get_fresh(cacher, &key).await?;
+        let mut found = self.get_fresh(&cacher, &key).await?;
         let mut taken = 0;
         loop {
             let stored = found.as_deref().map(Stored::parse).transpose()?;
@@ -63,7 +63,7 @@ impl Registry {
             if taken == TAKEN_TRIES_MAX {
                 return Err(error::taken_too_fast());
             }
-            found = self.get_from_store(cacher, &key).await?;
+            found = self.get_from_store(&cacher, &key).await?;
             // What is answered from here on is no newer than what the client's next read sees, also where nothing has to be written.
             self.caches.catch_up().await.map_err(error::read)?;
         }

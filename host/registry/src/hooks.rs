@@ -5,7 +5,17 @@ use async_trait::async_trait;
 use serde_json::Value;
 use storage::Operation;
 
+use crate::range_change::RangeChange;
 use crate::{Registry, Request};
+
+/// What is committed with an object, or not at all.
+#[derive(Debug, Default)]
+pub struct Also {
+    /// Other keys that are written, with their guards.
+    pub operations: Vec<Operation>,
+    /// Numbers of a range that are taken and given back.
+    pub range: Option<RangeChange>,
+}
 
 /// Called between preparation and validation, as upstream's `BeginCreate` and `BeginUpdate`: the object may still be invalid. What is
 /// returned is committed with the object, or not at all; a guard that does not hold there leads to another call.
@@ -17,16 +27,10 @@ pub trait Hooks: Send + Sync {
 
     /// Before an object is created (`old` is none) or changed: may set fields that only the cluster knows (`spec.clusterIP`),
     /// and take what they stand for.
-    async fn before_write(
-        &self,
-        registry: &Registry,
-        request: &Request,
-        object: &mut Value,
-        old: Option<&Value>,
-    ) -> Result<Vec<Operation>, Status>;
+    async fn before_write(&self, registry: &Registry, request: &Request, object: &mut Value, old: Option<&Value>) -> Result<Also, Status>;
 
     /// Before an object goes: gives back what it held.
-    async fn before_remove(&self, registry: &Registry, request: &Request, object: &Value) -> Result<Vec<Operation>, Status>;
+    async fn before_remove(&self, registry: &Registry, request: &Request, object: &Value) -> Result<Also, Status>;
 }
 
 /// For registries without Services: no kind takes or gives back anything.
@@ -38,11 +42,11 @@ impl Hooks for NoHooks {
         false
     }
 
-    async fn before_write(&self, _: &Registry, _: &Request, _: &mut Value, _: Option<&Value>) -> Result<Vec<Operation>, Status> {
-        Ok(Vec::new())
+    async fn before_write(&self, _: &Registry, _: &Request, _: &mut Value, _: Option<&Value>) -> Result<Also, Status> {
+        Ok(Also::default())
     }
 
-    async fn before_remove(&self, _: &Registry, _: &Request, _: &Value) -> Result<Vec<Operation>, Status> {
-        Ok(Vec::new())
+    async fn before_remove(&self, _: &Registry, _: &Request, _: &Value) -> Result<Also, Status> {
+        Ok(Also::default())
     }
 }

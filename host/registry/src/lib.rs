@@ -16,6 +16,7 @@ mod guaranteed;
 mod hooks;
 mod list;
 mod meta;
+mod range_change;
 mod request;
 pub mod services;
 mod update;
@@ -30,9 +31,10 @@ use cacher::{Cacher, Caches, Object};
 pub use change::{Change, Subresource};
 pub use delete::Deleted;
 pub use error::StoreFailure;
-pub use hooks::{Hooks, NoHooks};
+pub use hooks::{Also, Hooks, NoHooks};
 pub use list::{ListRequest, ListResult, ListRevision};
 pub use meta::timestamp;
+pub use range_change::RangeChange;
 pub use request::{Request, Written};
 pub use watch::{WatchRequest, WatchStart};
 
@@ -43,12 +45,14 @@ use serde_json::Value;
 pub struct Registry {
     caches: Arc<Caches>,
     hooks: Arc<dyn Hooks>,
+    /// Of the writes that change a range.
+    range_turn: tokio::sync::Semaphore,
 }
 
 impl Registry {
     /// Over caches that are filled. `hooks` is what kinds need beyond their strategy (addresses of Services).
     pub fn new(caches: Arc<Caches>, hooks: Arc<dyn Hooks>) -> Self {
-        Self { caches, hooks }
+        Self { caches, hooks, range_turn: tokio::sync::Semaphore::new(1) }
     }
 
     /// The caches below.
@@ -62,10 +66,13 @@ impl Registry {
         cached.map_or(0, |object| object.json().len())
     }
 
-    pub(crate) fn cacher(&self, request: &Request) -> Result<&Arc<Cacher>, Status> {
-        self.caches
-            .cacher(&request.resource.storage_prefix)
-            .ok_or_else(|| Status::method_not_allowed(&request.group_resource(), &request.verb))
+    /// The cache of the request's resource. There is none where nothing is stored of the kind; and where it went away meanwhile, it is
+    /// as if it had never been.
+    pub(crate) fn cacher(&self, request: &Request) -> Result<Arc<Cacher>, Status> {
+        self.caches.cacher(&request.resource.storage_prefix).ok_or_else(|| match request.resource.storage_prefix.is_empty() {
+            true => Status::method_not_allowed(&request.group_resource(), &request.verb),
+            false => Status::path_not_found(),
+        })
     }
 
     /// One object. `minimum` is the request's `resourceVersion`: none reads what is most recent, 0 anything.
@@ -80,7 +87,7 @@ impl Registry {
                 self.wait_for(minimum).await?;
                 cacher.get(&key)
             }
-            None => self.get_fresh(cacher, &key).await?,
+            None => self.get_fresh(&cacher, &key).await?,
         };
         found.ok_or_else(|| request.not_found())
     }

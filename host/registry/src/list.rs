@@ -107,12 +107,12 @@ impl Registry {
     pub async fn list(&self, request: &Request, list: &ListRequest) -> Result<ListResult, Status> {
         let cacher = self.cacher(request)?;
         let snapshot = match list.plan.revision {
-            ListRevision::MostRecent => self.fresh_snapshot(cacher).await?,
+            ListRevision::MostRecent => self.fresh_snapshot(&cacher).await?,
             ListRevision::NotOlderThan(revision) => {
                 self.wait_for(revision).await?;
                 cacher.snapshot()
             }
-            ListRevision::Exact(revision) => self.snapshot_at(cacher, revision).await?.ok_or_else(|| expired(list.plan.start.as_ref()))?,
+            ListRevision::Exact(revision) => self.snapshot_at(&cacher, revision).await?.ok_or_else(|| expired(list.plan.start.as_ref()))?,
         };
         let scope = if request.namespace.is_empty() { String::new() } else { format!("{}/", request.namespace) };
         let result = page(list, &snapshot, &scope, list.plan.start.is_none() && names_one(request, &list.predicate));

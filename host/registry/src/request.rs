@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use admission::{Attributes, ObjectInterfaces, Operation, RequestContext, ResourceKind};
+use api::convert::Conversion;
 use api::kinds::retype;
 use api::strategy::{Context, Strategy};
-use api::{Resource, ResourceRef, tables};
+use api::{Resource, ResourceRef};
 use apimachinery::schema::SchemaRef;
 use apimachinery::{GroupResource, GroupVersionKind, Status};
 use bytes::Bytes;
+use cacher::Object;
 use serde_json::Value;
 
 use crate::meta;
@@ -111,21 +113,27 @@ impl ObjectInterfaces for Request {
             };
             Some(ResourceKind { resource: resource.gvr.clone(), kind: kind.clone() })
         };
-        let all = tables::sharing(&self.requested.storage_prefix).iter();
-        all.filter(|resource| resource.gvr != self.requested.gvr).filter_map(|resource| shown(resource)).collect()
+        let all = self.context.catalogue.sharing(&self.requested.storage_prefix).iter();
+        // Versions that somebody else converts to would have to be waited for here.
+        let at_once = |resource: &&ResourceRef| matches!(resource.conversion, Conversion::BuiltIn);
+        all.filter(|resource| resource.gvr != self.requested.gvr).filter(at_once).filter_map(|resource| shown(resource)).collect()
     }
 
+    /// What cannot be converted is shown as null: no plugin can decide about that, and its failure policy says what becomes of the request.
     fn convert(&self, object: &Value, to: &GroupVersionKind) -> Value {
-        api::convert::convert(object.clone(), to)
+        api::convert::convert(object.clone(), to).unwrap_or_else(|error| {
+            tracing::error!(%error, "an object cannot be shown to a plugin");
+            Value::Null
+        })
     }
 
     fn retype(&self, kind: &GroupVersionKind, object: &mut Value, touched: &[Vec<String>]) -> Result<(), String> {
-        let sharing = tables::sharing(&self.requested.storage_prefix).iter().copied();
-        let mut rows = [&*self.requested, &*self.resource].into_iter().chain(sharing);
+        let sharing = self.context.catalogue.sharing(&self.requested.storage_prefix);
+        let mut rows = [&self.requested, &self.resource].into_iter().chain(sharing);
         if let Some(resource) = rows.find(|resource| resource.gvk == *kind) {
             return retype::object(resource, object, touched);
         }
-        let schema = tables::schema_of(kind).or_else(|| api::connect::schema_of(kind).map(SchemaRef::Static));
+        let schema = self.context.catalogue.schema_of(kind).or_else(|| api::connect::schema_of(kind).map(SchemaRef::Static));
         retype::typed(&*schema.ok_or_else(|| format!("there is no schema of {kind}"))?, object, touched)
     }
 }
@@ -135,6 +143,8 @@ impl ObjectInterfaces for Request {
 pub struct Written {
     /// The object's bytes, in the version that is stored, with its resource version.
     pub json: Bytes,
+    /// The same as the cache has it; none where nothing was stored.
+    pub object: Option<Arc<Object>>,
     /// It was not there before.
     pub created: bool,
 }

@@ -11,11 +11,11 @@ use objectstore::layout;
 use serde_json::Value;
 
 use crate::change::{Change, Subresource};
-use crate::create::CommitError;
+use crate::create::{self, CommitError};
 use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::meta;
 use crate::valid::Valid;
-use crate::{Registry, Request, Written, error};
+use crate::{Also, Registry, Request, Written, error};
 
 impl Registry {
     /// Changes an object, or creates it where the kind allows that and `change` makes one from nothing.
@@ -74,7 +74,7 @@ impl Attempt for Update<'_> {
         let also = self.prepare(&mut object, old).await?;
         let valid = self.validate(object, old).await?;
         match self.store(key, &stored, valid, also).await {
-            Ok(json) => Ok(Attempted::Done(Written { json, created: false })),
+            Ok(stored) => Ok(Attempted::Done(stored.into_written(false))),
             Err(CommitError::Conflict) => Ok(Attempted::Conflict),
             Err(CommitError::Taken) => Ok(Attempted::Taken),
             Err(CommitError::Failed(status)) => Err(status),
@@ -109,7 +109,7 @@ impl Update<'_> {
 
     /// Sets the fields that no client may change back to their stored values, and has the kind prepare the object. Returns the operations
     /// that are to be committed with it.
-    async fn prepare(&self, object: &mut Value, old: &Value) -> Result<Vec<storage::Operation>, Status> {
+    async fn prepare(&self, object: &mut Value, old: &Value) -> Result<Also, Status> {
         let request = self.request;
         let (resource, strategy) = (&*request.resource, strategy(&request.resource));
         meta::fill_for_update(object, old);
@@ -142,14 +142,14 @@ impl Update<'_> {
         Ok(valid)
     }
 
-    /// Commits the object, where anything changed and something is to be stored. Returns its bytes as served.
+    /// Commits the object, where anything changed and something is to be stored.
     async fn store(
         &self,
         key: &str,
         Stored { object: old, revision, is_stale }: &Stored,
         valid: Valid,
-        also: Vec<storage::Operation>,
-    ) -> Result<Bytes, CommitError> {
+        also: Also,
+    ) -> Result<create::Stored, CommitError> {
         let (registry, request) = (self.registry, self.request);
         // Also where nothing changed: a deletion that stopped between its mark and its removal is finished by any update.
         if is_gone_after(request, valid.object(), old) {
@@ -158,11 +158,11 @@ impl Update<'_> {
                 let also = registry.hooks.before_remove(registry, request, old).await.map_err(CommitError::Failed)?;
                 registry.commit_bytes(request, key, *revision, None, also).await?;
             }
-            return Ok(served(request, valid.object()));
+            return Ok(create::Stored { json: served(request, valid.object()), object: None });
         }
         // Where nothing changed nothing is written, and no watcher hears of it.
         if request.dry_run || (valid.object() == old && !is_stale) {
-            return Ok(served(request, valid.object()));
+            return Ok(create::Stored { json: served(request, valid.object()), object: None });
         }
         registry.commit(request, key, *revision, &valid, also).await
     }
@@ -185,8 +185,8 @@ impl Attempt for Modification<'_> {
         if self.request.dry_run || (object == old && !is_stale) {
             return Ok(Attempted::Done(served(self.request, &object)));
         }
-        match self.registry.commit(self.request, key, revision, &Valid::changed_by_server(object), Vec::new()).await {
-            Ok(json) => Ok(Attempted::Done(json)),
+        match self.registry.commit(self.request, key, revision, &Valid::changed_by_server(object), Also::default()).await {
+            Ok(stored) => Ok(Attempted::Done(stored.json)),
             Err(CommitError::Conflict) => Ok(Attempted::Conflict),
             Err(CommitError::Taken) => Ok(Attempted::Taken),
             Err(CommitError::Failed(status)) => Err(status),
@@ -247,7 +247,7 @@ impl Registry {
         self.authorize_create(request).await?;
         let create = Request { verb: "create".into(), ..request.clone() };
         match self.create_unless_taken(&create, object).await? {
-            Ok(json) => Ok(Attempted::Done(Written { json, created: true })),
+            Ok(stored) => Ok(Attempted::Done(stored.into_written(true))),
             Err(_) => Ok(Attempted::Conflict),
         }
     }

@@ -1,7 +1,5 @@
 //! Watches: where a stream begins.
 
-use std::sync::Arc;
-
 use apimachinery::Status;
 use cacher::{Predicate, Watcher};
 
@@ -37,7 +35,7 @@ impl Registry {
     /// # Errors
     /// 410 where the revision asked for is no longer in the window, 504 where it is not reached in time, 500 where the store fails.
     pub async fn watch(&self, request: &Request, watch: WatchRequest) -> Result<Watcher, Status> {
-        let cacher: &Arc<_> = self.cacher(request)?;
+        let cacher = self.cacher(request)?;
         match watch.start {
             WatchStart::After(revision) => {
                 cacher.watch_from(revision, watch.predicate).map_err(|lost| error::too_old_resource_version(lost.requested, lost.oldest))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use admission::RequestContext;
+use api::Catalogue;
 use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
@@ -101,7 +102,7 @@ impl Authorized {
 #[async_trait]
 pub trait Handler: Send + Sync {
     /// What of the table of kinds a request line is about; none where nothing is served there. Metrics name the request by this alone.
-    fn served(&self, info: &RequestInfo, method: &Method) -> Option<Served<'_>>;
+    fn served<'a>(&self, catalogue: &'a Catalogue, info: &RequestInfo, method: &Method) -> Option<Served<'a>>;
 
     /// Answers. An `Err` becomes a response in `road.rs`, in the form that the client negotiated.
     async fn handle(&self, request: Authorized) -> Result<Response, Status>;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admission::{ChainSource, Recorder, RequestContext};
+use api::Catalogue;
 use apimachinery::Status;
 use apimachinery::field::go_quote;
 use apimachinery::request_info::{RequestInfo, RequestInfoError};
@@ -15,6 +16,7 @@ use flowcontrol::{FlowControl, RequestKind};
 use futures::{FutureExt as _, StreamExt as _};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri};
+use tokio::sync::watch;
 
 use crate::body::{Body, OnBodySent, RequestBody};
 pub use crate::connection::Connection;
@@ -35,6 +37,8 @@ pub struct RoadConfig {
     pub chains: Arc<dyn ChainSource>,
     /// Says when requests come, and when their time is up.
     pub clock: Clock,
+    /// Gives each request the kinds that are served to it.
+    pub catalogues: watch::Receiver<Arc<Catalogue>>,
     /// Serves what has passed.
     pub handler: Arc<dyn Handler>,
     /// Bounds the requests that are worked on at once.
@@ -116,9 +120,10 @@ impl Road {
 
     /// Answers a request: the outermost wrap, and the one place where an error becomes a response.
     pub async fn serve(&self, request: http::Request<RequestBody>, connection: &Arc<Connection>) -> Response {
-        // The chain and the time are taken here, once: whatever is replaced meanwhile, they stay the request's own.
+        // The chain, the kinds and the time are taken here, once: whatever is replaced meanwhile, they stay the request's own.
         let mut context = RequestContext::new(self.config.chains.in_force(), Arc::default(), self.config.clock.now());
         context.received = self.config.clock.instant();
+        context.catalogue = self.config.catalogues.borrow().clone();
         // Outermost, so that whatever happens can be found again in the log.
         let audit_id = audit::id_of(request.headers());
         context.id = audit_id.as_str().into();
@@ -220,7 +225,7 @@ impl Road {
                 (Decision::Deny | Decision::NoOpinion, Some(error)) => return Err(internal(&uri, &error)),
             }
             if let Some(measured) = &mut cleanup.measured {
-                measured.authorized(&info, config.handler.served(&info, &method));
+                measured.authorized(&info, config.handler.served(&context.catalogue, &info, &method));
             }
             let authorized = Authorized::new(AuthorizedParts {
                 info,

@@ -85,18 +85,12 @@ impl<'t> Group<'t> {
             self.values.insert(place.0, &**value)?;
         }
         let replaced = self.index.push(place, &record);
-        let previous = match before {
-            // Read for watchers only: it costs as much as the write.
-            Some(version) if self.events.is_some() => Some(self.key_value(replaced.key.clone(), version)?),
-            _ => None,
-        };
         if let Some(events) = &mut self.events {
             events.push(Event {
                 key: replaced.key.clone(),
                 value: operation.value.clone(),
                 revision: place.revision(),
-                create_revision: record.create,
-                previous,
+                create_revision: if record.deleted { 0 } else { record.create },
             });
         }
         self.notes.push(Note::new(place, &record, replaced));

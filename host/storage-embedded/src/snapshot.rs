@@ -77,7 +77,7 @@ impl Snapshot {
                 let head = Record::decode(place, record.value())?;
                 if head.key.starts_with(prefix) {
                     let event = self.event(place, &head)?;
-                    bytes += event.value.as_ref().map_or(0, Bytes::len) + event.previous.as_ref().map_or(0, |kv| kv.value.len());
+                    bytes += event.value.as_ref().map_or(0, Bytes::len);
                     events.push(event);
                 }
             }
@@ -98,17 +98,9 @@ impl Snapshot {
 
     fn event(&self, place: Place, record: &Record<'_>) -> Result<Event, EngineError> {
         let key: Arc<str> = record.key.into();
-        let previous = match record.previous {
-            Place::NONE => None,
-            previous => Some(KeyValue {
-                key: key.clone(),
-                value: self.value(previous)?,
-                create_revision: record.create,
-                mod_revision: previous.revision(),
-            }),
-        };
         let value = if record.deleted { None } else { Some(self.value(place)?) };
-        Ok(Event { key, value, revision: place.revision(), create_revision: record.create, previous })
+        let create_revision = if record.deleted { 0 } else { record.create };
+        Ok(Event { key, value, revision: place.revision(), create_revision })
     }
 
     fn resolve(&self, requested: Revision) -> Result<Revision, Error> {

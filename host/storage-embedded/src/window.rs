@@ -99,7 +99,7 @@ impl Window {
 
 fn event_bytes(event: &Event) -> usize {
     const OVERHEAD: usize = 256;
-    OVERHEAD + event.value.as_ref().map_or(0, |value| value.len()) + event.previous.as_ref().map_or(0, |kv| kv.value.len())
+    OVERHEAD + event.value.as_ref().map_or(0, |value| value.len())
 }
 
 /// One watch.

@@ -11,6 +11,7 @@ use crate::Options;
 use crate::error::NotDone;
 use crate::limits::{
     ATTEMPT_PAUSE, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
+    SEND_ATTEMPTS_MAX,
 };
 
 /// The clients of one channel, which is spread over all members.
@@ -68,7 +69,7 @@ impl Connection {
             let mut attempt = 1;
             loop {
                 match call(self.clone()).await.map_err(NotDone::from) {
-                    Err(NotDone::NotSent(_)) if attempt < CALL_ATTEMPTS_MAX => {}
+                    Err(NotDone::NotSent(_)) if attempt < SEND_ATTEMPTS_MAX => {}
                     Err(NotDone::NoAnswer(_)) if again && attempt < CALL_ATTEMPTS_MAX => {}
                     result => return result,
                 }

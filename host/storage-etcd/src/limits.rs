@@ -10,6 +10,8 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a read is tried: another member may answer.
 pub const CALL_ATTEMPTS_MAX: u32 = 5;
+/// How often a call is sent that no member took: of several members the dead ones are tried, too, and by chance one after the other.
+pub const SEND_ATTEMPTS_MAX: u32 = 12;
 /// The pause before the second attempt; it grows with each.
 pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 /// A connection that is silent for as long is asked whether it lives, as upstream asks.

@@ -27,8 +27,7 @@ pub(crate) struct EtcdWatch {
 impl EtcdWatch {
     /// Opens the stream and waits until etcd has said that the watch exists.
     pub(crate) async fn open(connection: &Connection, prefix: &str, from: Revision, progress: &ProgressRequests) -> Result<Self, Error> {
-        let mut options =
-            WatchOptions::new().with_start_revision(from.max(1) as i64).with_prev_key().with_progress_notify().with_fragment();
+        let mut options = WatchOptions::new().with_start_revision(from.max(1) as i64).with_progress_notify().with_fragment();
         let end = prefix_end(prefix);
         options = options.with_range(if end.is_empty() { "\0".to_owned() } else { end });
         let key = if prefix.is_empty() { "\0" } else { prefix };
@@ -80,7 +79,7 @@ impl EtcdWatch {
         let is_progress = response.events.is_empty();
         for event in response.events {
             let deleted = event.r#type == DELETE;
-            self.fragments.push(convert_event(event.kv.map(KeyValue), event.prev_kv.map(KeyValue), deleted)?);
+            self.fragments.push(convert_event(event.kv.map(KeyValue), deleted)?);
         }
         if response.fragment {
             return match self.fragments.len() {
@@ -99,12 +98,10 @@ impl EtcdWatch {
 /// etcd's number for it.
 const DELETE: i32 = 1;
 
-fn convert_event(kv: Option<KeyValue>, previous: Option<KeyValue>, deleted: bool) -> Result<Event, Error> {
+fn convert_event(kv: Option<KeyValue>, deleted: bool) -> Result<Event, Error> {
     let kv = convert::key_value(kv.ok_or_else(|| unexpected("an event without a key"))?)?;
-    let previous = previous.map(convert::key_value).transpose()?;
-    // etcd leaves the create revision out of a deletion.
-    let create_revision = if deleted { previous.as_ref().map_or(0, |kv| kv.create_revision) } else { kv.create_revision };
-    Ok(Event { key: kv.key, value: (!deleted).then_some(kv.value), revision: kv.mod_revision, create_revision, previous })
+    let create_revision = if deleted { 0 } else { kv.create_revision };
+    Ok(Event { key: kv.key, value: (!deleted).then_some(kv.value), revision: kv.mod_revision, create_revision })
 }
 
 #[async_trait]

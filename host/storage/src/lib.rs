@@ -115,10 +115,8 @@ pub struct Event {
     pub value: Option<Bytes>,
     /// When it happened.
     pub revision: Revision,
-    /// When the key came to be (for a deletion: of the value that went).
+    /// When the key came to be; 0 for a deletion. What was before is not read: who needs it keeps it.
     pub create_revision: Revision,
-    /// The value before, `None` for a creation.
-    pub previous: Option<KeyValue>,
 }
 
 /// What a watch delivers.

@@ -34,6 +34,8 @@ struct State {
     live: BTreeMap<Arc<str>, Live>,
     /// All changes since the store was made, whether it still tells of them or not.
     history: Vec<Event>,
+    /// What was under the key before, for each event of `history`.
+    before: Vec<Option<KeyValue>>,
     revision: Revision,
     compacted: Revision,
 }
@@ -46,7 +48,7 @@ struct Live {
 impl MemoryStorage {
     /// An empty store; keys expire by this clock.
     pub fn new(clock: Clock) -> Self {
-        let state = State { live: BTreeMap::new(), history: Vec::new(), revision: 1, compacted: 0 };
+        let state = State { live: BTreeMap::new(), history: Vec::new(), before: Vec::new(), revision: 1, compacted: 0 };
         let position = watch::Sender::new(Position { revision: 1, progress_requests: 0 });
         Self(Arc::new(Shared { clock, state: Mutex::new(state), position }))
     }
@@ -113,7 +115,9 @@ impl State {
                 let kv = KeyValue { key: key.clone(), value: value.clone(), create_revision, mod_revision: revision };
                 self.live.insert(key.clone(), Live { kv, expires: operation.time_to_live.map(|time| now + time) });
             }
-            self.history.push(Event { key, value: operation.value.clone(), revision, create_revision, previous });
+            let create_revision = if operation.value.is_some() { create_revision } else { 0 };
+            self.history.push(Event { key, value: operation.value.clone(), revision, create_revision });
+            self.before.push(previous);
         }
         self.revision = revision;
     }
@@ -121,8 +125,8 @@ impl State {
     /// All keys with their values as of a revision that has not been compacted.
     fn at(&self, revision: Revision) -> BTreeMap<Arc<str>, KeyValue> {
         let mut all: BTreeMap<_, _> = self.live.iter().map(|(key, live)| (key.clone(), live.kv.clone())).collect();
-        for event in self.history.iter().rev().take_while(|event| event.revision > revision) {
-            match &event.previous {
+        for (event, before) in self.history.iter().zip(&self.before).rev().take_while(|(event, _)| event.revision > revision) {
+            match before {
                 Some(kv) => drop(all.insert(event.key.clone(), kv.clone())),
                 None => drop(all.remove(&event.key)),
             }

@@ -101,10 +101,9 @@ impl TestServer {
     /// Where the store cannot be read.
     pub async fn start(setup: Setup) -> Self {
         let storage = FaultyStorage::new(setup.store);
-        let is_stored = |row: &&'static api::Resource| !row.storage_prefix.is_empty() && std::ptr::eq(api::tables::stored(row), *row);
-        let resources = api::tables::resources().iter().filter(is_stored).map(Into::into);
-        let caches =
-            Caches::start(ObjectStore::new(storage.clone(), ROOT), setup.freshness, resources).await.expect("the store can be read");
+        let store = ObjectStore::new(storage.clone(), ROOT);
+        let caches = Caches::start(store, setup.freshness, api::Catalogue::built_in()).await.expect("the store can be read");
+        let catalogues = caches.catalogues();
         let ranges = ServiceRanges::new([SERVICE_NETWORK], NODE_PORTS).expect("a network");
         let registry = Arc::new(Registry::new(caches, Arc::new(ServiceHooks::new(ranges))));
         let metrics = Arc::new(Metrics::new());
@@ -127,6 +126,7 @@ impl TestServer {
                 admission: Arc::new(AdmissionChain::new(mutating, validating)),
             }),
             clock,
+            catalogues,
             handler: Arc::new(endpoints),
             flow_control: FlowControl::new(flowcontrol::Limits::default()),
             metrics,

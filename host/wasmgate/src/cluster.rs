@@ -1,6 +1,5 @@
 //! What plugins see of the cluster: the watch cache, behind the plugin host's traits.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use apimachinery::GroupResource;
@@ -12,18 +11,16 @@ use plugin_host::cluster::{Change, Changes, ClusterView, Feed, FeedSnapshot};
 /// The caches, by the resource that plugins name.
 pub struct CachedCluster {
     caches: Arc<Caches>,
-    by_resource: HashMap<GroupResource, Arc<Cacher>>,
 }
 
 impl CachedCluster {
     /// Over caches that are filled.
     pub fn new(caches: Arc<Caches>) -> Self {
-        let by_resource = caches.all().map(|cacher| (cacher.resource().gvr.group_resource(), cacher.clone())).collect();
-        Self { caches, by_resource }
+        Self { caches }
     }
 
-    fn find(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<(&Arc<Cacher>, String)> {
-        let cacher = self.by_resource.get(resource)?;
+    fn find(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<(Arc<Cacher>, String)> {
+        let cacher = self.caches.cacher_of(resource)?;
         let key = if cacher.resource().namespaced() { format!("{namespace}/{name}") } else { name.to_owned() };
         Some((cacher, key))
     }
@@ -38,12 +35,12 @@ impl ClusterView for CachedCluster {
 
     async fn get_live(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<Option<Bytes>, String> {
         let Some((cacher, key)) = self.find(resource, namespace, name) else { return Ok(None) };
-        let object = self.caches.read(cacher, &key).await.map_err(|error| error.to_string())?;
+        let object = self.caches.read(&cacher, &key).await.map_err(|error| error.to_string())?;
         Ok(object.map(|object| object.json()))
     }
 
     fn list(&self, resource: &GroupResource, namespace: &str) -> Vec<Bytes> {
-        let Some(cacher) = self.by_resource.get(resource) else { return Vec::new() };
+        let Some(cacher) = self.caches.cacher_of(resource) else { return Vec::new() };
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty()).map(Box::from);
         let predicate = cacher::Predicate { namespace, ..Default::default() };
         let snapshot = cacher.snapshot();
@@ -51,18 +48,18 @@ impl ClusterView for CachedCluster {
     }
 
     fn any(&self, resource: &GroupResource, namespace: &str) -> bool {
-        let Some(cacher) = self.by_resource.get(resource) else { return false };
+        let Some(cacher) = self.caches.cacher_of(resource) else { return false };
         let namespaced = !namespace.is_empty() && cacher.resource().namespaced();
         let predicate = cacher::Predicate { namespace: namespaced.then(|| namespace.into()), ..Default::default() };
         predicate.select(&cacher.snapshot()).next().is_some()
     }
 
     fn serves(&self, resource: &GroupResource) -> bool {
-        self.by_resource.contains_key(resource)
+        self.caches.cacher_of(resource).is_some()
     }
 
     fn subscribe(&self, resources: &[GroupResource]) -> Arc<dyn Feed> {
-        let cachers = resources.iter().filter_map(|resource| Some((resource.clone(), self.by_resource.get(resource)?.clone()))).collect();
+        let cachers = resources.iter().filter_map(|resource| Some((resource.clone(), self.caches.cacher_of(resource)?))).collect();
         Arc::new(CachedFeed { cachers })
     }
 }

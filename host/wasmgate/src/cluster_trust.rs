@@ -4,7 +4,7 @@
 //! Several servers share them: each adds what it believes in, and takes away what has expired.
 
 use api::bootstrap::Reconciled;
-use api::{ResourceRef, tables};
+use api::{Catalogue, ResourceRef};
 use rustls_pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -49,7 +49,7 @@ const LISTS: [&str; 5] = [
 
 /// The config maps, as they are where there are none.
 pub fn objects(trust: &ClusterTrust, now_seconds: i64) -> Vec<(ResourceRef, Value)> {
-    let resource = || tables::find("", "v1", "configmaps").expect("config maps are built in").into();
+    let resource = || Catalogue::built_in().find("", "v1", "configmaps").expect("config maps are built in").clone();
     let make = |name: &str, data: Map<String, Value>| {
         let mut object = json!({ "kind": "ConfigMap", "apiVersion": "v1", "metadata": { "name": name, "namespace": NAMESPACE } });
         if !data.is_empty() {

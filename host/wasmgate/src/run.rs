@@ -10,7 +10,7 @@ use clock::Clock;
 use objectstore::ObjectStore;
 use plugin_host::{CodeCache, Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
 use registry::Registry;
-use registry::services::{Masters, ServiceHooks, ServiceRanges};
+use registry::services::{Masters, NodePortRepair, ServiceHooks, ServiceRanges};
 use server::endpoints::{Endpoints, Parts, TokenSigner};
 use server::health::{Health, Probe};
 use server::limits::CONNECTIONS_COUNT_MAX;
@@ -47,8 +47,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let address = port.address();
 
     let (store, freshness) = open_store(&config).await?;
-    let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
-    let caches = Caches::start(store, freshness, resources).await?;
+    let caches = Caches::start(store, freshness, api::Catalogue::built_in()).await?;
     if let Some(interval) = config.compaction_interval {
         tokio::spawn(cacher::compact(Arc::downgrade(&caches), interval));
     }
@@ -61,6 +60,10 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let bootstrap = Bootstrap::new(&pki, clock.clone());
     bootstrap.ensure(&registry).await?;
     let alone = matches!(config.storage, config::Storage::Embedded);
+    let mut node_ports = NodePortRepair::new(registry.clone(), ranges.clone());
+    if let Err(status) = node_ports.repair().await {
+        tracing::warn!(%status, "the range of node ports could not be repaired; Services are given none until it can");
+    }
     let masters = Arc::new(Masters::new(registry.clone(), ranges, config.advertise_address, address.port(), alone, clock.clone()));
     masters.reconcile().await?;
     let directory = tokio::select! {
@@ -76,6 +79,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let road = Road::new(RoadConfig {
         chains: plugins.clone(),
         clock: clock.clone(),
+        catalogues: caches.catalogues(),
         handler: Arc::new(Endpoints::new(Parts {
             registry: registry.clone(),
             clock: clock.clone(),
@@ -92,6 +96,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         request_duration_max: config.requests.timeout,
     });
     let reconciling = tokio::spawn(masters.clone().run());
+    let repairing = tokio::spawn(node_ports.run());
     let keeping_up = tokio::spawn(bootstrap.keep_up(registry.clone()));
     let controllers = controllers::start(
         &controllers::Server { registry: registry.clone(), chains: plugins.clone(), clock },
@@ -111,6 +116,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     tokio::time::sleep(config.shutdown_delay).await;
     drop((controllers, directory));
     reconciling.abort();
+    repairing.abort();
     keeping_up.abort();
     if let Err(status) = masters.leave().await {
         tracing::warn!(%status, "this server stays among the endpoints of the service kubernetes until its lease runs out");

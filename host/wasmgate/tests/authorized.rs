@@ -97,8 +97,8 @@ impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let storage: Arc<dyn Storage> = storage_embedded::Embedded::open(dir.path(), storage_embedded::Options::default()).unwrap();
-        let caches =
-            Caches::start(ObjectStore::new(storage.clone(), ROOT), Freshness::InWritePath, stored_rows().map(Into::into)).await.unwrap();
+        let store = ObjectStore::new(storage.clone(), ROOT);
+        let caches = Caches::start(store, Freshness::InWritePath, api::Catalogue::built_in()).await.unwrap();
         let asked = Arc::new(Recorder::default());
         let registry = Arc::new(Registry::new(caches.clone(), Arc::new(NoHooks)));
         let metrics = Arc::new(Metrics::new());
@@ -115,6 +115,7 @@ impl World {
         let road = Road::new(RoadConfig {
             chains: Arc::new(FixedChain { authenticator: Arc::new(Everybody), authorizer: asked.clone(), admission: Arc::new(Mover) }),
             clock: clock::Clock::system(),
+            catalogues: caches.catalogues(),
             handler: Arc::new(endpoints),
             flow_control: FlowControl::new(flowcontrol::Limits::default()),
             metrics,

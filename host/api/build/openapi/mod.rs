@@ -3,8 +3,12 @@
 
 mod components;
 mod gnostic;
+#[path = "../../src/catalogue/openapi/parameters.rs"]
 mod parameters;
+#[path = "../../src/catalogue/openapi/paths.rs"]
 mod paths;
+#[path = "../../src/catalogue/openapi/rows.rs"]
+pub mod rows;
 mod v2;
 
 use std::fmt::Write as _;
@@ -17,7 +21,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
 use crate::definitions::Definitions;
-use crate::resources::{GroupVersion, Gvk};
+use crate::resources::{GroupVersion, Gvk, Resource};
 use crate::schemas;
 use paths::Paths;
 
@@ -37,12 +41,15 @@ pub fn write(out: &Path, groups: &[GroupVersion], definitions: &Definitions) {
     let mut documents: Vec<Draft<'_>> = information(groups);
     for of in groups {
         let path = if of.group.is_empty() { format!("api/{}", of.version) } else { format!("apis/{}/{}", of.group, of.version) };
-        documents.push((path, Some((&of.group, &of.version)), paths::of_group_version(of, &definition_of)));
+        documents.push((path, Some((&of.group, &of.version)), {
+            let rows: Vec<rows::Row> = of.resources.iter().map(Resource::row).collect();
+            paths::of_group_version(&of.group, &of.version, &rows, &definition_of)
+        }));
     }
     documents.sort_by(|a, b| a.0.cmp(&b.0));
 
     let mut all = Paths::new();
-    let mut rust = String::from("pub(super) static V3: &[(&str, Document)] = &[\n");
+    let mut rust = format!("pub(super) static V3: [(&str, Document); {}] = [\n", documents.len());
     for (i, (path, own, paths)) in documents.into_iter().enumerate() {
         all.extend(paths.clone());
         let paths = json!(paths);
@@ -132,5 +139,8 @@ fn embed(out: &Path, name: &str, document: &[u8], hash: &str) -> String {
     let bytes = encoder.finish().unwrap_or_else(|error| panic!("{name}: {error}"));
     std::fs::write(out.join(name), bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
     let path = format!("concat!(env!(\"OUT_DIR\"), \"/{name}\")");
-    format!("Document {{ gzip: include_bytes!({path}), hash: {hash:?}, size_bytes: {} }}", document.len())
+    format!(
+        "Document {{ gzip: Bytes::from_static(include_bytes!({path})), hash: Cow::Borrowed({hash:?}), size_bytes: {} }}",
+        document.len()
+    )
 }

@@ -7,6 +7,7 @@ use apimachinery::group_version::Text;
 use apimachinery::schema::SchemaRef;
 use apimachinery::{GroupVersionKind, GroupVersionResource};
 
+use crate::convert::Conversion;
 use crate::kinds;
 
 /// Whether objects live in namespaces.
@@ -52,6 +53,8 @@ pub struct Resource {
     pub storage_version_hash: Text,
     /// What every answer about it warns of; empty where nothing.
     pub deprecation: Text,
+    /// How objects get from one of its versions to another.
+    pub conversion: Conversion,
 }
 
 /// A subresource.
@@ -93,7 +96,7 @@ impl Resource {
     }
 }
 
-/// A resource by reference: static for a built-in kind, shared for a custom one.
+/// A row by reference: static for a built-in kind, shared for one that came while the server runs.
 #[derive(Clone, Debug)]
 pub enum ResourceRef {
     /// A row of the generated table.
@@ -110,6 +113,13 @@ impl std::ops::Deref for ResourceRef {
             Self::Static(resource) => resource,
             Self::Shared(resource) => resource,
         }
+    }
+}
+
+impl ResourceRef {
+    /// Whether both are the very same row.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(&raw const **self, &raw const **other)
     }
 }
 

@@ -17,6 +17,7 @@ mod generated {
     use apimachinery::{GroupVersionKind, GroupVersionResource};
 
     use crate::catalogue::resource::{Resource, Scope, Subresource};
+    use crate::convert::Conversion;
 
     include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
     include!(concat!(env!("OUT_DIR"), "/resources.rs"));

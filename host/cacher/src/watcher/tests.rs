@@ -30,13 +30,7 @@ impl Feed {
             let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace, "labels": {"l": label}}});
             Bytes::from(object.to_string())
         });
-        let change = Change {
-            key: format!("/registry/configmaps/{key}").into(),
-            value,
-            revision: self.revision,
-            create_revision: 1,
-            previous: None,
-        };
+        let change = Change { key: format!("/registry/configmaps/{key}").into(), value, revision: self.revision, create_revision: 1 };
         self.cacher.apply(key, &change);
     }
 

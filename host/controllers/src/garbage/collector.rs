@@ -49,7 +49,7 @@ impl Collector {
 
     /// Of the objects of a kind that the graph knows, those that are not in the cache.
     pub(super) fn missed(&self, graph: &Graph, resource: &ResourceRef) -> Vec<Uid> {
-        let cacher = self.client.cacher(resource);
+        let Some(cacher) = self.client.registry.caches().cacher(&resource.storage_prefix) else { return Vec::new() };
         let is_there = |uid: &Uid, address: &Address| {
             let found = cacher.get(&address.key).and_then(|object| Meta::of(&object.json()).ok());
             found.is_some_and(|meta| *meta.uid == **uid)
@@ -122,7 +122,7 @@ impl Collector {
             if index % OWNERS_BETWEEN_YIELDS == OWNERS_BETWEEN_YIELDS - 1 {
                 tokio::task::yield_now().await;
             }
-            let Some(resource) = owner.resource() else { return Ok(None) };
+            let Some(resource) = owner.resource(&self.client.registry.caches().catalogue()) else { return Ok(None) };
             if resource.namespaced() && address.namespace().is_empty() {
                 return Ok(None);
             }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use api::{ResourceRef, tables};
+use api::{Catalogue, ResourceRef};
 use apimachinery::GroupVersion;
 use serde::Deserialize;
 
@@ -72,10 +72,10 @@ impl OwnerReference {
     }
 
     /// The owner's resource as it is stored. None: nobody serves the kind in that version, or there are no objects of it, as of reviews.
-    pub(super) fn resource(&self) -> Option<ResourceRef> {
+    pub(super) fn resource(&self, catalogue: &Catalogue) -> Option<ResourceRef> {
         let gvk = GroupVersion::parse(&self.api_version)?.with_kind(self.kind.clone());
-        let resource = tables::stored(tables::find_kind(&gvk)?);
-        (!resource.storage_prefix.is_empty()).then(|| resource.into())
+        let resource = catalogue.stored(catalogue.find_kind(&gvk)?);
+        (!resource.storage_prefix.is_empty()).then(|| resource.clone())
     }
 
     /// Whether it says of that object what the object is, but for its namespace.
@@ -305,7 +305,7 @@ mod tests {
 
     fn see(graph: &mut Graph, key: &str, metadata: Value) -> Vec<String> {
         let plural = if key.contains('/') { ("", "v1", "configmaps") } else { ("", "v1", "nodes") };
-        let resource = tables::find(plural.0, plural.1, plural.2).expect("built in").into();
+        let resource = Catalogue::built_in().find(plural.0, plural.1, plural.2).expect("built in").clone();
         let meta = Meta::of(json!({ "metadata": metadata }).to_string().as_bytes()).expect("it is metadata");
         graph.see(Address { resource, key: key.into() }, meta);
         tasks(graph)

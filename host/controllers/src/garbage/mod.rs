@@ -8,14 +8,16 @@ mod collector;
 mod graph;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::ResourceRef;
 use api::kinds::strategy;
 use api::strategy::GarbageCollectionPolicy;
-use cacher::{Cacher, EventType, Object, Update};
+use cacher::{Cacher, Caches, EventType, Object, Update};
 use futures::StreamExt;
 use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use self::collector::{Collector, Outcome};
@@ -41,15 +43,10 @@ enum Message {
 pub(crate) async fn run(server: Server) {
     let client = Client::new(&server, "generic-garbage-collector");
     let (sender, mut receiver) = mpsc::channel(QUEUE_CHANGES_MAX);
-    let mut incomplete = HashSet::new();
-    let mut watches = tokio::task::JoinSet::new();
-    let is_collected =
-        |cacher: &Cacher| strategy(cacher.resource()).default_garbage_collection_policy() != GarbageCollectionPolicy::Unsupported;
-    for cacher in client.registry.caches().all().filter(|cacher| is_collected(cacher)) {
-        incomplete.insert(cacher.resource().storage_prefix.to_string());
-        watches.spawn(forward(Changes::of(cacher), cacher.resource().clone(), sender.clone()));
-    }
-    drop(sender);
+    let mut catalogues = client.registry.caches().catalogues();
+    let mut monitors = Monitors { sender, running: HashMap::new(), tasks: JoinSet::new() };
+    let mut incomplete: HashSet<String> = monitors.follow(client.registry.caches()).started.into_iter().collect();
+    let caches = client.registry.caches().clone();
     let collector = Collector::new(client);
     let (mut graph, mut failed, mut unworked) = (Graph::default(), Failed::default(), 0);
     loop {
@@ -66,6 +63,15 @@ pub(crate) async fn run(server: Server) {
                 }
                 None => return,
             },
+            Ok(()) = catalogues.changed() => {
+                let Followed { started, ended } = monitors.follow(&caches);
+                incomplete.extend(started);
+                for resource in ended {
+                    incomplete.remove(&*resource.storage_prefix);
+                    // Nothing is found to have no owner by this: whoever refers to one of them is looked at, and its kind is served by nobody.
+                    graph.uids_of(&resource).map(|(uid, _)| uid.clone()).collect::<Vec<_>>().iter().for_each(|uid| graph.forget(uid));
+                }
+            }
             () = tokio::time::sleep_until(failed.next()), if incomplete.is_empty() => {}
         }
         unworked += 1;
@@ -101,6 +107,55 @@ async fn work(collector: &Collector, graph: &mut Graph, failed: &mut Failed, tas
                 failed.add(task);
             }
         }
+    }
+}
+
+/// The watches, one for each kind that can own or be owned.
+struct Monitors {
+    sender: mpsc::Sender<Message>,
+    /// By where the kind's objects lie.
+    running: HashMap<String, (Arc<Cacher>, AbortHandle)>,
+    tasks: JoinSet<()>,
+}
+
+/// What changed with the kinds that are served.
+struct Followed {
+    /// Where the objects lie that are watched from now on, for the first time.
+    started: Vec<String>,
+    /// Kinds that are served no more.
+    ended: Vec<ResourceRef>,
+}
+
+impl Monitors {
+    /// Begins and ends watches as caches came and went.
+    fn follow(&mut self, caches: &Caches) -> Followed {
+        let mut followed = Followed { started: Vec::new(), ended: Vec::new() };
+        let is_collected =
+            |cacher: &Arc<Cacher>| strategy(cacher.resource()).default_garbage_collection_policy() != GarbageCollectionPolicy::Unsupported;
+        let cachers: Vec<Arc<Cacher>> = caches.all().into_iter().filter(is_collected).collect();
+        self.running.retain(|place, (cacher, task)| {
+            let is_served = cachers.iter().any(|served| *served.resource().storage_prefix == **place);
+            if !is_served {
+                task.abort();
+                followed.ended.push(cacher.resource().clone());
+            }
+            is_served
+        });
+        for cacher in cachers {
+            let place = cacher.resource().storage_prefix.to_string();
+            let before = self.running.get(&place);
+            if before.is_some_and(|(running, _)| Arc::ptr_eq(running, &cacher)) {
+                continue;
+            }
+            match before {
+                // The same objects, stored otherwise: the state is told once more.
+                Some((_, task)) => task.abort(),
+                None => followed.started.push(place.clone()),
+            }
+            let task = self.tasks.spawn(forward(Changes::of(&cacher), cacher.resource().clone(), self.sender.clone()));
+            self.running.insert(place, (cacher, task));
+        }
+        followed
     }
 }
 

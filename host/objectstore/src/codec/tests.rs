@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use api::tables;
+
 use super::*;
 use crate::Identity;
 
@@ -10,7 +12,7 @@ mod skipped;
 
 fn codec_of(group: &str, version: &str, plural: &str, media_type: StorageMediaType) -> Codec {
     let resource = tables::find(group, version, plural).expect("built in");
-    Codec::new(resource.into(), media_type, Arc::new(Identity))
+    Codec::new(resource.into(), Catalogue::built_in(), media_type, Arc::new(Identity))
 }
 
 fn parsed(stored: &Stored) -> Value {
@@ -111,7 +113,12 @@ impl Transformer for Sealed {
 
 #[test]
 fn values_are_sealed_for_their_key() {
-    let codec = Codec::new(tables::find("", "v1", "configmaps").expect("built in").into(), StorageMediaType::Json, Arc::new(Sealed));
+    let codec = Codec::new(
+        tables::find("", "v1", "configmaps").expect("built in").into(),
+        Catalogue::built_in(),
+        StorageMediaType::Json,
+        Arc::new(Sealed),
+    );
     let object = json!({ "metadata": { "name": "a", "namespace": "n" } });
     let encoded = codec.encode("/k", &object).expect("a config map");
     assert!(encoded.value.starts_with(b"/k\x02{"));
@@ -146,7 +153,7 @@ fn upstreams_values_are_read_and_given_back() {
             |extension: &str| std::fs::read(path.with_file_name(format!("{}.{extension}", path.file_name().unwrap().to_str().unwrap())));
         let (Ok(message), Ok(json)) = (file("pb"), file("json")) else { continue };
         read += 1;
-        let codec = Codec::new(tables::stored(resource).into(), StorageMediaType::Protobuf, Arc::new(Identity));
+        let codec = Codec::new(tables::stored(resource).into(), Catalogue::built_in(), StorageMediaType::Protobuf, Arc::new(Identity));
         let object = golden(resource, &message, MediaType::Protobuf);
         let stored = codec.decode("/k", &message.into()).unwrap_or_else(|error| panic!("{}: {error}", resource.gvk));
         let from_json = codec.decode("/k", &json.clone().into()).unwrap_or_else(|error| panic!("{}: {error}", resource.gvk));

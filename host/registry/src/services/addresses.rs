@@ -160,7 +160,7 @@ pub(crate) fn creation(registry: &Registry, request: &Request, service: &Value, 
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
     metadata.insert("creationTimestamp".into(), meta::timestamp(request.context.now_seconds()).into());
     let key = registry.caches().store_key(cacher.resource(), &ip.to_string());
-    let value = encode(cacher, &key, &address)?.value;
+    let value = encode(&cacher, &key, &address)?.value;
     Ok(Some(Operation::create(key, value)))
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn creation(registry: &Registry, request: &Request, service: &Value, 
 pub(crate) async fn release(registry: &Registry, service: &Value, ip: &str) -> Result<Option<Operation>, Status> {
     let (Some(ip), Some(cacher)) = (parse_ip_sloppy(ip), registry.caches().cacher("ipaddresses")) else { return Ok(None) };
     let key = ip.to_string();
-    let found = registry.caches().read(cacher, &key).await.map_err(error::read_object)?;
+    let found = registry.caches().read(&cacher, &key).await.map_err(error::read_object)?;
     let ours = found.filter(|found| belongs_to(&found.json(), service));
     Ok(ours.map(|found| Operation::delete(registry.caches().store_key(cacher.resource(), &key), found.revision())))
 }

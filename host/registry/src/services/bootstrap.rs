@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use api::{ResourceRef, tables};
+use api::{Catalogue, ResourceRef};
 use serde_json::{Value, json};
 
 use super::addresses::ip_address;
@@ -32,7 +32,8 @@ pub fn service_bootstrap(ranges: &ServiceRanges, address: IpAddr, port: u16, now
 pub(crate) fn resource_of(object: &Value) -> ResourceRef {
     let text = |name: &str| object[name].as_str().expect("an object of ours has a kind and a version");
     let version = apimachinery::GroupVersion::parse(text("apiVersion")).expect("an object of ours has a valid version");
-    tables::find_kind(&version.with_kind(text("kind").to_owned())).expect("an object of ours is of a built-in kind").into()
+    let kind = version.with_kind(text("kind").to_owned());
+    Catalogue::built_in().find_kind(&kind).expect("an object of ours is of a built-in kind").clone()
 }
 
 fn service_cidr(ranges: &ServiceRanges, now_seconds: i64) -> Value {

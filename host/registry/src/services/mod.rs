@@ -1,8 +1,9 @@
 //! Services: cluster addresses and node ports, given out and taken back in the transaction that writes the Service.
 //!
-//! Uniqueness is the store's: an address is an IPAddress object (upstream's layout), a port a key of its own, each created
-//! under the guard that it is not there. Two servers that choose the same lose one of the commits, and choose again. What is
-//! in use is known beforehand from the watch cache ([`in_use`]), so that a choice seldom fails.
+//! Uniqueness is the store's: an address is an IPAddress object, created under the guard that it is not there, and a port a bit of the
+//! one [`objectstore::RangeAllocation`] of the cluster; both are where kube-apiserver has them, so that both may run on one etcd. Two
+//! servers that choose the same lose one of the commits, and choose again. Which addresses are in use is known beforehand from the watch
+//! cache ([`in_use`]), so that a choice seldom fails.
 //!
 //! **Architecture invariant:** no state that outlives a restart but the store's; the index only saves tries.
 
@@ -11,10 +12,12 @@ mod bootstrap;
 mod families;
 mod in_use;
 mod masters;
+mod node_port_repair;
 mod node_ports;
 mod range;
 mod spec;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
@@ -22,16 +25,17 @@ use std::sync::Mutex;
 use apimachinery::validation::ip::{Cidr, parse_cidr_sloppy};
 use apimachinery::{GroupKind, Status, field, object};
 use async_trait::async_trait;
-use cacher::Cacher;
+use objectstore::RangeAllocation;
 use serde_json::Value;
-use storage::Operation;
 
-use crate::{Hooks, Registry, Request, error};
+use crate::range_change::StoredRange;
+use crate::{Also, Hooks, Registry, Request, error, range_change};
 use in_use::InUse;
 use range::AddressRange;
 
 pub use bootstrap::service_bootstrap;
 pub use masters::Masters;
+pub use node_port_repair::NodePortRepair;
 
 /// `IPv4` or `IPv6`, as `spec.ipFamilies` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +79,11 @@ impl ServiceRanges {
         networks.filter(|networks| !networks.is_empty()).map(|networks| Self { networks, node_ports })
     }
 
+    /// `30000-32767`, as the stored range names it.
+    pub(crate) fn node_ports_text(&self) -> String {
+        format!("{}-{}", self.node_ports.start(), self.node_ports.end())
+    }
+
     pub(crate) fn families(&self) -> Vec<Family> {
         self.networks.iter().map(|network| Family::of(network.ip)).collect()
     }
@@ -91,7 +100,7 @@ pub struct ServiceHooks {
 pub(crate) struct Plan {
     pub(crate) addresses_taken: Vec<IpAddr>,
     pub(crate) addresses_released: Vec<String>,
-    pub(crate) ports_taken: node_ports::TakenPorts,
+    pub(crate) ports_taken: HashSet<u16>,
     pub(crate) ports_released: Vec<u16>,
 }
 
@@ -114,28 +123,37 @@ impl ServiceHooks {
         if found.is_empty() { self.ranges.networks.clone() } else { found }
     }
 
+    /// The node ports that are given out; read only where the Service has to do with them.
+    async fn node_ports(&self, registry: &Registry, service: &Value, old: Option<&Value>) -> Result<RangeAllocation, Status> {
+        let range = self.ranges.node_ports_text();
+        if ![Some(service), old].into_iter().flatten().any(|service| spec::has_node_ports(&service["spec"])) {
+            return Ok(RangeAllocation::new(range));
+        }
+        let StoredRange { allocation, .. } = range_change::read(registry.caches().store(), node_ports::RANGE, &range).await?;
+        Ok(allocation)
+    }
+
     /// Decides everything at once, under the lock of the index; nothing is stored yet.
-    fn plan(&self, registry: &Registry, service: &mut Value, old: Option<&Value>) -> Result<Plan, Status> {
+    fn plan(&self, registry: &Registry, service: &mut Value, old: Option<&Value>, ports: &RangeAllocation) -> Result<Plan, Status> {
         families::fill(&self.ranges.families(), service, old).map_err(|errors| invalid(service, &errors))?;
         let addresses = registry.caches().cacher("ipaddresses");
         let mut in_use = self.in_use.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(services) = registry.caches().cacher("services/specs") {
-            in_use.follow(services);
+            in_use.follow(&services);
         }
         let ranges: Vec<AddressRange> = self.networks(registry).into_iter().filter_map(AddressRange::of).collect();
         let mut plan = Plan::default();
         let pool = addresses::Pool {
             ranges: &ranges,
-            is_taken: &|ip: IpAddr| in_use.has_address(ip) || addresses.is_some_and(|known| known.get(&ip.to_string()).is_some()),
-            taken_count: in_use.address_count() + addresses.map_or(0, |known| Cacher::len(known)),
+            is_taken: &|ip: IpAddr| in_use.has_address(ip) || addresses.as_ref().is_some_and(|known| known.get(&ip.to_string()).is_some()),
+            taken_count: in_use.address_count() + addresses.as_ref().map_or(0, |known| known.len()),
         };
         addresses::plan(&pool, service, old, &mut plan).map_err(|refusal| refusal.into_status(service))?;
-        let pool = node_ports::Pool { range: self.ranges.node_ports.clone(), in_use: &in_use };
-        node_ports::plan(&pool, service, old, &mut plan)?;
+        node_ports::plan(&node_ports::Pool::new(&self.ranges, ports), service, old, &mut plan)?;
         Ok(plan)
     }
 
-    async fn operations(&self, registry: &Registry, request: &Request, service: &Value, plan: Plan) -> Result<Vec<Operation>, Status> {
+    async fn also(&self, registry: &Registry, request: &Request, service: &Value, plan: Plan) -> Result<Also, Status> {
         let mut operations = Vec::new();
         for ip in &plan.addresses_taken {
             operations.extend(addresses::creation(registry, request, service, *ip)?);
@@ -143,13 +161,7 @@ impl ServiceHooks {
         for ip in &plan.addresses_released {
             operations.extend(addresses::release(registry, service, ip).await?);
         }
-        for taken in plan.ports_taken.iter() {
-            operations.push(node_ports::creation(registry, service, taken, &self.ranges.node_ports, &self.in_use).await?);
-        }
-        for port in &plan.ports_released {
-            operations.extend(node_ports::release(registry, service, *port).await?);
-        }
-        Ok(operations)
+        Ok(Also { operations, range: node_ports::change(&self.ranges, &plan) })
     }
 }
 
@@ -159,30 +171,25 @@ impl Hooks for ServiceHooks {
         is_service(request)
     }
 
-    async fn before_write(
-        &self,
-        registry: &Registry,
-        request: &Request,
-        service: &mut Value,
-        old: Option<&Value>,
-    ) -> Result<Vec<Operation>, Status> {
+    async fn before_write(&self, registry: &Registry, request: &Request, service: &mut Value, old: Option<&Value>) -> Result<Also, Status> {
         if !is_service(request) || !request.subresource.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Also::default());
         }
         registry.caches().make_fresh().await.map_err(error::read)?;
-        let plan = self.plan(registry, service, old)?;
+        let ports = self.node_ports(registry, service, old).await?;
+        let plan = self.plan(registry, service, old, &ports)?;
         if request.dry_run {
-            return Ok(Vec::new());
+            return Ok(Also::default());
         }
-        self.operations(registry, request, service, plan).await
+        self.also(registry, request, service, plan).await
     }
 
-    async fn before_remove(&self, registry: &Registry, request: &Request, service: &Value) -> Result<Vec<Operation>, Status> {
+    async fn before_remove(&self, registry: &Registry, request: &Request, service: &Value) -> Result<Also, Status> {
         if !is_service(request) {
-            return Ok(Vec::new());
+            return Ok(Also::default());
         }
         let plan = Plan { addresses_released: addresses::held(service), ports_released: node_ports::held(service), ..Plan::default() };
-        self.operations(registry, request, service, plan).await
+        self.also(registry, request, service, plan).await
     }
 }
 
@@ -199,9 +206,4 @@ fn is_ready(service_cidr: &Value) -> bool {
 /// 422 about a Service.
 pub(crate) fn invalid(service: &Value, errors: &[field::Error]) -> Status {
     Status::invalid(&GroupKind::of("", "Service"), object::name(service), errors)
-}
-
-/// `default/web`: who holds an address or a port.
-pub(crate) fn owner_of(service: &Value) -> String {
-    format!("{}/{}", object::namespace(service), object::name(service))
 }

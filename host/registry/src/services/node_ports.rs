@@ -1,89 +1,87 @@
 //! `spec.ports[*].nodePort` and `spec.healthCheckNodePort`: which ports of nodes a Service takes and gives back.
 //!
-//! A port that is taken is a key below the root, in nobody's cache, whose value names the Service.
+//! Which are taken says the cluster's `RangeAllocation` ([`RANGE`]), which is read before a choice and changed in the transaction that
+//! writes the Service.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
-use std::sync::Mutex;
 
 use apimachinery::Status;
 use apimachinery::field::{Error, Path};
-use serde_json::{Value, json};
-use storage::Operation;
+use objectstore::RangeAllocation;
+use serde_json::Value;
 
-use super::in_use::InUse;
 use super::range::{Band, reserved};
 use super::spec::{has_node_ports, int, list, needs_health_check, spec_mut, text};
-use super::{Plan, invalid, owner_of};
-use crate::{Registry, error};
+use super::{Plan, ServiceRanges, invalid};
+use crate::RangeChange;
+use crate::range_change::MISMATCH;
+
+/// The name of the range in the store; upstream's.
+pub(crate) const RANGE: &str = "servicenodeports";
 
 /// Upstream's `ErrAllocated`.
 const ALLOCATED: &str = "provided port is already allocated";
 
-/// What a port is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The Service's port at this place.
-    Port(usize),
-    HealthCheck,
+/// What ports there are to give.
+pub(crate) struct Pool<'a> {
+    range: RangeInclusive<u16>,
+    allocation: &'a RangeAllocation,
+    allocated_count: usize,
+    is_ours: bool,
 }
 
-/// A port that a Service takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
-    pub(crate) port: u16,
-    purpose: Purpose,
-    /// The client asked for this very port.
-    given: bool,
-}
-
-/// The ports that one write of a Service takes.
-#[derive(Debug, Default)]
-pub(crate) struct TakenPorts {
-    list: Vec<Taken>,
-    ports: HashSet<u16>,
-}
-
-impl TakenPorts {
-    fn push(&mut self, taken: Taken) {
-        self.ports.insert(taken.port);
-        self.list.push(taken);
+impl<'a> Pool<'a> {
+    /// The operator's range, of which those of `allocation` are taken.
+    pub(crate) fn new(ranges: &ServiceRanges, allocation: &'a RangeAllocation) -> Self {
+        Self {
+            range: ranges.node_ports.clone(),
+            allocation,
+            allocated_count: allocation.taken().count(),
+            is_ours: allocation.range == ranges.node_ports_text(),
+        }
     }
 
     fn has(&self, port: u16) -> bool {
-        self.ports.contains(&port)
+        self.allocation.has(usize::from(port - self.range.start()))
     }
 
-    /// In the order in which they were taken.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Taken> {
-        self.list.iter()
-    }
-}
-
-/// What ports there are to give.
-pub(crate) struct Pool<'a> {
-    pub(crate) range: RangeInclusive<u16>,
-    pub(crate) in_use: &'a InUse,
-}
-
-impl Pool<'_> {
-    fn given(&self, port: i64, taken: &TakenPorts) -> Result<u16, String> {
+    fn given(&self, port: i64, taken: &HashSet<u16>) -> Result<u16, String> {
         let found = u16::try_from(port).ok().filter(|port| self.range.contains(port));
         let port = found.ok_or_else(|| {
             let (first, last) = (self.range.start(), self.range.end());
             format!("provided port is not in the valid range. The range of valid ports is {first}-{last}")
         })?;
-        if self.in_use.has_port(port) || taken.has(port) { Err(ALLOCATED.to_owned()) } else { Ok(port) }
+        match () {
+            () if !self.is_ours => Err(MISMATCH.to_owned()),
+            () if self.has(port) || taken.contains(&port) => Err(ALLOCATED.to_owned()),
+            () => Ok(port),
+        }
     }
 
-    fn any(&self, taken: &TakenPorts) -> Result<u16, &'static str> {
+    fn any(&self, taken: &HashSet<u16>) -> Result<u16, &'static str> {
+        if !self.is_ours {
+            return Err(MISMATCH);
+        }
         let count = u128::from(self.range.end() - self.range.start()) + 1;
         let band = Band { count, reserved: reserved(count, 32, 16, 128) };
         let port = |offset: u128| self.range.start() + offset as u16;
-        let is_taken = |offset| self.in_use.has_port(port(offset)) || taken.has(port(offset));
+        let is_taken = |offset| self.has(port(offset)) || taken.contains(&port(offset));
         let random = uuid::Uuid::new_v4().as_u128();
-        band.choose(random, self.in_use.port_count() + taken.list.len(), is_taken).map(port).ok_or("range is full")
+        band.choose(random, self.allocated_count + taken.len(), is_taken).map(port).ok_or("range is full")
     }
+}
+
+/// What a write does to the range; none where it takes nothing and gives nothing back.
+pub(crate) fn change(ranges: &ServiceRanges, plan: &Plan) -> Option<RangeChange> {
+    if plan.ports_taken.is_empty() && plan.ports_released.is_empty() {
+        return None;
+    }
+    let offset = |port: &u16| ranges.node_ports.contains(port).then(|| usize::from(port - ranges.node_ports.start()));
+    let taken = plan.ports_taken.iter().filter_map(offset).collect();
+    // What another port of the same Service takes at the same time stays.
+    let released = plan.ports_released.iter().filter(|port| !plan.ports_taken.contains(port)).filter_map(offset).collect();
+    Some(RangeChange { name: RANGE, range: ranges.node_ports_text(), taken, released })
 }
 
 /// Ports that a Service has been given.
@@ -133,7 +131,7 @@ fn allocates(spec: &Value) -> bool {
 }
 
 /// Ports of one number (of two protocols) share a node port.
-fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut TakenPorts) -> Result<(), Status> {
+fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut HashSet<u16>) -> Result<(), Status> {
     let allocates = allocates(&service["spec"]);
     let mut of_port: HashMap<i64, i64> = HashMap::new();
     let mut requested: HashMap<i64, i64> = HashMap::new();
@@ -156,7 +154,7 @@ fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut TakenPorts) ->
                         take_given(pool, service, i, requested, taken)?;
                         requested
                     }
-                    None => take_any(pool, i, taken)?,
+                    None => take_any(pool, taken)?,
                 };
                 set_node_port(service, i, node_port);
                 of_port.insert(number, node_port);
@@ -166,7 +164,7 @@ fn take_for_new(pool: &Pool<'_>, service: &mut Value, taken: &mut TakenPorts) ->
     Ok(())
 }
 
-fn take_for_changed(pool: &Pool<'_>, service: &mut Value, old: &Value, taken: &mut TakenPorts) -> Result<(), Status> {
+fn take_for_changed(pool: &Pool<'_>, service: &mut Value, old: &Value, taken: &mut HashSet<u16>) -> Result<(), Status> {
     let allocates = allocates(&service["spec"]);
     let had: HashSet<i64> = if has_node_ports(old) { node_ports(old).into_iter().collect() } else { HashSet::new() };
     let mut seen: HashSet<(String, i64)> = HashSet::new();
@@ -177,11 +175,11 @@ fn take_for_changed(pool: &Pool<'_>, service: &mut Value, old: &Value, taken: &m
             continue;
         }
         let node_port = if asked == 0 {
-            let chosen = take_any(pool, i, taken)?;
+            let chosen = take_any(pool, taken)?;
             set_node_port(service, i, chosen);
             chosen
         } else {
-            if !had.contains(&asked) && !u16::try_from(asked).is_ok_and(|asked| taken.has(asked)) {
+            if !had.contains(&asked) && !u16::try_from(asked).is_ok_and(|asked| taken.contains(&asked)) {
                 take_given(pool, service, i, asked, taken)?;
             }
             asked
@@ -193,27 +191,26 @@ fn take_for_changed(pool: &Pool<'_>, service: &mut Value, old: &Value, taken: &m
     Ok(())
 }
 
-fn take_given(pool: &Pool<'_>, service: &Value, i: usize, port: i64, taken: &mut TakenPorts) -> Result<(), Status> {
+fn take_given(pool: &Pool<'_>, service: &Value, i: usize, port: i64, taken: &mut HashSet<u16>) -> Result<(), Status> {
     let port = pool.given(port, taken).map_err(|why| refused(service, i, port, &why))?;
-    taken.push(Taken { port, purpose: Purpose::Port(i), given: true });
+    taken.insert(port);
     Ok(())
 }
 
-fn take_any(pool: &Pool<'_>, i: usize, taken: &mut TakenPorts) -> Result<i64, Status> {
+fn take_any(pool: &Pool<'_>, taken: &mut HashSet<u16>) -> Result<i64, Status> {
     let port = pool.any(taken).map_err(|why| Status::internal(format!("failed to allocate a nodePort: {why}")))?;
-    taken.push(Taken { port, purpose: Purpose::Port(i), given: false });
+    taken.insert(port);
     Ok(port.into())
 }
 
-fn take_health_check(pool: &Pool<'_>, service: &mut Value, taken: &mut TakenPorts) -> Result<(), Status> {
+fn take_health_check(pool: &Pool<'_>, service: &mut Value, taken: &mut HashSet<u16>) -> Result<(), Status> {
     let asked = int(&service["spec"], "healthCheckNodePort");
-    let given = asked != 0;
-    let port = if given {
+    let port = if asked != 0 {
         pool.given(asked, taken).map_err(|why| health_check_refused(asked, &why))?
     } else {
         pool.any(taken).map_err(|why| Status::internal(format!("failed to allocate a HealthCheck NodePort 0: {why}")))?
     };
-    taken.push(Taken { port, purpose: Purpose::HealthCheck, given });
+    taken.insert(port);
     spec_mut(service).insert("healthCheckNodePort".into(), port.into());
     Ok(())
 }
@@ -230,58 +227,25 @@ fn health_check_refused(port: i64, why: &str) -> Status {
     Status::internal(format!("failed to allocate requested HealthCheck NodePort {port}: {why}"))
 }
 
-fn store_key(registry: &Registry, port: u16) -> String {
-    format!("{}wasmgate.dev/nodeports/{port}", registry.caches().root())
-}
-
-/// Writes the port's key. One that a client asks for may have been left behind by a Service that is gone; it is taken over.
-pub(crate) async fn creation(
-    registry: &Registry,
-    service: &Value,
-    taken: &Taken,
-    range: &RangeInclusive<u16>,
-    in_use: &Mutex<InUse>,
-) -> Result<Operation, Status> {
-    debug_assert!(range.contains(&taken.port), "only ports of the range are given out");
-    let key = store_key(registry, taken.port);
-    let value = json!({ "service": owner_of(service) }).to_string().into();
-    if !taken.given {
-        return Ok(Operation::create(key, value));
-    }
-    let (stored, _) = registry.caches().storage().get(&key).await.map_err(error::read)?;
-    let Some(stored) = stored else { return Ok(Operation::create(key, value)) };
-    // The index knows all Services up to its cursor, and none of them has the port.
-    let known_up_to = in_use.lock().unwrap_or_else(std::sync::PoisonError::into_inner).cursor();
-    if stored.mod_revision <= known_up_to {
-        return Ok(Operation::update(key, stored.mod_revision, value));
-    }
-    Err(match taken.purpose {
-        Purpose::Port(i) => refused(service, i, taken.port.into(), ALLOCATED),
-        Purpose::HealthCheck => health_check_refused(taken.port.into(), ALLOCATED),
-    })
-}
-
-/// Removes the port's key, if it is this Service's.
-pub(crate) async fn release(registry: &Registry, service: &Value, port: u16) -> Result<Option<Operation>, Status> {
-    let key = store_key(registry, port);
-    let (stored, _) = registry.caches().storage().get(&key).await.map_err(error::read)?;
-    let owner = owner_of(service);
-    let is_ours = |value: &[u8]| serde_json::from_slice::<Value>(value).is_ok_and(|value| value["service"] == *owner);
-    Ok(stored.filter(|stored| is_ours(&stored.value)).map(|stored| Operation::delete(key, stored.mod_revision)))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn planned(spec: Value, old: Option<Value>) -> Result<(Vec<i64>, Vec<u16>, Vec<u16>), String> {
-        let in_use = InUse::default();
-        let pool = Pool { range: 30000..=30003, in_use: &in_use };
+        planned_of(&RangeAllocation::new("30000-30003"), spec, old)
+    }
+
+    fn planned_of(allocation: &RangeAllocation, spec: Value, old: Option<Value>) -> Result<(Vec<i64>, Vec<u16>, Vec<u16>), String> {
+        let ranges = ServiceRanges::new(["10.0.0.0/24"], 30000..=30003).expect("a network");
+        let pool = Pool::new(&ranges, allocation);
         let mut service = json!({ "metadata": { "name": "s" }, "spec": spec });
         let old = old.map(|spec| json!({ "metadata": { "name": "s" }, "spec": spec }));
         let mut done = Plan::default();
         plan(&pool, &mut service, old.as_ref(), &mut done).map_err(|status| status.message)?;
-        let taken = done.ports_taken.iter().map(|taken| taken.port).collect();
+        let mut taken: Vec<u16> = done.ports_taken.into_iter().collect();
+        taken.sort_unstable();
         Ok((node_ports(&service["spec"]), taken, done.ports_released))
     }
 
@@ -304,7 +268,8 @@ mod tests {
         ] {
             assert_eq!(planned(spec.clone(), old.clone()), Ok((ports, taken, released)), "{spec} {old:?}");
         }
-        let (ports, taken, _) = planned(spec("NodePort", json!([{ "port": 1 }, { "port": 2 }])), None).expect("there are four");
+        let (mut ports, taken, _) = planned(spec("NodePort", json!([{ "port": 1 }, { "port": 2 }])), None).expect("there are four");
+        ports.sort_unstable();
         assert_eq!(ports, taken.iter().map(|port| i64::from(*port)).collect::<Vec<_>>());
         assert_ne!(ports[0], ports[1]);
     }
@@ -327,5 +292,28 @@ mod tests {
         ] {
             assert_eq!(planned(spec.clone(), None), Err(want), "{spec}");
         }
+    }
+
+    #[test]
+    fn what_the_cluster_has_given_out_is_taken() {
+        let ports = |list: Value| json!({ "type": "NodePort", "ports": list });
+        let mut allocation = RangeAllocation::new("30000-30003");
+        [0, 1, 3].into_iter().for_each(|offset| allocation.take(offset));
+        assert_eq!(planned_of(&allocation, ports(json!([{ "port": 80 }])), None), Ok((vec![30002], vec![30002], vec![])));
+        let invalid = |port: i64, why: &str| Err(format!("Service \"s\" is invalid: spec.ports[0].nodePort: Invalid value: {port}: {why}"));
+        assert_eq!(planned_of(&allocation, ports(json!([{ "port": 80, "nodePort": 30001 }])), None), invalid(30001, ALLOCATED));
+        let others = RangeAllocation::new("20000-20003");
+        assert_eq!(planned_of(&others, ports(json!([{ "port": 80, "nodePort": 30001 }])), None), invalid(30001, MISMATCH));
+        let internal = format!("Internal error occurred: failed to allocate a nodePort: {MISMATCH}");
+        assert_eq!(planned_of(&others, ports(json!([{ "port": 80 }])), None), Err(internal));
+    }
+
+    #[test]
+    fn a_port_that_moves_within_a_service_is_not_given_back() {
+        let ranges = ServiceRanges::new(["10.0.0.0/24"], 30000..=30003).expect("a network");
+        let plan = Plan { ports_taken: [30001, 30002].into(), ports_released: vec![30001, 30003, 80], ..Plan::default() };
+        let change = change(&ranges, &plan).expect("something changes");
+        assert_eq!((change.taken.len(), change.released), (2, vec![3]));
+        assert_eq!(super::change(&ranges, &Plan::default()), None);
     }
 }

@@ -1,6 +1,6 @@
 //! From a request's body to an object in the version that is stored: decoded, checked against its schema, defaulted, converted.
 
-use api::{kinds, tables};
+use api::kinds;
 use apimachinery::codec::{self, Decoded, MediaType};
 use apimachinery::options::{DeleteOptions, FieldValidation, WriteOptions};
 use apimachinery::{GroupVersion, GroupVersionKind, Status};
@@ -38,8 +38,9 @@ pub(crate) fn object(
     options: &WriteOptions,
 ) -> Result<Value, Status> {
     let expected = scope.kind();
-    let schema = tables::schema_of(expected).ok_or_else(|| not_served_yet(scope))?;
-    let schema_of = |kind: &GroupVersionKind| tables::schema_of(if is_older_eviction(kind) { &EVICTION } else { kind });
+    let catalogue = &request.context().catalogue;
+    let schema = catalogue.schema_of(expected).ok_or_else(|| not_served_yet(scope))?;
+    let schema_of = |kind: &GroupVersionKind| catalogue.schema_of(if is_older_eviction(kind) { &EVICTION } else { kind });
     let decoded = codec::decode(body, media_type, expected, &schema, &schema_of).map_err(|error| error.into_status(expected, body))?;
     let wording =
         |error: &str| format!("{} in version \"{}\" cannot be handled as a {}: {error}", expected.kind, expected.version, expected.kind);
@@ -76,18 +77,34 @@ pub(crate) fn judged(
 /// Fills in the kind's defaults; only where the body is the resource's own kind.
 pub(crate) fn default(scope: &Scope, object: &mut Value) {
     if *scope.kind() == scope.requested.gvk {
-        kinds::strategy(scope.requested).default(scope.requested, object);
+        kinds::strategy(&scope.requested).default(&scope.requested, object);
     }
 }
 
 /// The object in the version that is stored, with that version's defaults.
-pub(crate) fn stored(scope: &Scope, object: Value) -> Value {
+///
+/// # Errors
+/// 500: it cannot be had in that version.
+pub(crate) async fn stored(scope: &Scope, object: Value) -> Result<Value, Status> {
     if !scope.converts() {
-        return object;
+        return Ok(object);
     }
-    let mut stored = api::convert::convert(object, &scope.resource.gvk);
-    kinds::strategy(scope.resource).default(scope.resource, &mut stored);
-    stored
+    let mut stored = convert(scope, object, &scope.resource.gvk).await?;
+    kinds::strategy(&scope.resource).default(&scope.resource, &mut stored);
+    Ok(stored)
+}
+
+/// A stored object in the version asked for.
+///
+/// # Errors
+/// 500: it cannot be had in that version.
+pub(crate) async fn requested(scope: &Scope, stored: Value) -> Result<Value, Status> {
+    if scope.converts() { convert(scope, stored, &scope.requested.gvk).await } else { Ok(stored) }
+}
+
+async fn convert(scope: &Scope, object: Value, to: &GroupVersionKind) -> Result<Value, Status> {
+    let converted = scope.requested.conversion.convert(vec![object], to).await.map_err(Status::internal)?;
+    converted.into_iter().next().ok_or_else(|| Status::internal("an object was lost in conversion"))
 }
 
 /// The body of a deletion.

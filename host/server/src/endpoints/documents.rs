@@ -1,13 +1,15 @@
-//! Documents that describe the API: discovery, OpenAPI, the index of paths. Made once, served as bytes.
+//! Documents that describe the API: discovery, OpenAPI, the index of paths. Made once for each catalogue, served as bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use api::catalogue::discovery::{self, Group};
 use api::openapi::{self, Document};
-use api::tables;
+use api::{Catalogue, ResourceRef};
 use apimachinery::Status;
 use apimachinery::query::Query;
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use clock::Clock;
 use http::StatusCode;
@@ -24,14 +26,39 @@ use crate::negotiate::{self, Endpoint};
 use crate::request::Authorized;
 use crate::response::{self, Output, Response};
 
-/// Documents over the built-in resources.
+/// The documents of the catalogue that was asked about last.
+pub(crate) struct Published {
+    server_address: String,
+    clock: Clock,
+    last: ArcSwapOption<Documents>,
+}
+
+impl Published {
+    pub(crate) fn new(server_address: &str, clock: Clock) -> Self {
+        Self { server_address: server_address.to_owned(), clock, last: ArcSwapOption::empty() }
+    }
+
+    /// The documents about these kinds.
+    pub(crate) fn of(&self, catalogue: &Arc<Catalogue>) -> Arc<Documents> {
+        if let Some(last) = self.last.load_full().filter(|last| Arc::ptr_eq(&last.catalogue, catalogue)) {
+            return last;
+        }
+        let made = Arc::new(Documents::new(catalogue.clone(), &self.server_address, self.clock.clone()));
+        self.last.store(Some(made.clone()));
+        made
+    }
+}
+
+/// Documents over the kinds of one catalogue.
 pub(crate) struct Documents {
-    groups: Vec<Group<'static>>,
+    catalogue: Arc<Catalogue>,
     /// Plain discovery by path.
     plain: HashMap<String, Value>,
     /// Aggregated discovery of `/api` and of `/apis`.
     aggregated: [Aggregated; 2],
     clock: Clock,
+    /// OpenAPI v3 of what is not built in, by path.
+    openapi: BTreeMap<String, Document>,
     /// Since when the documents are as they are.
     made: SystemTime,
 }
@@ -52,9 +79,13 @@ impl Aggregated {
     }
 }
 
+fn groups(catalogue: &Catalogue) -> Vec<Group<'_>> {
+    discovery::groups(catalogue.resources().iter().map(|row: &ResourceRef| &**row))
+}
+
 impl Documents {
-    pub(crate) fn new(server_address: &str, clock: Clock) -> Self {
-        let groups = discovery::groups(tables::resources());
+    fn new(catalogue: Arc<Catalogue>, server_address: &str, clock: Clock) -> Self {
+        let groups = groups(&catalogue);
         let mut plain = HashMap::new();
         plain.insert("api".to_owned(), discovery::api_versions(server_address));
         plain.insert("apis".to_owned(), discovery::api_group_list(&groups));
@@ -68,7 +99,9 @@ impl Documents {
             }
         }
         let aggregated = [true, false].map(|core| Aggregated::of(&groups, core));
-        Self { groups, plain, aggregated, made: clock.now(), clock }
+        drop(groups);
+        let openapi = openapi::documents(&catalogue);
+        Self { catalogue, plain, aggregated, openapi, made: clock.now(), clock }
     }
 
     /// Every path of the index.
@@ -79,7 +112,7 @@ impl Documents {
         {
             registered.push(path.to_owned());
         }
-        let shown = discovery::root_paths(&self.groups, registered.iter().map(String::as_str));
+        let shown = discovery::root_paths(&groups(&self.catalogue), registered.iter().map(String::as_str));
         shown["paths"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
@@ -108,13 +141,13 @@ impl Documents {
         match path {
             "v2" => self.openapi_v2(request),
             "v3" => {
-                let index = openapi::v3_index(std::iter::empty());
+                let index = openapi::v3_index(self.openapi.iter().map(|(path, document)| (path.as_str(), &*document.hash)));
                 // Upstream serves it as a file whose type Go guesses.
                 let mut response = response::with_type(200, "text/plain; charset=utf-8", Body::full(index.to_string()));
                 set(&mut response, LAST_MODIFIED, &conditional::date(self.made));
                 response
             }
-            _ => match path.strip_prefix("v3/").map(|path| (path, openapi::v3(path))) {
+            _ => match path.strip_prefix("v3/").map(|path| (path, openapi::v3(path).or_else(|| self.openapi.get(path).cloned()))) {
                 Some((path, Some(document))) => self.openapi_v3(path, document, request),
                 Some((_, None)) => empty(StatusCode::NOT_FOUND),
                 None => response::page_not_found(),

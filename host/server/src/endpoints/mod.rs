@@ -3,6 +3,7 @@
 //! [`Endpoints::handle`] is the map: documents first, then resources by verb.
 
 mod component_statuses;
+mod conversion;
 mod decode;
 mod documents;
 mod patch;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admission::RequestContext;
+use api::Catalogue;
 use api::kinds::action::Action;
-use api::tables;
 use apimachinery::Status;
 use apimachinery::request_info::RequestInfo;
 use async_trait::async_trait;
@@ -37,7 +38,7 @@ use crate::openid::OpenId;
 use crate::request::{Authorized, Handler};
 use crate::response::{self, Response};
 
-use documents::Documents;
+use documents::Published;
 use route::{NoRoute, Route, Target};
 use scope::Scope;
 
@@ -77,13 +78,13 @@ pub trait TokenSigner: Send + Sync {
 /// Everything that is served.
 pub struct Endpoints {
     parts: Parts,
-    documents: Documents,
+    documents: Published,
 }
 
 impl Endpoints {
     /// Over the built-in resources.
     pub fn new(parts: Parts) -> Self {
-        let documents = Documents::new(&parts.server_address, parts.clock.clone());
+        let documents = Published::new(&parts.server_address, parts.clock.clone());
         parts.metrics.watch_caches(parts.registry.caches());
         Self { parts, documents }
     }
@@ -130,8 +131,8 @@ impl Endpoints {
 
 #[async_trait]
 impl Handler for Endpoints {
-    fn served(&self, info: &RequestInfo, method: &Method) -> Option<Served<'_>> {
-        let route = info.is_resource_request.then(|| Route::of(info, method))?.ok()?;
+    fn served<'a>(&self, catalogue: &'a Catalogue, info: &RequestInfo, method: &Method) -> Option<Served<'a>> {
+        let route = info.is_resource_request.then(|| Route::of(catalogue, info, method))?.ok()?;
         Some(Served { resource: &route.resource.gvr, subresource: route.subresource.map_or("", |subresource| &subresource.name) })
     }
 
@@ -148,7 +149,8 @@ impl Endpoints {
         }
         // As it was authorized: what is served at a path is not served at another that looks like it (`//metrics`, `/metrics/`).
         let path = request.info.path.as_str();
-        let RequestContext { chain, user, .. } = &**request.context();
+        let RequestContext { catalogue, chain, user, .. } = &**request.context();
+        let documents = self.documents.of(catalogue);
         let may_read = |path: String| -> BoxFuture<'_, bool> {
             let asked = Attributes { user: user.clone(), verb: "get".into(), path, ..Attributes::default() };
             Box::pin(async move { chain.authorize(&asked).await.decision == Decision::Allow })
@@ -157,24 +159,24 @@ impl Endpoints {
             return Ok(answer);
         }
         match path {
-            "/" | "/index.html" => return Ok(crate::index::answer(self.documents.paths(&self.parts.health))),
+            "/" | "/index.html" => return Ok(crate::index::answer(documents.paths(&self.parts.health))),
             "/metrics" => return Ok(self.parts.metrics.answer()),
             _ => {}
         }
         if let Some(document) = path.strip_prefix("/openapi/") {
-            return Ok(self.documents.openapi(document, &request));
+            return Ok(documents.openapi(document, &request));
         }
         // Upstream's router takes these with slashes at their end.
         let routed = path.trim_end_matches('/');
         if documents::is_the_aggregators(routed) {
             // By any method, and whatever of it can be written.
-            return self.documents.discovery(path, &request)?.map_or_else(|| not_found(path), Ok);
+            return documents.discovery(path, &request)?.map_or_else(|| not_found(catalogue, path), Ok);
         }
         let produces: &[&str] = match routed {
             "/version" | "/.well-known/openid-configuration" => &["application/json"],
             "/openid/v1/jwks" => &["application/jwk-set+json"],
-            _ if self.documents.has(routed) => &MediaType::NAMES,
-            _ => return not_found(path),
+            _ if documents.has(routed) => &MediaType::NAMES,
+            _ => return not_found(catalogue, path),
         };
         if request.method != Method::GET {
             return NoRoute::Method(vec!["GET"]).response(&request.headers, request.query());
@@ -184,18 +186,14 @@ impl Endpoints {
             "/version" => Ok(response::raw_json(200, &api::version::version_info())),
             "/.well-known/openid-configuration" => Ok(self.parts.openid.configuration()),
             "/openid/v1/jwks" => Ok(self.parts.openid.jwks()),
-            _ => self.documents.discovery(routed, &request)?.map_or_else(|| not_found(path), Ok),
+            _ => documents.discovery(routed, &request)?.map_or_else(|| not_found(catalogue, path), Ok),
         }
     }
 }
 
 /// A path below a group that is served gets a `Status`; any other gets Go's plain page.
-fn not_found(path: &str) -> Result<Response, Status> {
+fn not_found(catalogue: &Catalogue, path: &str) -> Result<Response, Status> {
     let group = path.strip_prefix("/apis/").and_then(|rest| rest.split('/').next()).filter(|group| !group.is_empty());
-    let known = path.starts_with("/api/") || group.is_some_and(is_group);
+    let known = path.starts_with("/api/") || group.is_some_and(|group| catalogue.has_group(group));
     if known { Err(Status::path_not_found()) } else { Ok(response::page_not_found()) }
-}
-
-fn is_group(name: &str) -> bool {
-    tables::resources().iter().any(|resource| resource.gvr.group == name)
 }

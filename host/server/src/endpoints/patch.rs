@@ -1,11 +1,12 @@
 //! Patch: JSON patch, merge patch and strategic merge patch over what is stored now.
 
-use api::tables;
-use apimachinery::options::WriteOptions;
+use apimachinery::options::{FieldValidation, WriteOptions};
 use apimachinery::patch::{self, PatchType, Target};
 use apimachinery::query::Query;
-use apimachinery::{Status, StatusReason, status::StatusDetails};
-use registry::Registry;
+use apimachinery::schema::SchemaRef;
+use apimachinery::{GroupVersionKind, Status, StatusReason, status::StatusDetails};
+use async_trait::async_trait;
+use registry::{Change, Registry};
 use serde_json::Value;
 
 use super::scope::Scope;
@@ -25,22 +26,46 @@ pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Autho
         return Err(decode::unserved("server-side apply"));
     }
     let kind = scope.kind();
-    let schema = tables::schema_of(kind).ok_or_else(|| decode::not_served_yet(scope))?;
+    let schema = request.context().catalogue.schema_of(kind).ok_or_else(|| decode::not_served_yet(scope))?;
     let validation = options.field_validation_directive();
-    let change = |old: Option<&Value>| {
-        let original = old.map(|old| scope.as_requested(old.clone())).ok_or_else(Status::path_not_found)?;
-        let target = Target { kind, schema: &schema, kinds: &tables::schema_of };
-        let decoded = patch::apply(patch_type, &original, &body, target, validation)?;
-        decoded.warnings().iter().for_each(|warning| request.warn(warning));
-        let mut object = decoded.value;
+    let change = Patch { scope, request: &request, patch_type, body: &body, schema: &schema, validation };
+    let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("PatchOptions")));
+    let written = registry.update(&asked, &change, false).await?;
+    write::answer(&view, scope, &request, written).await
+}
+
+/// A patch, to be applied to what is stored whenever it is tried.
+struct Patch<'a> {
+    scope: &'a Scope,
+    request: &'a Authorized,
+    patch_type: PatchType,
+    body: &'a [u8],
+    schema: &'a SchemaRef,
+    validation: FieldValidation,
+}
+
+#[async_trait]
+impl Change for Patch<'_> {
+    async fn apply(&self, old: Option<&Value>) -> Result<Value, Status> {
+        let scope = self.scope;
+        let original = decode::requested(scope, old.cloned().ok_or_else(Status::path_not_found)?).await?;
+        let mut object = self.patched(&original)?;
         decode::default(scope, &mut object);
         write::check_name(scope, &mut object)?;
         write::check_namespace(scope, &mut object)?;
-        Ok(decode::stored(scope, object))
-    };
-    let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("PatchOptions")));
-    let written = registry.update(&asked, &change, false).await?;
-    Ok(write::answer(&view, &request, written))
+        decode::stored(scope, object).await
+    }
+}
+
+impl Patch<'_> {
+    fn patched(&self, original: &Value) -> Result<Value, Status> {
+        let catalogue = &self.request.context().catalogue;
+        let kinds = |kind: &GroupVersionKind| catalogue.schema_of(kind);
+        let target = Target { kind: self.scope.kind(), schema: self.schema, kinds: &kinds };
+        let decoded = patch::apply(self.patch_type, original, self.body, target, self.validation)?;
+        decoded.warnings().iter().for_each(|warning| self.request.warn(warning));
+        Ok(decoded.value)
+    }
 }
 
 /// What kind of patch the body is; 415 where it says none.

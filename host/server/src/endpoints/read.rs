@@ -7,6 +7,7 @@ use apimachinery::selector::{FieldSelector, LabelSelector};
 use cacher::{Object, Predicate};
 use registry::{ListRequest, Registry};
 
+use super::conversion::ToRequested;
 use super::decode;
 use super::route::Target;
 use super::scope::Scope;
@@ -23,7 +24,7 @@ pub(crate) async fn get(registry: &Registry, scope: &Scope, request: &Authorized
     if !view.is_sent_as_stored() {
         request.load.add(object.json().len()).await;
     }
-    Ok(view.cached(200, &object))
+    Ok(view.cached(200, &ToRequested::of(scope).object(object).await?))
 }
 
 /// What a byte of a list's query weighs as work: it may be compared with thousands of objects.
@@ -37,17 +38,18 @@ pub(crate) async fn list(registry: &Registry, scope: &Scope, request: &Authorize
     let list = ListRequest::asked(&asked, &options, predicate(scope, &options)?)?;
     // A long selector is compared with every object.
     request.load.add(request.query().len().saturating_mul(SELECTOR_WEIGHT)).await;
-    let found = registry.list(&asked, &list).await?;
+    let mut found = registry.list(&asked, &list).await?;
     if !view.is_sent_as_stored() {
         request.load.add(found.objects.iter().map(|object| object.json().len()).sum()).await;
     }
-    Ok(view.list(200, &found))
+    let objects = ToRequested::of(scope).objects(std::mem::take(&mut found.objects)).await?;
+    Ok(view.list(200, &found, &objects))
 }
 
 /// What is selected, after the resource has looked at the fields.
 pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicate, Status> {
     let fields = known_fields(scope, options.field_selector.clone())?;
-    let stored = |field: &str, value: &str| Ok((api::selectable::stored_field(scope.requested, field).to_owned(), value.to_owned()));
+    let stored = |field: &str, value: &str| Ok((api::selectable::stored_field(&scope.requested, field).to_owned(), value.to_owned()));
     let fields = fields.transform(stored).map_err(|error: std::convert::Infallible| match error {})?;
     let labels = options.label_selector.clone();
     let namespace = match scope.target {
@@ -61,7 +63,7 @@ pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicat
         return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
     }
     let name = Some(scope.name.as_str()).filter(|name| !name.is_empty()).or(selected).map(Box::from);
-    let indexed = api::kinds::strategy(scope.resource).indexed_field().and_then(|field| fields.requires_exact_match(field));
+    let indexed = api::kinds::strategy(&scope.resource).indexed_field().and_then(|field| fields.requires_exact_match(field));
     let indexed = indexed.filter(|value| !value.is_empty()).map(Box::from);
     let selective = !labels.is_everything() || !fields.is_everything();
     let selectable = &scope.resource.selectable_fields;
@@ -83,6 +85,6 @@ fn selects(labels: &LabelSelector, fields: &FieldSelector, selectable: &[String]
 
 /// Refuses fields that the resource does not know, in upstream's words.
 pub(crate) fn known_fields(scope: &Scope, fields: FieldSelector) -> Result<FieldSelector, Status> {
-    let refused = fields.requirements().iter().find_map(|requirement| api::selectable::refusal(scope.requested, &requirement.field));
+    let refused = fields.requirements().iter().find_map(|requirement| api::selectable::refusal(&scope.requested, &requirement.field));
     refused.map_or(Ok(fields), |why| Err(Status::bad_request(why)))
 }

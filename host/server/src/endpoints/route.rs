@@ -2,7 +2,7 @@
 //! [`RequestInfo`] that was authorized. A path that upstream has no route for leads nowhere, so that nothing is served whose scope,
 //! resource, subresource, namespace or name is another than the one that was authorized.
 
-use api::{Resource, Subresource, tables};
+use api::{Catalogue, ResourceRef, Subresource};
 use apimachinery::field::go_quote;
 use apimachinery::request_info::RequestInfo;
 use apimachinery::status::StatusDetails;
@@ -25,10 +25,10 @@ pub(crate) enum Target {
 
 /// Where a request line leads.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Route {
-    pub(crate) resource: &'static Resource,
+pub(crate) struct Route<'a> {
+    pub(crate) resource: &'a ResourceRef,
     /// Of [`Target::Subresource`].
-    pub(crate) subresource: Option<&'static Subresource>,
+    pub(crate) subresource: Option<&'a Subresource>,
     pub(crate) target: Target,
 }
 
@@ -64,16 +64,16 @@ impl NoRoute {
 /// In the order in which they are listed to a client.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
-impl Route {
+impl<'a> Route<'a> {
     /// Finds the route of a request about a resource.
-    pub(crate) fn of(info: &RequestInfo, method: &Method) -> Result<Self, NoRoute> {
+    pub(crate) fn of(catalogue: &'a Catalogue, info: &RequestInfo, method: &Method) -> Result<Self, NoRoute> {
         let core = info.api_prefix == "api";
         // `//api/v1/pods` and `/apis//v1/pods` read like paths of the core group, and are none of upstream's.
         if !info.path.starts_with(if core { "/api/" } else { "/apis/" }) || core != info.api_group.is_empty() {
             return Err(NoRoute::Page);
         }
-        let Some(resource) = tables::find(&info.api_group, &info.api_version, &info.resource) else {
-            return Err(if super::is_group(&info.api_group) { not_found() } else { NoRoute::Page });
+        let Some(resource) = catalogue.find(&info.api_group, &info.api_version, &info.resource) else {
+            return Err(if catalogue.has_group(&info.api_group) { not_found() } else { NoRoute::Page });
         };
         let route = Self::at(info, resource).ok_or_else(not_found)?;
         if route.verb(info, method.as_str()).is_none() {
@@ -85,7 +85,7 @@ impl Route {
     }
 
     /// By the shape of the path alone: how many parts it has, and whether a namespace stands in front of them.
-    fn at(info: &RequestInfo, resource: &'static Resource) -> Option<Self> {
+    fn at(info: &RequestInfo, resource: &'a ResourceRef) -> Option<Self> {
         let [_, below @ ..] = info.parts.as_slice() else { return None };
         if info.namespace_in_path && !resource.namespaced() {
             return None;
@@ -183,7 +183,7 @@ mod tests {
 
     fn of(method: &str, target: &str) -> String {
         let Some(info) = parse(method, target) else { return "no resource".into() };
-        match Route::of(&info, &Method::from_bytes(method.as_bytes()).expect("a method")) {
+        match Route::of(&Catalogue::built_in(), &info, &Method::from_bytes(method.as_bytes()).expect("a method")) {
             Ok(route) => format!("{:?}", route.target),
             Err(NoRoute::Page) => "page".into(),
             Err(NoRoute::Status(status)) => format!("{} {}", status.code, status.message),
@@ -294,8 +294,9 @@ mod tests {
         const FRONTS: [&str; 3] = ["", "watch/", "proxy/"];
         const NAMESPACES: [&str; 5] = ["", "namespaces/ten/", "namespaces//", "namespaces/ten/namespaces/victim/", "namespaces/ten%2F"];
         const QUERIES: [&str; 3] = ["", "?watch=1", "?fieldSelector=metadata.name%3Dvictim"];
+        let catalogue = Catalogue::built_in();
         let (mut served, mut seen) = (0, 0);
-        for row in tables::resources() {
+        for row in catalogue.resources() {
             let own = row.subresources.iter().map(|subresource| &*subresource.name);
             let mut below: Vec<String> =
                 ["", "/", "//", "/victim", "/victim/", "//victim", "/a%2Fb", "/%2e%2e", "/victim//status"].map(str::to_owned).into();
@@ -314,7 +315,9 @@ mod tests {
                 for method in METHODS.into_iter().chain(["TRACE"]).filter(|method| !reads_query || *method == "GET") {
                     seen += 1;
                     let Some(info) = parse(method, &target) else { continue };
-                    let Ok(route) = Route::of(&info, &Method::from_bytes(method.as_bytes()).expect("a method")) else { continue };
+                    let Ok(route) = Route::of(&catalogue, &info, &Method::from_bytes(method.as_bytes()).expect("a method")) else {
+                        continue;
+                    };
                     served += 1;
                     let authorized = (&*info.api_group, &*info.api_version, &*info.resource, &*info.subresource);
                     let gvr = &route.resource.gvr;

@@ -1,8 +1,8 @@
 //! What a request is about, as handlers and the registry are told of it.
 
+use api::ResourceRef;
 use api::kinds::action::Action;
 use api::kinds::strategy;
-use api::{Resource, tables};
 use apimachinery::GroupVersionKind;
 use serde_json::Value;
 
@@ -12,9 +12,9 @@ use crate::request::Authorized;
 /// A resource's request, before its options and body are read.
 pub(crate) struct Scope {
     /// In the version asked for.
-    pub(crate) requested: &'static Resource,
+    pub(crate) requested: ResourceRef,
     /// In the version that is stored.
-    pub(crate) resource: &'static Resource,
+    pub(crate) resource: ResourceRef,
     pub(crate) subresource: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -25,12 +25,13 @@ impl Scope {
     /// Follows the route of what was authorized. Whatever is read or written later is named by this alone.
     pub(crate) fn of(request: &Authorized) -> Result<Self, NoRoute> {
         let info = &request.info;
-        let Route { resource: requested, target, .. } = Route::of(info, &request.method)?;
+        let catalogue = &request.context().catalogue;
+        let Route { resource: requested, target, .. } = Route::of(catalogue, info, &request.method)?;
         // A namespace is its own namespace to authorization, but not to storage.
         let namespace = if requested.namespaced() { info.namespace.clone() } else { String::new() };
         Ok(Self {
-            requested,
-            resource: tables::stored(requested),
+            requested: requested.clone(),
+            resource: catalogue.stored(requested).clone(),
             subresource: info.subresource.clone(),
             namespace,
             name: info.name.clone(),
@@ -41,11 +42,11 @@ impl Scope {
     /// What answers the request, where it is not the store.
     pub(crate) fn action(&self) -> Option<Action> {
         let subresource = if self.target == Target::Subresource { self.subresource.as_str() } else { "" };
-        strategy(self.requested).action(subresource)
+        strategy(&self.requested).action(subresource)
     }
 
     /// The kind of the body and of the answer.
-    pub(crate) fn kind(&self) -> &'static GroupVersionKind {
+    pub(crate) fn kind(&self) -> &GroupVersionKind {
         match self.target {
             Target::Subresource => self.requested.subresource(&self.subresource).map_or(&self.requested.gvk, |sub| &sub.gvk),
             _ => &self.requested.gvk,
@@ -57,16 +58,11 @@ impl Scope {
         self.requested.gvk != self.resource.gvk
     }
 
-    /// A stored object in the version asked for.
-    pub(crate) fn as_requested(&self, stored: Value) -> Value {
-        if self.converts() { api::convert::convert(stored, &self.requested.gvk) } else { stored }
-    }
-
     /// What the registry is told.
     pub(crate) fn request(&self, request: &Authorized, dry_run: bool, options: Option<Value>) -> registry::Request {
         registry::Request {
-            resource: self.resource.into(),
-            requested: self.requested.into(),
+            resource: self.resource.clone(),
+            requested: self.requested.clone(),
             subresource: self.subresource.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),

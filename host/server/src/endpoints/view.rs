@@ -1,4 +1,4 @@
-//! How objects are shown to a client: in the version asked for, whole, as metadata or as a table; as JSON, YAML or protobuf.
+//! How objects that are in the version asked for are shown to a client: whole, as metadata or as a table; as JSON, YAML or protobuf.
 //!
 //! Stored bytes in the version asked for go out as they are. Every other form is made once per object and kept with it.
 
@@ -9,24 +9,17 @@ use apimachinery::codec::protobuf::{self as messages, EncodeError};
 use apimachinery::query::Query;
 use apimachinery::{GroupVersionKind, Status, StatusReason, field};
 use bytes::Bytes;
-use cacher::{EventType, Object};
+use cacher::{Encoding, EncodingKey, EventType, Object};
 use objectstore::layout;
 use registry::ListResult;
 use serde_json::{Value, json};
 
+use super::conversion::Versioned;
 use super::scope::Scope;
 use crate::negotiate::{self, Endpoint, MediaType};
 use crate::protobuf;
 use crate::request::Authorized;
 use crate::response::{self, Output, Response};
-
-/// Keys under which an object keeps its other encodings; those below 16 are the cache's.
-const ENCODING_CONVERTED: u32 = 16;
-const ENCODING_METADATA: u32 = 17;
-const ENCODING_METADATA_BETA: u32 = 18;
-const ENCODING_MESSAGE: u32 = 19;
-const ENCODING_CONVERTED_MESSAGE: u32 = 20;
-const ENCODING_METADATA_MESSAGE: u32 = 21;
 
 /// What go-restful's check lets through for collections: they may be streams.
 const LIST_PRODUCES: [&str; 5] =
@@ -47,8 +40,8 @@ pub(crate) enum Form {
 pub(crate) struct View {
     pub(crate) output: Output,
     pub(crate) form: Form,
-    gvk: &'static GroupVersionKind,
-    resource: &'static api::Resource,
+    gvk: GroupVersionKind,
+    resource: api::ResourceRef,
     converts: bool,
     now_seconds: i64,
 }
@@ -90,22 +83,11 @@ impl View {
         Ok(Self {
             output,
             form,
-            gvk: scope.kind(),
-            resource: scope.requested,
+            gvk: scope.kind().clone(),
+            resource: scope.requested.clone(),
             converts: scope.converts(),
             now_seconds: request.context().now_seconds(),
         })
-    }
-
-    /// Stored bytes in the version asked for.
-    pub(crate) fn whole(&self, json: Bytes) -> Bytes {
-        if !self.converts {
-            return json;
-        }
-        match serde_json::from_slice::<Value>(&json) {
-            Ok(object) => served(&api::convert::convert(object, self.gvk), self.gvk).into(),
-            Err(_) => json,
-        }
     }
 
     fn metadata(&self, json: &[u8], beta: bool) -> Bytes {
@@ -123,15 +105,28 @@ impl View {
     }
 
     /// A cached object in this view; not for tables.
-    pub(crate) fn object(&self, object: &Object) -> Bytes {
+    pub(crate) fn object(&self, shown: &Versioned) -> Bytes {
         match self.form {
             Form::Metadata { beta } => {
-                let key = if beta { ENCODING_METADATA_BETA } else { ENCODING_METADATA };
-                object.encoded(key, || self.metadata(&object.json(), beta))
+                self.kept(&shown.object, Encoding::Metadata { beta }, || Ok(self.metadata(&shown.json, beta))).unwrap_or_default()
             }
-            _ if self.converts => object.encoded(ENCODING_CONVERTED, || self.whole(object.json())),
-            _ => object.json(),
+            _ => shown.json.clone(),
         }
+    }
+
+    /// An encoding of an object: as it is kept with the object, or made now and kept.
+    fn kept(&self, object: &Object, encoding: Encoding, make: impl FnOnce() -> Result<Bytes, EncodeError>) -> Result<Bytes, EncodeError> {
+        let version = match encoding {
+            Encoding::Json | Encoding::Message => (self.gvk.group.clone(), self.gvk.version.clone()),
+            Encoding::Metadata { .. } | Encoding::MetadataMessage => Default::default(),
+        };
+        let key = EncodingKey { encoding, version };
+        if let Some(bytes) = object.encoding(&key) {
+            return Ok(bytes);
+        }
+        let bytes = make()?;
+        object.keep_encoding(key, &bytes);
+        Ok(bytes)
     }
 
     /// Whether this view is of messages.
@@ -140,43 +135,27 @@ impl View {
     }
 
     /// The message of a cached object in this view, without an envelope; not for tables.
-    fn message(&self, object: &Object) -> Result<Bytes, EncodeError> {
-        let key = match self.form {
-            Form::Metadata { .. } => ENCODING_METADATA_MESSAGE,
-            _ if self.converts => ENCODING_CONVERTED_MESSAGE,
-            _ => ENCODING_MESSAGE,
-        };
-        let mut failed = None;
-        let message = object.encoded(key, || {
+    fn message(&self, shown: &Versioned) -> Result<Bytes, EncodeError> {
+        let encoding = if matches!(self.form, Form::Metadata { .. }) { Encoding::MetadataMessage } else { Encoding::Message };
+        self.kept(&shown.object, encoding, || {
             let json = match self.form {
-                Form::Metadata { beta } => self.metadata(&object.json(), beta),
-                _ => self.whole(object.json()),
+                Form::Metadata { beta } => self.metadata(&shown.json, beta),
+                _ => shown.json.clone(),
             };
-            let document: Value = serde_json::from_slice(&json).unwrap_or_default();
-            protobuf::message(&document)
-                .unwrap_or_else(|error| {
-                    failed = Some(error);
-                    Vec::new()
-                })
-                .into()
-        });
-        // Every kind has metadata, and metadata are never without a byte.
-        match failed {
-            Some(error) => Err(error),
-            None if message.is_empty() => Err(EncodeError::Unfit(self.gvk.kind.to_string())),
-            None => Ok(message),
-        }
+            let document: Value = serde_json::from_slice(&json).map_err(|error| EncodeError::Unfit(error.to_string()))?;
+            protobuf::message(&document).map(Bytes::from)
+        })
     }
 
     /// A cached object in its envelope.
-    fn protobuf_body(&self, object: &Object) -> Result<Bytes, EncodeError> {
+    fn protobuf_body(&self, shown: &Versioned) -> Result<Bytes, EncodeError> {
         let (kind, api_version) = self.shown_kind();
-        self.message(object).map(|message| messages::enveloped(&api_version, &kind, &message).into())
+        self.message(shown).map(|message| messages::enveloped(&api_version, &kind, &message).into())
     }
 
     /// A cached object as an event of a stream of messages.
-    pub(crate) fn protobuf_event(&self, kind: EventType, object: &Object) -> Bytes {
-        match self.protobuf_body(object) {
+    pub(crate) fn protobuf_event(&self, kind: EventType, shown: &Versioned) -> Bytes {
+        match self.protobuf_body(shown) {
             Ok(body) => messages::watch_frame(kind.as_str(), &body).into(),
             Err(error) => Self::protobuf_document("ERROR", &Status::internal(error.to_string()).to_json()),
         }
@@ -189,23 +168,23 @@ impl View {
     }
 
     /// The answer with one object of the cache.
-    pub(crate) fn cached(&self, code: u16, object: &Object) -> Response {
+    pub(crate) fn cached(&self, code: u16, shown: &Versioned) -> Response {
         match self.form {
-            Form::Table { .. } => self.single(code, object.json()),
+            Form::Table { .. } => self.single(code, shown.json.clone()),
             _ if self.is_protobuf() => {
-                response::protobuf_chunks(&self.output, code, self.protobuf_body(object).map(|body| VecDeque::from([body])))
+                response::protobuf_chunks(&self.output, code, self.protobuf_body(shown).map(|body| VecDeque::from([body])))
             }
-            _ => response::json_bytes(&self.output, code, self.object(object)),
+            _ => response::json_bytes(&self.output, code, self.object(shown)),
         }
     }
 
-    /// The answer with one object.
+    /// The answer with one object that is not the cache's, in the version asked for.
     pub(crate) fn single(&self, code: u16, json: Bytes) -> Response {
         match self.form {
-            Form::Whole => response::json_bytes(&self.output, code, self.whole(json)),
+            Form::Whole => response::json_bytes(&self.output, code, json),
             Form::Metadata { beta } => response::json_bytes(&self.output, code, self.metadata(&json, beta)),
             Form::Table { .. } => {
-                let object: Value = serde_json::from_slice(&self.whole(json)).unwrap_or_default();
+                let object: Value = serde_json::from_slice(&json).unwrap_or_default();
                 let revision = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
                 let metadata = if revision.is_empty() { json!({}) } else { json!({ "resourceVersion": revision }) };
                 response::json(&self.output, code, &self.table(&[object], metadata, true))
@@ -215,7 +194,7 @@ impl View {
 
     /// What the writer of an object is warned of that the server does not act on.
     pub(crate) fn unenforced(&self, json: &[u8]) -> Option<String> {
-        api::unenforced::warning(self.resource, json)
+        api::unenforced::warning(&self.resource, json)
     }
 
     /// The answer with one object that is not stored (a review, a token).
@@ -239,8 +218,8 @@ impl View {
         response::json(&self.output, 200, &json!({ "kind": kind, "apiVersion": api_version, "metadata": {}, "items": items }))
     }
 
-    /// The answer with a list.
-    pub(crate) fn list(&self, code: u16, list: &ListResult) -> Response {
+    /// The answer with a list, whose objects are in the version asked for.
+    pub(crate) fn list(&self, code: u16, list: &ListResult, objects: &[Versioned]) -> Response {
         let mut metadata = json!({ "resourceVersion": list.revision.to_string() });
         if let Some(token) = &list.continue_token {
             metadata["continue"] = token.as_str().into();
@@ -249,31 +228,31 @@ impl View {
             metadata["remainingItemCount"] = remaining.into();
         }
         if let Form::Table { .. } = self.form {
-            let objects: Vec<Value> = list.objects.iter().filter_map(|o| serde_json::from_slice(&self.whole(o.json())).ok()).collect();
+            let objects: Vec<Value> = objects.iter().filter_map(|shown| serde_json::from_slice(&shown.json).ok()).collect();
             return response::json(&self.output, code, &self.table(&objects, metadata, true));
         }
         let (kind, api_version) = self.list_kind();
         if self.is_protobuf() {
-            let items: Result<Vec<Bytes>, EncodeError> = list.objects.iter().map(|object| self.message(object)).collect();
+            let items: Result<Vec<Bytes>, EncodeError> = objects.iter().map(|shown| self.message(shown)).collect();
             let written = items.and_then(|items| protobuf::list(&api_version, &kind, &metadata, items));
             return response::protobuf_chunks(&self.output, code, written);
         }
         let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
-        let mut chunks = VecDeque::with_capacity(list.objects.len() * 2 + 2);
+        let mut chunks = VecDeque::with_capacity(objects.len() * 2 + 2);
         chunks.push_back(head.into());
-        let converted_head = layout::head(self.gvk).len();
-        for (i, object) in list.objects.iter().enumerate() {
+        let head_length = layout::head(&self.gvk).len();
+        for (i, shown) in objects.iter().enumerate() {
             match self.form {
                 Form::Metadata { .. } => {
                     if i > 0 {
                         chunks.push_back(Bytes::from_static(b","));
                     }
-                    chunks.push_back(self.object(object));
+                    chunks.push_back(self.object(shown));
                 }
                 _ => {
                     // Items of a list carry no kind and version: a slice of the object's bytes.
                     chunks.push_back(Bytes::from_static(if i > 0 { b",{" } else { b"{" }));
-                    chunks.push_back(if self.converts { self.object(object).slice(converted_head..) } else { object.list_item_tail() });
+                    chunks.push_back(shown.json.slice(head_length..));
                 }
             }
         }
@@ -289,7 +268,7 @@ impl View {
     /// A table over whole objects.
     pub(crate) fn table(&self, objects: &[Value], metadata: Value, with_columns: bool) -> Value {
         let Form::Table { beta, include } = self.form else { return Value::Null };
-        let mut table = printers::table(self.resource, objects, metadata, include, self.now_seconds);
+        let mut table = printers::table(&self.resource, objects, metadata, include, self.now_seconds);
         if beta {
             printers::to_v1beta1(&mut table);
         }
@@ -310,7 +289,11 @@ impl View {
 }
 
 fn endpoint(scope: &Scope) -> Endpoint {
-    if scope.requested.has_table(&scope.subresource) { Endpoint::Resource } else { Endpoint::Tableless }
+    match () {
+        () if scope.requested.schema.message.is_none() => Endpoint::CustomResource,
+        () if scope.requested.has_table(&scope.subresource) => Endpoint::Resource,
+        () => Endpoint::Tableless,
+    }
 }
 
 fn partial_metadata(object: &Value, beta: bool) -> Value {

@@ -7,13 +7,14 @@ use apimachinery::codec::protobuf as messages;
 use apimachinery::options::{ListOptions, parse_resource_version};
 use apimachinery::query::Query;
 use bytes::{Bytes, BytesMut};
-use cacher::{EventType, Object, Update, Watcher};
+use cacher::{EventType, Update, WatchEnd, Watcher};
 use clock::Clock;
 use futures::Stream;
 use prometheus::IntCounter;
 use registry::{WatchRequest, WatchStart};
 use serde_json::{Value, json};
 
+use super::conversion::{ToRequested, Versioned};
 use super::scope::Scope;
 use super::view::{Form, View};
 use super::{Parts, decode, read};
@@ -48,8 +49,21 @@ pub(crate) async fn watch(parts: &Parts, scope: &Scope, request: &Authorized) ->
     let sent = parts.metrics.watch_events(&scope.requested.gvr);
     let now = parts.clock.instant();
     let (until, bookmark_at) = (now + duration, now + BOOKMARK_INTERVAL);
-    let events =
-        Events { clock: parts.clock.clone(), view, watcher, bookmarks, bookmark_at, until, columns_sent: false, over: false, sent };
+    let conversion = ToRequested::of(scope);
+    let clock = parts.clock.clone();
+    let events = Events {
+        clock,
+        view,
+        conversion,
+        watcher,
+        taken: Vec::new(),
+        bookmarks,
+        bookmark_at,
+        until,
+        columns_sent: false,
+        over: false,
+        sent,
+    };
     if websocket::is_requested(&request.headers) {
         return Ok(websocket::accept(&request.headers, !events.view.is_protobuf(), events));
     }
@@ -99,10 +113,19 @@ fn fraction() -> f64 {
     f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }
 
+/// An [`Update`] in the version asked for.
+enum Shown {
+    Event(EventType, Versioned),
+    InitialEventsEnd(u64),
+}
+
 struct Events {
     clock: Clock,
     view: View,
+    conversion: ToRequested,
     watcher: Watcher,
+    /// Taken from the watcher, and not sent yet.
+    taken: Vec<Update>,
     bookmarks: bool,
     /// When a quiet watcher is sent the next one.
     bookmark_at: Instant,
@@ -124,18 +147,22 @@ impl Events {
     /// The next events, each as its bytes, which all watchers share; none: the watch is over. Dropping the future loses nothing.
     async fn frames(&mut self) -> Option<Vec<Bytes>> {
         while !self.over {
-            match self.watcher.take() {
-                Err(lost) => {
-                    self.over = true;
-                    let status = Status::expired(lost.to_string());
-                    return Some(vec![document(&self.view, "ERROR", &status.to_json())]);
+            if self.taken.is_empty() {
+                match self.watcher.take() {
+                    Err(WatchEnd::Lost(lost)) => return Some(self.end(&Status::expired(lost.to_string()))),
+                    Err(WatchEnd::Removed) => return None,
+                    Ok(updates) => self.taken = updates,
                 }
-                Ok(updates) if !updates.is_empty() => {
-                    self.sent.inc_by(updates.len() as u64);
-                    self.bookmark_at = self.clock.instant() + BOOKMARK_INTERVAL;
-                    return Some(updates.into_iter().map(|update| self.frame(update)).collect());
+            }
+            if !self.taken.is_empty() {
+                match self.shown().await {
+                    Err(status) => return Some(self.end(&status)),
+                    Ok(updates) => {
+                        self.sent.inc_by(updates.len() as u64);
+                        self.bookmark_at = self.clock.instant() + BOOKMARK_INTERVAL;
+                        return Some(updates.into_iter().map(|update| self.frame(update)).collect());
+                    }
                 }
-                Ok(_) => {}
             }
             // Nothing is left that the watcher has not been told of, so that the bookmark says how far all is told.
             let now = self.clock.instant();
@@ -155,21 +182,41 @@ impl Events {
         None
     }
 
-    fn frame(&mut self, update: Update) -> Bytes {
+    /// What was taken from the watcher, in the version asked for. It is forgotten only then, so that dropping the future loses nothing.
+    async fn shown(&mut self) -> Result<Vec<Shown>, Status> {
+        let objects = self.taken.iter().filter_map(|update| match update {
+            Update::Event(_, object) => Some(object.clone()),
+            Update::InitialEventsEnd(_) => None,
+        });
+        let mut versioned = self.conversion.objects(objects.collect()).await?.into_iter();
+        let shown = std::mem::take(&mut self.taken).into_iter().filter_map(|update| match update {
+            Update::Event(kind, _) => Some(Shown::Event(kind, versioned.next()?)),
+            Update::InitialEventsEnd(revision) => Some(Shown::InitialEventsEnd(revision)),
+        });
+        Ok(shown.collect())
+    }
+
+    /// The last event, which says why it is the last.
+    fn end(&mut self, status: &Status) -> Vec<Bytes> {
+        self.over = true;
+        vec![document(&self.view, "ERROR", &status.to_json())]
+    }
+
+    fn frame(&mut self, update: Shown) -> Bytes {
         match update {
-            Update::InitialEventsEnd(revision) => self.bookmark(revision, true),
-            Update::Event(kind, object) => match self.view.form {
-                _ if self.view.is_protobuf() => self.view.protobuf_event(kind, &object),
-                Form::Whole if self.view.is_verbatim() => object.frame(kind),
-                Form::Table { .. } => self.table(kind, &object),
-                _ => enveloped(kind, &self.view.object(&object)),
+            Shown::InitialEventsEnd(revision) => self.bookmark(revision, true),
+            Shown::Event(kind, shown) => match self.view.form {
+                _ if self.view.is_protobuf() => self.view.protobuf_event(kind, &shown),
+                Form::Whole if self.view.is_verbatim() => shown.object.frame(kind),
+                Form::Table { .. } => self.table(kind, &shown),
+                _ => enveloped(kind, &self.view.object(&shown)),
             },
         }
     }
 
-    fn table(&mut self, kind: EventType, object: &Object) -> Bytes {
-        let whole: Value = serde_json::from_slice(&self.view.whole(object.json())).unwrap_or_default();
-        let metadata = json!({ "resourceVersion": object.revision().to_string() });
+    fn table(&mut self, kind: EventType, shown: &Versioned) -> Bytes {
+        let whole: Value = serde_json::from_slice(&shown.json).unwrap_or_default();
+        let metadata = json!({ "resourceVersion": shown.object.revision().to_string() });
         let with_columns = !std::mem::replace(&mut self.columns_sent, true);
         line(kind.as_str(), &self.view.table(&[whole], metadata, with_columns))
     }

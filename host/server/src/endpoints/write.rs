@@ -1,11 +1,15 @@
 //! Create, update and delete.
 
+use apimachinery::codec::MediaType;
 use apimachinery::options::{DeleteOptions, ListOptions, WriteOptions};
 use apimachinery::query::Query;
 use apimachinery::{Status, codec, object};
-use registry::{Deleted, ListRequest, Registry, Written};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use registry::{Change, Deleted, ListRequest, Registry, Written};
 use serde_json::Value;
 
+use super::conversion::ToRequested;
 use super::scope::Scope;
 use super::view::View;
 use super::{decode, read};
@@ -21,9 +25,9 @@ pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Auth
     let mut object = decode::object(scope, &request, &body, media_type, &options)?;
     check_namespace(scope, &mut object)?;
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("CreateOptions")));
-    let object = decode::stored(scope, object);
+    let object = decode::stored(scope, object).await?;
     let written = registry.create(&asked, object).await?;
-    Ok(answer(&view, &request, written))
+    answer(&view, scope, &request, written).await
 }
 
 /// `PUT`.
@@ -33,14 +37,41 @@ pub(crate) async fn update(registry: &Registry, scope: &Scope, mut request: Auth
     let body = request.read_body().await?;
     let options = WriteOptions::update_from_query(&Query::parse(request.query()))?;
     decode::check_subresource(scope)?;
-    let mut object = decode::object(scope, &request, &body, media_type, &options)?;
-    check_namespace(scope, &mut object)?;
-    check_name(scope, &mut object)?;
+    let replacement = Replacement { scope, request: &request, body: &body, media_type, options: &options, decoded: Mutex::default() };
+    *replacement.decoded.lock() = Some(replacement.decode()?);
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json("UpdateOptions")));
-    let object = decode::stored(scope, object);
-    let create_allowed = api::kinds::strategy(scope.resource).allow_create_on_update();
-    let written = registry.update(&asked, &|_: Option<&Value>| Ok(object.clone()), create_allowed).await?;
-    Ok(answer(&view, &request, written))
+    let create_allowed = api::kinds::strategy(&scope.resource).allow_create_on_update();
+    let written = registry.update(&asked, &replacement, create_allowed).await?;
+    answer(&view, scope, &request, written).await
+}
+
+/// The body of a `PUT` takes the place of what is stored.
+struct Replacement<'a> {
+    scope: &'a Scope,
+    request: &'a Authorized,
+    body: &'a [u8],
+    media_type: MediaType,
+    options: &'a WriteOptions,
+    /// For the first try, which as a rule is the last; another one decodes the body again.
+    decoded: Mutex<Option<Value>>,
+}
+
+impl Replacement<'_> {
+    fn decode(&self) -> Result<Value, Status> {
+        let mut object = decode::object(self.scope, self.request, self.body, self.media_type, self.options)?;
+        check_namespace(self.scope, &mut object)?;
+        check_name(self.scope, &mut object)?;
+        Ok(object)
+    }
+}
+
+#[async_trait]
+impl Change for Replacement<'_> {
+    async fn apply(&self, _: Option<&Value>) -> Result<Value, Status> {
+        let decoded = self.decoded.lock().take();
+        let object = decoded.map_or_else(|| self.decode(), Ok)?;
+        decode::stored(self.scope, object).await
+    }
 }
 
 /// `DELETE` of one object.
@@ -53,7 +84,7 @@ pub(crate) async fn delete(registry: &Registry, scope: &Scope, mut request: Auth
     let code = if !deleted.gone && options.orphan_dependents == Some(false) { 202 } else { 200 };
     let Deleted { json, status, .. } = deleted;
     Ok(match json {
-        Some(json) => view.single(code, json),
+        Some(json) => view.single(code, ToRequested::of(scope).json(json).await?),
         None => response::json(&view.output, code, &status.to_json()),
     })
 }
@@ -71,8 +102,9 @@ pub(crate) async fn delete_collection(registry: &Registry, scope: &Scope, mut re
         list_options.limit = i64::MAX;
     }
     let list = ListRequest::asked(&asked, &list_options, predicate)?;
-    let gone = registry.delete_collection(&asked, &list, &options).await?;
-    Ok(view.list(200, &gone))
+    let mut gone = registry.delete_collection(&asked, &list, &options).await?;
+    let objects = ToRequested::of(scope).objects(std::mem::take(&mut gone.objects)).await?;
+    Ok(view.list(200, &gone, &objects))
 }
 
 async fn delete_options(request: &mut Authorized) -> Result<DeleteOptions, Status> {
@@ -84,13 +116,18 @@ async fn delete_options(request: &mut Authorized) -> Result<DeleteOptions, Statu
 }
 
 /// The answer to a write.
-pub(crate) fn answer(view: &View, request: &Authorized, written: Written) -> Response {
+pub(crate) async fn answer(view: &View, scope: &Scope, request: &Authorized, written: Written) -> Result<Response, Status> {
     if request.info.subresource.is_empty()
         && let Some(warning) = view.unenforced(&written.json)
     {
         request.warn(&warning);
     }
-    view.single(if written.created { 201 } else { 200 }, written.json)
+    let code = if written.created { 201 } else { 200 };
+    Ok(match written.object {
+        // What is encoded for the answer is what watchers get.
+        Some(object) => view.cached(code, &ToRequested::of(scope).object(object).await?),
+        None => view.single(code, ToRequested::of(scope).json(written.json).await?),
+    })
 }
 
 /// The namespace of the path is the object's; another one is refused. What lives in no namespace has none, whatever it says.

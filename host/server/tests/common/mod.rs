@@ -152,7 +152,7 @@ static LISTS: apimachinery::GroupVersionResource = apimachinery::GroupVersionRes
 
 #[async_trait]
 impl Handler for Endpoints {
-    fn served(&self, info: &apimachinery::request_info::RequestInfo, _: &http::Method) -> Option<Served<'_>> {
+    fn served<'a>(&self, _: &'a api::Catalogue, info: &apimachinery::request_info::RequestInfo, _: &http::Method) -> Option<Served<'a>> {
         (info.resource == "list").then_some(Served { resource: &LISTS, subresource: "" })
     }
 
@@ -311,6 +311,7 @@ pub async fn start(wants: Wants) -> Running {
     let road = Road::new(RoadConfig {
         chains: wants.chains,
         clock: clock::Clock::system(),
+        catalogues: tokio::sync::watch::channel(api::Catalogue::built_in()).1,
         handler: endpoints.clone(),
         flow_control: FlowControl::new(wants.seats),
         metrics: metrics.clone(),

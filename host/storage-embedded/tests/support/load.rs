@@ -93,9 +93,7 @@ async fn check_history(store: &dyn Storage, from: Revision, to: Revision) {
         match watch.next().await {
             Ok(WatchBatch::Events(events)) => {
                 for event in events {
-                    let previous = event.previous.as_ref().map(|kv| kv.mod_revision);
-                    assert!(previous < Some(event.revision));
-                    assert_eq!(previous.is_none(), event.create_revision == event.revision);
+                    assert!(event.create_revision <= event.revision && (event.create_revision == 0) == event.value.is_none());
                     revisions.push(event.revision);
                 }
             }

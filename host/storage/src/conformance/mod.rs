@@ -59,7 +59,7 @@ cases![
     reads::a_large_range_is_whole,
     reads::a_future_revision_is_an_error,
     watches::a_watch_tells_history_then_news,
-    watches::a_watch_carries_what_was_before,
+    watches::a_watch_tells_of_each_change,
     watches::a_watch_sees_its_prefix_only,
     watches::a_watch_may_begin_in_the_future,
     watches::watches_under_load_miss_and_repeat_nothing,

@@ -158,9 +158,8 @@ pub(super) async fn a_key_lives_no_longer_than_its_time(subject: Subject) {
     let mut watch = subject.watch(kept + 1).await;
     let mut gone = events(&mut watch, 2).await;
     gone.sort_by_key(|event| event.key.clone());
-    for (event, (name, at)) in gone.iter().zip([("goes", revisions[0]), ("goes-too", revisions[2])]) {
+    for (event, name) in gone.iter().zip(["goes", "goes-too"]) {
         assert_eq!((&*event.key, &event.value), (subject.key(name).as_str(), &None));
-        assert_eq!((event.create_revision, event.previous.clone()), (at, Some(subject.expect(name, "1", at, at))));
         assert_eq!(subject.get(name).await, None);
     }
     assert_eq!(subject.get("stays").await, Some(subject.expect("stays", "2", revisions[1], kept)), "an update without a time has none");

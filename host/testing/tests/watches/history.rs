@@ -29,11 +29,14 @@ impl History {
     pub fn of(store: &MemoryStorage) -> Self {
         let of_a_kind = |key: &str| [Kind::ConfigMap, Kind::Pod].iter().any(|kind| key.starts_with(&kind.prefix()));
         let events = store.history().into_iter().filter(|event| of_a_kind(&event.key));
-        let change = |event: storage::Event| Change {
-            key: event.key.to_string(),
-            revision: event.revision,
-            before: event.previous.as_ref().map(|kv| served(&kv.value, kv.mod_revision)),
-            now: event.value.as_ref().map(|value| served(value, event.revision)),
+        let mut objects: BTreeMap<String, Value> = BTreeMap::new();
+        let change = |event: storage::Event| {
+            let (key, now) = (event.key.to_string(), event.value.as_ref().map(|value| served(value, event.revision)));
+            let before = match &now {
+                Some(now) => objects.insert(key.clone(), now.clone()),
+                None => objects.remove(&key),
+            };
+            Change { key, revision: event.revision, before, now }
         };
         Self(events.map(change).collect())
     }

@@ -258,9 +258,8 @@ impl World {
 }
 
 async fn registry(store: &Arc<Faulty>) -> Arc<Registry> {
-    let resources = api::tables::resources().iter().filter(|row| std::ptr::eq(api::tables::stored(row), *row)).map(Into::into);
-    let caches =
-        Caches::start(objectstore::ObjectStore::new(store.clone(), "/registry/"), Freshness::InWritePath, resources).await.unwrap();
+    let store = objectstore::ObjectStore::new(store.clone(), "/registry/");
+    let caches = Caches::start(store, Freshness::InWritePath, api::Catalogue::built_in()).await.unwrap();
     let ranges = ServiceRanges::new(["10.0.0.0/24"], 30000..=30100).unwrap();
     Arc::new(Registry::new(caches, Arc::new(ServiceHooks::new(ranges))))
 }

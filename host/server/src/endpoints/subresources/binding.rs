@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_bound_once() {
-        let resource: api::ResourceRef = api::tables::find("", "v1", "pods").expect("there are pods").into();
+        let resource = api::Catalogue::built_in().find("", "v1", "pods").expect("there are pods").clone();
         let request = Request {
             requested: resource.clone(),
             resource,

@@ -8,7 +8,6 @@ pub(crate) mod eviction;
 pub(crate) mod scale;
 pub(crate) mod token;
 
-use api::tables;
 use apimachinery::Status;
 use apimachinery::options::WriteOptions;
 use apimachinery::query::Query;
@@ -69,7 +68,7 @@ fn success() -> Status {
 
 /// A request of the same user about another resource of the same version of the store.
 fn about(request: &Request, (group, version, plural): (&str, &str, &str), namespace: &str, name: &str, verb: &str) -> Request {
-    let resource: api::ResourceRef = tables::find(group, version, plural).expect("a built-in resource").into();
+    let resource = request.context.catalogue.find(group, version, plural).expect("a built-in resource").clone();
     Request {
         requested: resource.clone(),
         resource,

@@ -6,7 +6,7 @@ use apimachinery::patch::{self, PatchType, Target};
 use apimachinery::query::Query;
 use apimachinery::selector::LabelSelector;
 use apimachinery::validation::object_meta;
-use apimachinery::{GroupKind, GroupResource, Status, field, object};
+use apimachinery::{GroupKind, GroupResource, GroupVersionKind, Status, field, object};
 use registry::{Registry, Subresource};
 use serde_json::{Value, json};
 
@@ -134,11 +134,12 @@ async fn patch(registry: &Registry, scope: &Scope, subresource: &Scale, mut requ
         return Err(decode::unserved("server-side apply"));
     }
     let kind = scope.kind();
-    let schema = api::tables::schema_of(kind).ok_or_else(|| decode::not_served_yet(scope))?;
+    let catalogue = &request.context().catalogue;
+    let schema = catalogue.schema_of(kind).ok_or_else(|| decode::not_served_yet(scope))?;
     let validation = options.field_validation_directive();
     let change = |old: Option<&Value>| {
         let old = old.ok_or_else(Status::path_not_found)?;
-        let target = Target { kind, schema: &schema, kinds: &api::tables::schema_of };
+        let target = Target { kind, schema: &schema, kinds: &|kind: &GroupVersionKind| catalogue.schema_of(kind) };
         let decoded = patch::apply(patch_type, &subresource.of(old)?, &body, target, validation)?;
         decoded.warnings().iter().for_each(|warning| request.warn(warning));
         let mut scale = decoded.value;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::parameters;
-use crate::resources::{GroupVersion, Gvk, Resource, Subresource};
+use super::rows::{Gvk, Row, Subresource};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 const STANDARD: [&str; 3] = ["application/json", "application/vnd.kubernetes.protobuf", "application/yaml"];
+const WITHOUT_MESSAGES: [&str; 2] = [STANDARD[0], STANDARD[2]];
 const STREAMED: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
@@ -26,15 +27,15 @@ pub type Paths = BTreeMap<String, Value>;
 pub type DefinitionOf<'a> = dyn Fn(&Gvk) -> String + 'a;
 
 /// All paths below `/api/v1/` or `/apis/<group>/<version>/`.
-pub fn of_group_version(of: &GroupVersion, definition_of: &DefinitionOf<'_>) -> Paths {
-    let root = if of.group.is_empty() { format!("/api/{}", of.version) } else { format!("/apis/{}/{}", of.group, of.version) };
-    let tag = format!("{}_{}", tag(&of.group), of.version);
+pub fn of_group_version(group: &str, version: &str, rows: &[Row], definition_of: &DefinitionOf<'_>) -> Paths {
+    let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    let tag = format!("{}_{version}", tag(group));
     let mut paths = Paths::new();
     paths.insert(
         format!("{root}/"),
         information(&tag, "get available resources", &format!("get{}APIResources", camel(&tag)), "APIResourceList"),
     );
-    for resource in &of.resources {
+    for resource in rows {
         let writer = Writer { resource, tag: &tag, group: camel(&tag), definition_of };
         writer.add(&root, &mut paths);
     }
@@ -48,6 +49,7 @@ pub fn information(tag: &str, description: &str, id: &str, kind: &str) -> Value 
 }
 
 /// A path that answers with something else than an object of the API.
+#[allow(dead_code, reason = "only the documents that the build renders have such paths")]
 pub fn plain(tag: &str, description: &str, id: &str, media_type: &str, schema: &Value) -> Value {
     let responses = responses(&[("200", "OK")], &[media_type], schema);
     json!({ "get": { "tags": [tag], "description": description, "operationId": id, "responses": responses } })
@@ -115,7 +117,7 @@ const CREATED: (&str, &str) = ("201", "Created");
 const ACCEPTED: (&str, &str) = ("202", "Accepted");
 
 struct Writer<'a> {
-    resource: &'a Resource,
+    resource: &'a Row,
     tag: &'a str,
     group: String,
     definition_of: &'a DefinitionOf<'a>,
@@ -123,7 +125,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn add(&self, root: &str, paths: &mut Paths) {
-        let Resource { plural, namespaced, .. } = self.resource;
+        let Row { plural, namespaced, .. } = self.resource;
         let all = format!("{root}/{plural}");
         let collection = if *namespaced { format!("{root}/namespaces/{{namespace}}/{plural}") } else { all.clone() };
         let item = format!("{collection}/{{name}}");
@@ -147,6 +149,22 @@ impl Writer<'_> {
                 self.put(paths, &watched(&all), vec![self.watch_list("", "ForAllNamespaces")]);
             }
         }
+    }
+
+    /// What objects are written as.
+    fn standard(&self) -> &'static [&'static str] {
+        if self.resource.has_messages { &STANDARD } else { &WITHOUT_MESSAGES }
+    }
+
+    /// What lists and streams of objects are written as.
+    fn streamed(&self) -> Vec<&'static str> {
+        let streamed = if self.resource.has_messages { &STREAMED[..] } else { &STREAMED[..1] };
+        self.standard().iter().chain(streamed).copied().collect()
+    }
+
+    /// A strategic merge is for kinds whose fields say how they are merged.
+    fn patches(&self) -> &'static [&'static str] {
+        if self.resource.has_messages { &PATCHES } else { &PATCHES[..3] }
     }
 
     /// `Namespaced`, as ids of operations on one namespace have it.
@@ -237,7 +255,7 @@ impl Writer<'_> {
                 description: format!("delete collection of {kind}"),
                 parameters: parameters::delete_collection(),
                 body: Some(delete_options()),
-                responses: responses(&[OK], &STANDARD, &reference(&format!("{META}Status"))),
+                responses: responses(&[OK], self.standard(), &reference(&format!("{META}Status"))),
                 gvk: self.resource.gvk.clone(),
             });
         }
@@ -262,7 +280,7 @@ impl Writer<'_> {
                 description: format!("delete {}", with_article(kind)),
                 parameters: parameters::delete(),
                 body: Some(delete_options()),
-                responses: responses(&[OK, ACCEPTED], &STANDARD, &answer),
+                responses: responses(&[OK, ACCEPTED], self.standard(), &answer),
                 gvk: gvk.clone(),
             });
         }
@@ -316,7 +334,7 @@ impl Writer<'_> {
     fn list(&self, suffix: &str, scoped: &str) -> Operation {
         let mut list = self.resource.gvk.clone();
         list.kind.push_str("List");
-        let media_types: Vec<&str> = STANDARD.iter().chain(&STREAMED).copied().collect();
+        let media_types: Vec<&str> = self.streamed();
         let watched = if self.has("watch") { "list or watch" } else { "list" };
         Operation {
             method: "get",
@@ -348,7 +366,7 @@ impl Writer<'_> {
     }
 
     fn watch(&self, action: &'static str, id: String, description: String) -> Operation {
-        let media_types: Vec<&str> = STANDARD.iter().chain(&STREAMED).copied().collect();
+        let media_types: Vec<&str> = self.streamed();
         Operation {
             method: "get",
             action,
@@ -362,27 +380,27 @@ impl Writer<'_> {
     }
 
     fn read(&self, id: String, description: String, gvk: &Gvk) -> Operation {
-        let responses = responses(&[OK], &STANDARD, &self.definition(gvk));
+        let responses = responses(&[OK], self.standard(), &self.definition(gvk));
         Operation { method: "get", action: "get", id, description, parameters: Vec::new(), body: None, responses, gvk: gvk.clone() }
     }
 
     fn create(&self, id: String, description: String, gvk: &Gvk) -> Operation {
         let definition = self.definition(gvk);
-        let responses = responses(&[OK, CREATED, ACCEPTED], &STANDARD, &definition);
+        let responses = responses(&[OK, CREATED, ACCEPTED], self.standard(), &definition);
         let body = Some(json!({ "content": content(&["*/*"], &definition), "required": true }));
         Operation { method: "post", action: "post", id, description, parameters: parameters::write(), body, responses, gvk: gvk.clone() }
     }
 
     fn replace(&self, id: String, description: String, gvk: &Gvk) -> Operation {
         let definition = self.definition(gvk);
-        let responses = responses(&[OK, CREATED], &STANDARD, &definition);
+        let responses = responses(&[OK, CREATED], self.standard(), &definition);
         let body = Some(json!({ "content": content(&["*/*"], &definition), "required": true }));
         Operation { method: "put", action: "put", id, description, parameters: parameters::write(), body, responses, gvk: gvk.clone() }
     }
 
     fn patch(&self, id: String, description: String, gvk: &Gvk) -> Operation {
-        let responses = responses(&[OK, CREATED], &STANDARD, &self.definition(gvk));
-        let body = Some(json!({ "content": content(&PATCHES, &reference(&format!("{META}Patch"))), "required": true }));
+        let responses = responses(&[OK, CREATED], self.standard(), &self.definition(gvk));
+        let body = Some(json!({ "content": content(self.patches(), &reference(&format!("{META}Patch"))), "required": true }));
         Operation { method: "patch", action: "patch", id, description, parameters: parameters::patch(), body, responses, gvk: gvk.clone() }
     }
 }
