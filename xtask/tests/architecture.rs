@@ -22,7 +22,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("objectstore", &["apimachinery", "api", "storage"]),
     ("cacher", &["apimachinery", "api", "storage", "objectstore"]),
     ("registry", &["apimachinery", "clock", "api", "auth", "admission", "storage", "objectstore", "cacher"]),
-    ("plugin-host", &["apimachinery", "auth", "admission"]),
+    ("outbound", &[]),
+    ("plugin-host", &["apimachinery", "auth", "admission", "outbound"]),
     ("controllers", &["apimachinery", "clock", "api", "auth", "admission", "cacher", "registry"]),
     ("server", &["apimachinery", "clock", "api", "auth", "admission", "flowcontrol", "objectstore", "cacher", "registry"]),
     (
@@ -40,8 +41,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("redb", &["wasmgate-storage-embedded"]),
     ("etcd-client", &["wasmgate-storage-etcd"]),
     ("hyper", &["wasmgate-server", "wasmgate-bench"]),
-    ("tokio-rustls", &["wasmgate-server", "wasmgate-bench"]),
-    ("rustls", &["wasmgate-server", "wasmgate", "wasmgate-bench"]),
+    ("tokio-rustls", &["wasmgate-server", "wasmgate-outbound", "wasmgate-bench"]),
+    ("rustls", &["wasmgate-server", "wasmgate-outbound", "wasmgate", "wasmgate-bench"]),
     ("kube", &["wasmgate-test-clients"]),
     ("clap", &["wasmgate", "wasmgate-bench"]),
 ];

@@ -61,7 +61,12 @@ impl RequestContext {
 
     /// What authenticators and authorizers are told of it.
     pub fn asking(&self) -> auth::AskedFor {
-        auth::AskedFor { id: self.id.clone(), original_user: self.original_user.clone(), recorder: self.recorder.clone() }
+        auth::AskedFor {
+            id: self.id.clone(),
+            original_user: self.original_user.clone(),
+            deadline: self.deadline,
+            recorder: self.recorder.clone(),
+        }
     }
 
     /// [`Self::now`] in seconds since 1970.

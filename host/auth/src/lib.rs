@@ -7,6 +7,7 @@ pub mod chain;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -50,6 +51,8 @@ pub struct AskedFor {
     pub id: Arc<str>,
     /// Who really sent it, where its user is impersonated.
     pub original_user: Option<Arc<UserInfo>>,
+    /// When the client stops waiting; `None`: it does not.
+    pub deadline: Option<Instant>,
     /// Where warnings and audit annotations go.
     pub recorder: Recorder,
 }

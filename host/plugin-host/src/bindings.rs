@@ -21,9 +21,13 @@ wasmtime::component::bindgen!({
     imports: {
         "wasmgate:plugin/cluster.get-live": async | trappable,
         "wasmgate:plugin/authorization.authorize": async | trappable,
+        "wasmgate:plugin/http.send": async | trappable,
         default: trappable,
     },
     exports: { default: async },
     ownership: Borrowing { duplicate_if_necessary: true },
-    with: { "wasmgate:plugin/requests.request": crate::request::RequestHandle },
+    with: {
+        "wasmgate:plugin/requests.request": crate::request::RequestHandle,
+        "wasmgate:plugin/indexes.index": crate::index::IndexHandle,
+    },
 });

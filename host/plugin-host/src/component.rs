@@ -71,6 +71,8 @@ pub enum LoadError {
     WrongType(String),
     #[error("spec.{field} names {resource}, which this server does not serve")]
     UnknownResource { field: &'static str, resource: String },
+    #[error("spec.http: {0}")]
+    Http(String),
     #[error("it refuses its configuration: {0}")]
     Refused(String),
     #[error("its first instance does not start: {0}")]
@@ -238,7 +240,7 @@ fn check_imports(
     for (name, _) in component.component_type().imports(engine) {
         match our_interface(name) {
             Some((interface, _)) if common.contains(&interface) => {}
-            Some((interface, _)) => match Capability::ALL.into_iter().find(|capability| capability.interface() == interface) {
+            Some((interface, _)) => match known_capability(version, interface) {
                 Some(capability) if granted.contains(&capability) => {}
                 Some(capability) => return Err(LoadError::CapabilityNotAskedFor { capability, import: name.to_owned() }),
                 None => return Err(LoadError::UnknownImport(name.to_owned())),
@@ -248,6 +250,12 @@ fn check_imports(
         }
     }
     Ok(())
+}
+
+/// The capability that an interface belongs to, where this version has it.
+fn known_capability(version: InterfaceVersion, interface: &str) -> Option<Capability> {
+    let known = |capability: &Capability| version == InterfaceVersion::V0_2 || capability.is_in_0_1();
+    Capability::ALL.into_iter().filter(known).find(|capability| capability.interface() == interface)
 }
 
 /// What is granted, and the interfaces that grant nothing.

@@ -3,13 +3,15 @@
 //! The host speaks one language: the types here and in `auth` and `admission`. Version 0.2 of the interface is nearly that (`v0_2.rs`);
 //! what was built for 0.1 is adapted to it in one file (`v0_1.rs`).
 
+use apimachinery::GroupResource;
 use auth::{Authentication, Authorization, Rules, UserInfo};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Result, Store};
 
-use crate::cluster::{Change, FeedSnapshot};
+use crate::cluster::Change;
 use crate::component::{InterfaceVersion, LoadError};
-use crate::host::HostState;
+use crate::host::{HostState, ProjectedResource};
+use crate::limits;
 use crate::manifest::Manifest;
 use crate::request::Subject;
 use crate::{v0_1, v0_2};
@@ -106,14 +108,35 @@ impl Exports {
         either!(self, exports => exports.validate(store, subject, input).await)
     }
 
-    /// Tells of all objects.
-    pub(crate) async fn tell_all(&self, store: &mut Store<HostState>, state: &FeedSnapshot) -> Result<()> {
-        either!(self, exports => exports.tell_all(store, state).await)
+    /// Tells of all objects of a resource.
+    pub(crate) async fn tell_all(
+        &self,
+        store: &mut Store<HostState>,
+        resource: &GroupResource,
+        objects: &[Change],
+        watches: &[ProjectedResource],
+    ) -> Result<()> {
+        match self {
+            // In one piece: this version has no other way.
+            Self::V0_1(exports) => {
+                let all = Pieces { changes: objects, watches };
+                let shown: Vec<_> = objects.iter().map(|change| all.shown(change)).collect();
+                exports.reset(store, resource, &shown).await
+            }
+            Self::V0_2(exports) => {
+                exports.reset(store, resource).await?;
+                self.tell(store, objects, watches).await
+            }
+        }
     }
 
-    /// Tells of changes.
-    pub(crate) async fn tell(&self, store: &mut Store<HostState>, changes: &[Change]) -> Result<()> {
-        either!(self, exports => exports.tell(store, changes).await)
+    /// Tells of changes, cut down to what the manifest shows, in pieces: only one of them is in memory at a time.
+    pub(crate) async fn tell(&self, store: &mut Store<HostState>, changes: &[Change], watches: &[ProjectedResource]) -> Result<()> {
+        let mut pieces = Pieces { changes, watches };
+        while let Some(piece) = pieces.next() {
+            either!(self, exports => exports.apply(store, &piece).await)?;
+        }
+        Ok(())
     }
 }
 
@@ -122,17 +145,60 @@ pub(crate) fn missing() -> wasmtime::Error {
     wasmtime::format_err!("the role is not exported")
 }
 
-/// The pieces in which changes are told: bounded in number and size.
-pub(crate) fn pieces(mut changes: &[Change]) -> impl Iterator<Item = &[Change]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |change: &&Change| {
-            bytes += change.object.as_ref().map_or(0, bytes::Bytes::len);
-            bytes <= crate::limits::CHANGES_BYTES_PER_CALL_MAX
-        };
-        let count = changes.iter().take(crate::limits::CHANGES_PER_CALL_MAX).take_while(fits).count().max(1);
-        let (piece, rest) = changes.split_at_checked(count)?;
-        changes = rest;
-        Some(piece)
-    })
+/// The pieces in which changes are told: bounded in number and in bytes of what is shown, unless one object alone has more.
+struct Pieces<'a> {
+    changes: &'a [Change],
+    watches: &'a [ProjectedResource],
+}
+
+impl Pieces<'_> {
+    fn next(&mut self) -> Option<Vec<Change>> {
+        let (mut piece, mut bytes) = (Vec::new(), 0);
+        while let Some((change, rest)) = self.changes.split_first() {
+            let shown = self.shown(change);
+            bytes += shown.object.as_ref().map_or(0, bytes::Bytes::len);
+            let full = piece.len() == limits::CHANGES_PER_CALL_MAX || bytes > limits::CHANGES_BYTES_PER_CALL_MAX;
+            if full && !piece.is_empty() {
+                break;
+            }
+            piece.push(shown);
+            self.changes = rest;
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+
+    /// The object as far as the manifest shows it.
+    fn shown(&self, change: &Change) -> Change {
+        let watch = self.watches.iter().find(|watch| watch.resource == change.resource);
+        let object = change.object.as_ref().map(|object| watch.map_or_else(|| object.clone(), |watch| watch.shown(object)));
+        Change { object, ..change.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: usize, bytes: usize) -> Change {
+        let object = format!(r#"{{"kept":"{}","gone":"{}"}}"#, "x".repeat(bytes), "y".repeat(1 << 20));
+        let name = name.to_string().into();
+        Change { resource: GroupResource::of("", "pods"), namespace: "".into(), name, revision: 1, object: Some(object.into()) }
+    }
+
+    #[test]
+    fn a_piece_is_bounded_by_what_is_shown() {
+        let fields = crate::projection::Fields::parse(&["kept"]).expect("a field");
+        let watches = [ProjectedResource { resource: GroupResource::of("", "pods"), fields }];
+        let third = limits::CHANGES_BYTES_PER_CALL_MAX / 3;
+        let sizes = [third, third, third, 1, 2 * limits::CHANGES_BYTES_PER_CALL_MAX, 1, 1];
+        let changes: Vec<_> = sizes.iter().enumerate().map(|(name, bytes)| change(name, *bytes)).collect();
+        let mut pieces = Pieces { changes: &changes, watches: &watches };
+        let told: Vec<Vec<String>> =
+            std::iter::from_fn(|| pieces.next()).map(|piece| piece.iter().map(|change| change.name.to_string()).collect()).collect();
+        assert_eq!(told, [vec!["0", "1"], vec!["2", "3"], vec!["4"], vec!["5", "6"]]);
+        let many: Vec<_> = (0..=limits::CHANGES_PER_CALL_MAX).map(|name| Change { object: None, ..change(name, 0) }).collect();
+        let mut pieces = Pieces { changes: &many, watches: &watches };
+        let counts: Vec<_> = std::iter::from_fn(|| pieces.next()).map(|piece| piece.len()).collect();
+        assert_eq!(counts, [limits::CHANGES_PER_CALL_MAX, 1]);
+    }
 }

@@ -2,7 +2,7 @@
 //! can reach.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use admission::{Recorder, RequestContext};
 use apimachinery::GroupResource;
@@ -12,6 +12,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use wasmtime::Result;
 
 use crate::cluster::ClusterView;
+use crate::counters::{Counters, Rate};
+use crate::index::{IndexSnapshot, Indexes, Page};
 use crate::limits;
 use crate::lookup::{LookupError, LookupFailure};
 use crate::pool;
@@ -57,6 +59,12 @@ impl ProjectedResource {
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) reads: Vec<ProjectedResource>,
+    /// What `index` answers from; `None`: the manifest declares no index.
+    pub(crate) indexes: Option<Arc<Indexes>>,
+    /// What `counters` counts in.
+    pub(crate) counters: Counters,
+    /// What `http` sends with; `None`: the manifest grants nothing.
+    pub(crate) http: Option<outbound::Client>,
     pub(crate) services: Services,
 }
 
@@ -83,6 +91,12 @@ pub(crate) struct HostState {
     pub(crate) lent: Lent,
     /// The chain that decides about the request that is being admitted, during a call of admission: behind `authorizer`.
     pub(crate) admitting: Option<Arc<RequestContext>>,
+    /// What the indexes of the plugin are for the running call.
+    pub(crate) indexes: Option<Arc<IndexSnapshot>>,
+    /// Handles of indexes that the guest holds.
+    pub(crate) index_handles: u32,
+    /// When the running call ends; `None`: nothing runs in which a request may be sent.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) notes: Notes,
     /// Whether the running call has looked at anything but its input: its answer is then not only the input's.
     pub(crate) looked_around: bool,
@@ -90,6 +104,14 @@ pub(crate) struct HostState {
     pub(crate) handles_held: usize,
     pub(crate) limiter: Limiter,
     pub(crate) log_lines_left: u32,
+}
+
+/// Why a request of `http` has no answer.
+pub(crate) enum HttpError {
+    /// The instance is being told of changes.
+    NotNow,
+    /// It was sent, or refused to be sent.
+    Outbound(outbound::Error),
 }
 
 /// What a guest says beside its answer.
@@ -197,6 +219,9 @@ impl HostState {
             shared,
             lent: Lent::default(),
             admitting: None,
+            indexes: None,
+            index_handles: 0,
+            deadline: None,
             notes: Notes::default(),
             looked_around: false,
             handles_held: 0,
@@ -217,6 +242,8 @@ impl HostState {
     pub(crate) fn end(&mut self) {
         self.lent.end();
         self.admitting = None;
+        self.deadline = None;
+        self.indexes = None;
     }
 
     /// The request that the running call is about.
@@ -322,6 +349,53 @@ impl HostState {
             return Err(LookupError::new(LookupFailure::TooLarge, message));
         }
         Ok(list)
+    }
+
+    /// The place of an index, for a handle.
+    pub(crate) fn open_index(&mut self, name: &str) -> Result<u32, LookupError> {
+        let place = self.shared.indexes.as_ref().and_then(|indexes| indexes.latest().place_of(name));
+        let not_there = || {
+            let name = limits::shorten(name, limits::INDEX_KEY_BYTES_MAX);
+            LookupError::new(LookupFailure::NotGranted, format!("{name} is not in the manifest's spec.indexes"))
+        };
+        let place = place.ok_or_else(not_there)?;
+        if self.index_handles >= limits::INDEX_HANDLES_MAX {
+            let message = format!("more than {} handles of indexes are held at once", limits::INDEX_HANDLES_MAX);
+            return Err(LookupError::new(LookupFailure::TooLarge, message));
+        }
+        self.index_handles += 1;
+        Ok(place as u32)
+    }
+
+    /// Objects of an index by key. What is found is of the state that the answer is remembered for.
+    pub(crate) fn find_in_index(
+        &self,
+        index: u32,
+        namespace: &str,
+        key: &[String],
+        after: Option<(String, String)>,
+    ) -> Result<Page, LookupError> {
+        let Some(state) = &self.indexes else {
+            let message = "an index may be asked while a request is decided about, and at no other time";
+            return Err(LookupError::new(LookupFailure::NotNow, message));
+        };
+        state.find(index as usize, namespace, key, after)
+    }
+
+    /// Takes tokens from a bucket of the plugin's. False: there are not so many.
+    pub(crate) fn take_tokens(&mut self, key: &str, tokens: u32, rate: Rate) -> Result<bool, LookupError> {
+        let now = self.now_milliseconds();
+        self.shared.counters.take(key, tokens, rate, now)
+    }
+
+    /// Sends a request, and waits for its answer: not longer than the guest wants to, and not so long that it could not answer any more.
+    pub(crate) async fn http_send(&mut self, request: outbound::Request, wish: Option<Duration>) -> Result<outbound::Response, HttpError> {
+        self.looked_around = true;
+        let not_granted = || outbound::Error::new(outbound::Failure::NotGranted, "the manifest's spec.http grants nothing");
+        let client = self.shared.http.as_ref().ok_or_else(not_granted).map_err(HttpError::Outbound)?;
+        let left = self.deadline.ok_or(HttpError::NotNow)?.saturating_duration_since(Instant::now());
+        let within = left.mul_f64(1.0 - limits::HTTP_TIME_KEPT_BACK).min(wish.unwrap_or(left));
+        client.send(request, within).await.map_err(HttpError::Outbound)
     }
 
     /// Asks the authorizers of the request that is being admitted.

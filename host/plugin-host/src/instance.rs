@@ -1,13 +1,13 @@
 //! One running copy of a plugin: a store, its exports, and how much of the cluster's changes it has been told.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::IntGauge;
 use tokio::time::timeout;
 use wasmtime::Store;
 
-use crate::cluster::{Change, Changes, Feed, FeedSnapshot};
+use crate::cluster::{Changes, Feed};
 use crate::component::Linked;
 use crate::fault::Fault;
 use crate::guest::Exports;
@@ -70,7 +70,10 @@ impl Mould {
         store.epoch_deadline_async_yield_and_update(1);
         let mut instance = self.instantiate(store).await?;
         let Instance { exports, store, .. } = &mut instance;
-        match exports.configure(store, &self.config).await {
+        store.data_mut().deadline = Some(Instant::now() + limits::START_TIMEOUT);
+        let configured = exports.configure(store, &self.config).await;
+        store.data_mut().end();
+        match configured {
             Ok(Ok(())) => {}
             Ok(Err(words)) => return Err(StartError::Refused(limits::shorten(&words, limits::MESSAGE_BYTES_MAX).to_owned())),
             Err(error) => return Err(StartError::Fault(instance.fault(&error))),
@@ -116,31 +119,20 @@ impl Mould {
         };
         match known {
             Changes::Since { cursor, list } => {
-                instance.tell(&self.projected(list)).await?;
+                let told = instance.exports.tell(&mut instance.store, &list, &self.watches).await;
+                told.map_err(|error| instance.fault(&error))?;
                 instance.cursor = Some(cursor);
             }
             Changes::Lost => {
-                let mut state = feed.snapshot();
-                for (_, objects) in &mut state.objects {
-                    *objects = self.projected(std::mem::take(objects));
+                let state = feed.snapshot();
+                for (resource, objects) in &state.objects {
+                    let told = instance.exports.tell_all(&mut instance.store, resource, objects, &self.watches).await;
+                    told.map_err(|error| instance.fault(&error))?;
                 }
-                instance.tell_all(&state).await?;
                 instance.cursor = Some(state.cursor);
             }
         }
         Ok(())
-    }
-}
-
-impl Mould {
-    /// Each object as far as the manifest shows it.
-    fn projected(&self, mut changes: Vec<Change>) -> Vec<Change> {
-        for watch in self.watches.iter().filter(|watch| !watch.fields.is_whole()) {
-            for change in changes.iter_mut().filter(|change| change.resource == watch.resource) {
-                change.object = change.object.as_ref().map(|object| watch.shown(object));
-            }
-        }
-        changes
     }
 }
 
@@ -161,15 +153,5 @@ impl Instance {
     pub(crate) fn fault(&self, error: &wasmtime::Error) -> Fault {
         tracing::debug!(target: "plugin", plugin = self.store.data().shared.name, "{error:?}");
         Fault::from_engine(error, self.store.data().limiter.refused())
-    }
-
-    async fn tell_all(&mut self, state: &FeedSnapshot) -> Result<(), Fault> {
-        let told = self.exports.tell_all(&mut self.store, state).await;
-        told.map_err(|error| self.fault(&error))
-    }
-
-    async fn tell(&mut self, list: &[Change]) -> Result<(), Fault> {
-        let told = self.exports.tell(&mut self.store, list).await;
-        told.map_err(|error| self.fault(&error))
     }
 }

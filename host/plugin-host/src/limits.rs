@@ -44,6 +44,34 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 pub const CHANGES_PER_CALL_MAX: usize = 1_000;
 /// Bytes of the objects told in one call of `changes.apply`, unless one object alone has more.
 pub const CHANGES_BYTES_PER_CALL_MAX: usize = 1 << 20;
+/// Indexes of one plugin.
+pub const INDEXES_MAX: usize = 16;
+/// Parts of an index's key.
+pub const INDEX_KEY_PARTS_MAX: usize = 4;
+/// Bytes of a part of a key. A longer text is no key, and cannot be asked for.
+pub const INDEX_KEY_BYTES_MAX: usize = 1_024;
+/// Objects that a look-up in an index gives at once.
+pub const INDEX_PAGE_ENTRIES_MAX: usize = 1_000;
+/// Bytes of what they show, unless one alone has more.
+pub const INDEX_PAGE_BYTES_MAX: usize = 1 << 20;
+/// Changes that an index takes in on the way of a call; more are left to another thread, for which the call waits.
+pub const INDEX_CHANGES_INLINE_MAX: usize = 256;
+/// Handles of indexes that an instance may hold at once.
+pub const INDEX_HANDLES_MAX: u32 = 1_024;
+/// Origins that `http` may reach.
+pub const HTTP_ORIGINS_MAX: usize = 64;
+/// What a manifest may ask for as bytes of the body of a request of `http`, or of its answer.
+pub const HTTP_BODY_BYTES_MAX: u64 = 16 << 20;
+/// These bytes where the manifest says nothing.
+pub const HTTP_BODY_BYTES_DEFAULT: u64 = 1 << 20;
+/// Of the time that a call has left, what its outgoing request does not get: what the guest has to answer in.
+pub const HTTP_TIME_KEPT_BACK: f64 = 0.1;
+/// Bytes of a key of a counter.
+pub const COUNTER_KEY_BYTES_MAX: usize = 1_024;
+/// What a manifest may ask for as keys of counters.
+pub const COUNTER_KEYS_MAX: u64 = 65_536;
+/// These where it says nothing; upstream's `cacheSize`.
+pub const COUNTER_KEYS_DEFAULT: u64 = 4_096;
 /// Answers that are remembered of one pure plugin and one of its roles.
 pub const REMEMBERED_ANSWERS_MAX: usize = 4_096;
 /// Bytes of a question whose answer is remembered.

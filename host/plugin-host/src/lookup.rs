@@ -7,6 +7,7 @@ pub(crate) enum LookupFailure {
     TooLong,
     TooLarge,
     NotNow,
+    Malformed,
     Unavailable,
 }
 

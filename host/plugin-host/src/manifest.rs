@@ -4,6 +4,7 @@
 //! is an error that names its place: a field that is misspelt must not silently mean its default.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use admission::chain::{FailurePolicy, Mode, Round};
 use admission::{Operation, Version};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::host::ProjectedResource;
+use crate::index::IndexSpec;
 use crate::input::{Input, Lookup};
 use crate::limits;
 use crate::projection::Fields;
@@ -81,12 +83,16 @@ pub enum Capability {
     Random,
     Jwt,
     Cluster,
+    Index,
+    Http,
+    Counters,
     Authorizer,
 }
 
 impl Capability {
     /// All there are.
-    pub const ALL: [Self; 6] = [Self::Log, Self::Clock, Self::Random, Self::Jwt, Self::Cluster, Self::Authorizer];
+    pub const ALL: [Self; 9] =
+        [Self::Log, Self::Clock, Self::Random, Self::Jwt, Self::Cluster, Self::Index, Self::Http, Self::Counters, Self::Authorizer];
 
     /// As in the manifest.
     pub fn as_str(self) -> &'static str {
@@ -96,6 +102,9 @@ impl Capability {
             Self::Random => "random",
             Self::Jwt => "jwt",
             Self::Cluster => "cluster",
+            Self::Index => "index",
+            Self::Http => "http",
+            Self::Counters => "counters",
             Self::Authorizer => "authorizer",
         }
     }
@@ -104,8 +113,14 @@ impl Capability {
     pub fn interface(self) -> &'static str {
         match self {
             Self::Authorizer => "authorization",
+            Self::Index => "indexes",
             other => other.as_str(),
         }
+    }
+
+    /// Whether version 0.1 of the interface has it.
+    pub(crate) fn is_in_0_1(self) -> bool {
+        !matches!(self, Self::Index | Self::Http | Self::Counters)
     }
 }
 
@@ -246,6 +261,33 @@ struct ResourceName {
     fields: Vec<String>,
 }
 
+/// An index that the host holds.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IndexDeclaration {
+    name: String,
+    #[serde(default)]
+    group: String,
+    resource: String,
+    /// The parts of the key, each with the paths of its texts.
+    key: Vec<Vec<String>>,
+    /// What entries show of their object; empty: nothing.
+    #[serde(default)]
+    fields: Vec<String>,
+}
+
+/// What `http` may reach.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HttpSpec {
+    origins: Vec<String>,
+    /// PEM; none: those that the system trusts.
+    ca: Option<String>,
+    timeout_milliseconds: Option<u64>,
+    request_bytes: Option<u64>,
+    response_bytes: Option<u64>,
+}
+
 /// A look-up whose result comes with the call.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -310,6 +352,9 @@ struct Spec {
     #[serde(default)]
     watches: Vec<ResourceName>,
     #[serde(default)]
+    indexes: Vec<IndexDeclaration>,
+    http: Option<HttpSpec>,
+    #[serde(default)]
     instances: Instances,
     order: Option<i32>,
     #[serde(default)]
@@ -347,6 +392,7 @@ struct LimitsSpec {
     memory_bytes: Option<u64>,
     timeout_milliseconds: Option<u64>,
     instances: Option<u32>,
+    counter_keys: Option<u64>,
 }
 
 /// What an instance and a call may use.
@@ -358,6 +404,8 @@ pub struct Limits {
     pub timeout_milliseconds: u64,
     /// How many at once; `None`: the host's choice.
     pub instances: Option<u32>,
+    /// Keys of counters that are kept, for all instances together.
+    pub counter_keys: usize,
 }
 
 /// A manifest that holds.
@@ -394,6 +442,10 @@ pub struct Manifest {
     pub reads: Vec<ProjectedResource>,
     /// What `changes` tells of.
     pub watches: Vec<ProjectedResource>,
+    /// What `index` may be asked.
+    pub indexes: Vec<IndexSpec>,
+    /// What `http` may reach; `None`: nothing.
+    pub http: Option<outbound::Grant>,
     /// Whether an instance serves many calls.
     pub instances: Instances,
     /// Lower ones are asked first; equal ones by name. See [`Self::order_as`].
@@ -489,6 +541,8 @@ impl Manifest {
         }
         let reads = resources("spec.reads", spec.reads)?;
         let watches = resources("spec.watches", spec.watches)?;
+        let indexes = indexes(spec.indexes, &capabilities)?;
+        let http = http(spec.http, &capabilities)?;
         for (index, rule) in spec.rules.iter().enumerate() {
             let Some(Existing { group, resource }) = &rule.exists else { continue };
             let known = |item: &ProjectedResource| item.resource.group == *group && item.resource.resource == *resource;
@@ -520,6 +574,8 @@ impl Manifest {
             input,
             reads,
             watches,
+            indexes,
+            http,
             instances: spec.instances,
             order: spec.order,
             reinvocation: spec.reinvocation,
@@ -645,6 +701,28 @@ fn resources(field: &str, names: Vec<ResourceName>) -> Result<Vec<ProjectedResou
     Ok(list)
 }
 
+fn indexes(declared: Vec<IndexDeclaration>, capabilities: &BTreeSet<Capability>) -> Result<Vec<IndexSpec>, Error> {
+    if !declared.is_empty() && !capabilities.contains(&Capability::Index) {
+        return Err(field_error("spec.indexes", "needs the capability index"));
+    }
+    if declared.len() > limits::INDEXES_MAX {
+        return Err(field_error("spec.indexes", format!("are {}, more than {}", declared.len(), limits::INDEXES_MAX)));
+    }
+    let mut list: Vec<IndexSpec> = Vec::with_capacity(declared.len());
+    for (index, IndexDeclaration { name, group, resource, key, fields }) in declared.into_iter().enumerate() {
+        let field = |name: &str| format!("spec.indexes[{index}].{name}");
+        if name.is_empty() || list.iter().any(|known| known.name() == name) {
+            return Err(field_error(field("name"), format!("\"{name}\" must be a name that no other index has")));
+        }
+        if resource.is_empty() || resource.contains(['/', '*']) {
+            return Err(field_error(field("resource"), format!("\"{resource}\" must be one resource, such as \"pods\"")));
+        }
+        let resource = GroupResource::new(group, resource);
+        list.push(IndexSpec::compile(name, resource, &key, &fields).map_err(|problem| field_error(field("key"), problem))?);
+    }
+    Ok(list)
+}
+
 /// Look-ups are of what `reads` grants, and are made for the admission roles.
 fn lookups(specs: Vec<LookupSpec>, reads: &[ProjectedResource], admits: bool) -> Result<Vec<Lookup>, Error> {
     if specs.len() > limits::LOOKUPS_MAX {
@@ -718,14 +796,46 @@ fn check_rule(rule: &Rule, roles: &BTreeSet<Role>, path: &str) -> Result<(), Err
     Ok(())
 }
 
-fn check_limits(spec: &LimitsSpec) -> Result<Limits, Error> {
-    let within = |field: &str, value: u64, max: u64| {
-        if (1..=max).contains(&value) {
-            Ok(value)
-        } else {
-            Err(field_error(format!("spec.limits.{field}"), format!("{value} must be between 1 and {max}")))
-        }
+fn within(field: String, value: u64, max: u64) -> Result<u64, Error> {
+    if (1..=max).contains(&value) { Ok(value) } else { Err(field_error(field, format!("{value} must be between 1 and {max}"))) }
+}
+
+/// What `http` may reach. Nothing goes without saying.
+fn http(spec: Option<HttpSpec>, capabilities: &BTreeSet<Capability>) -> Result<Option<outbound::Grant>, Error> {
+    let spec = match (spec, capabilities.contains(&Capability::Http)) {
+        (None, false) => return Ok(None),
+        (None, true) => return Err(field_error("spec.http", "must say what the capability http may reach")),
+        (Some(_), false) => return Err(field_error("spec.http", "needs the capability http")),
+        (Some(spec), true) => spec,
     };
+    let count = spec.origins.len();
+    if count == 0 || count > limits::HTTP_ORIGINS_MAX {
+        return Err(field_error("spec.http.origins", format!("are {count}, and not 1 to {}", limits::HTTP_ORIGINS_MAX)));
+    }
+    let origin = |(index, text): (usize, &String)| {
+        text.parse().map_err(|error: outbound::OriginError| field_error(format!("spec.http.origins[{index}]"), error.to_string()))
+    };
+    let origins = spec.origins.iter().enumerate().map(origin).collect::<Result<_, _>>()?;
+    let roots = match &spec.ca {
+        Some(text) => outbound::Roots::from_pem(text).map_err(|problem| field_error("spec.http.ca", problem))?,
+        None => outbound::Roots::System,
+    };
+    let bytes = |field: &str, value: Option<u64>| {
+        let value = value.unwrap_or(limits::HTTP_BODY_BYTES_DEFAULT);
+        within(format!("spec.http.{field}"), value, limits::HTTP_BODY_BYTES_MAX).map(|bytes| bytes as usize)
+    };
+    let timeout = spec.timeout_milliseconds.unwrap_or(limits::TIMEOUT_MILLISECONDS_MAX);
+    Ok(Some(outbound::Grant {
+        origins,
+        roots,
+        timeout: Duration::from_millis(within("spec.http.timeoutMilliseconds".into(), timeout, limits::TIMEOUT_MILLISECONDS_MAX)?),
+        request_bytes_max: bytes("requestBytes", spec.request_bytes)?,
+        response_bytes_max: bytes("responseBytes", spec.response_bytes)?,
+    }))
+}
+
+fn check_limits(spec: &LimitsSpec) -> Result<Limits, Error> {
+    let within = |field: &str, value: u64, max: u64| within(format!("spec.limits.{field}"), value, max);
     let memory = within("memoryBytes", spec.memory_bytes.unwrap_or(limits::MEMORY_BYTES_DEFAULT as u64), limits::MEMORY_BYTES_MAX as u64)?;
     let timeout = spec.timeout_milliseconds.unwrap_or(limits::TIMEOUT_MILLISECONDS_DEFAULT);
     Ok(Limits {
@@ -735,5 +845,6 @@ fn check_limits(spec: &LimitsSpec) -> Result<Limits, Error> {
             Some(count) => Some(within("instances", count.into(), limits::INSTANCES_MAX.into())? as u32),
             None => None,
         },
+        counter_keys: within("counterKeys", spec.counter_keys.unwrap_or(limits::COUNTER_KEYS_DEFAULT), limits::COUNTER_KEYS_MAX)? as usize,
     })
 }

@@ -18,10 +18,12 @@ use tokio::time::timeout;
 
 use crate::code_cache::CodeCache;
 use crate::component::{self, Artifact, LoadError};
+use crate::counters::Counters;
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
 use crate::guest::{RawDenial, RawMutation};
-use crate::host::{Services, Shared};
+use crate::host::{ProjectedResource, Services, Shared};
+use crate::index::{IndexSnapshot, Indexes};
 use crate::instance::{Instance, Mould, StartError};
 use crate::limits;
 use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation, Role};
@@ -105,16 +107,31 @@ impl Loader {
     /// Loads a component as the manifest says: compiled, linked, and with a first instance configured and told of the
     /// cluster's state.
     pub(crate) async fn load(&self, manifest: Manifest, artifact: Artifact<'_>, origin: Origin) -> Result<Plugin, LoadError> {
-        for (field, list) in [("reads", &manifest.reads), ("watches", &manifest.watches)] {
-            if let Some(unknown) = list.iter().find(|item| !self.services.cluster.serves(&item.resource)) {
-                return Err(LoadError::UnknownResource { field, resource: unknown.resource.to_string() });
+        let named = |field, list: &[ProjectedResource]| list.iter().map(|item| (field, item.resource.clone())).collect::<Vec<_>>();
+        let indexed = manifest.indexes.iter().map(|index| ("indexes", index.resource().clone()));
+        for (field, resource) in [named("reads", &manifest.reads), named("watches", &manifest.watches)].into_iter().flatten().chain(indexed)
+        {
+            if !self.services.cluster.serves(&resource) {
+                return Err(LoadError::UnknownResource { field, resource: resource.to_string() });
             }
         }
         let everything = BTreeSet::from(Capability::ALL);
         let allowed = if origin == Origin::Embedded { &everything } else { &self.allowed };
         let linked = component::link(&self.engine, artifact, &manifest, allowed, self.cache.as_ref())?;
         let metrics = self.metrics.of(&manifest.name);
-        let shared = Arc::new(Shared { name: manifest.name.clone(), reads: manifest.reads.clone(), services: self.services.clone() });
+        let indexes = Indexes::new(&manifest.indexes, &*self.services.cluster);
+        if let Some(indexes) = &indexes {
+            indexes.up_to_now().await.map_err(LoadError::Start)?;
+        }
+        let http = manifest.http.clone().map(outbound::Client::new).transpose().map_err(LoadError::Http)?;
+        let shared = Arc::new(Shared {
+            name: manifest.name.clone(),
+            reads: manifest.reads.clone(),
+            indexes,
+            http,
+            counters: Counters::new(manifest.limits.counter_keys),
+            services: self.services.clone(),
+        });
         let watched: Vec<_> = manifest.watches.iter().map(|watch| watch.resource.clone()).collect();
         let mould = Mould {
             linked,
@@ -219,10 +236,27 @@ impl Plugin {
         Ok(Answered { answer: Authorization { decision, reason, evaluation_error }, at })
     }
 
+    /// Its indexes with everything up to now.
+    async fn indexes_now(&self) -> Result<Option<Arc<IndexSnapshot>>, Fault> {
+        match &self.shared.indexes {
+            Some(indexes) => Ok(Some(indexes.up_to_now().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Where all stands that an answer may be of: the sum grows with whatever changes, and is the same only where all is the same.
+    fn position(&self) -> u64 {
+        self.pool.position().wrapping_add(self.shared.indexes.as_ref().map_or(0, |indexes| indexes.position()))
+    }
+
     async fn call_rules_for(&self, user: &UserInfo, namespace: &str) -> Result<Option<Rules>, Fault> {
+        let indexes = self.indexes_now().await?;
         let mut lease = self.pool.lease().await?;
         let Instance { exports, store, .. } = lease.instance();
+        let state = store.data_mut();
+        (state.indexes, state.deadline) = (indexes, Some(Instant::now() + self.timeout));
         let result = timeout(self.timeout, exports.rules_for(store, user, namespace)).await;
+        lease.instance().store.data_mut().end();
         let answer = lease.outcome(result, self.timeout)?;
         lease.give_back();
         Ok(answer.map(|rules| Rules { evaluation_error: limits::bounded(rules.evaluation_error), ..rules }))
@@ -262,7 +296,9 @@ struct Call<'a> {
     /// What is handed over with the call.
     input: Vec<u8>,
     recorder: Recorder,
-    /// Whether the answer is of nothing but the question and what the instance was told.
+    /// Where the plugin's indexes stood when the call began.
+    indexes_position: u64,
+    /// Whether the answer is of nothing but the question, what the instance was told and what the indexes hold.
     of_question_only: bool,
 }
 
@@ -270,6 +306,7 @@ impl<'a> Call<'a> {
     /// Leases an instance, and lends it the request. The caller holds the request's borrow for as long as the guest may run: in the same
     /// future as this, so that the instance goes where the future goes.
     async fn begin(plugin: &'a Plugin, subject: &'a Subject<'_>) -> Result<Self, Fault> {
+        let indexes = plugin.indexes_now().await?;
         let mut instance = plugin.pool.lease().await?;
         let input = plugin.manifest.input.of(subject, &plugin.shared);
         let state = instance.instance().store.data_mut();
@@ -278,7 +315,12 @@ impl<'a> Call<'a> {
         if let Subject::Admission(attributes, _) = subject {
             state.admitting = Some(attributes.context.clone());
         }
-        Ok(Self { plugin, instance, input, recorder: subject.asked_for().recorder, of_question_only: false })
+        let indexes_position = indexes.as_ref().map_or(0, |indexes| indexes.position());
+        state.indexes = indexes;
+        let asked_for = subject.asked_for();
+        let own = Instant::now() + plugin.timeout;
+        state.deadline = Some(asked_for.deadline.map_or(own, |deadline| deadline.min(own)));
+        Ok(Self { plugin, instance, input, recorder: asked_for.recorder, indexes_position, of_question_only: false })
     }
 
     /// Takes the request back. Notes are kept before the answer is judged: they reach the client and the audit log with a refusal, too.
@@ -300,7 +342,7 @@ impl<'a> Call<'a> {
 
     /// The call went well. At which position of the feed its answer may be given again; `None`: at none.
     fn give_back(mut self) -> Option<u64> {
-        let position = self.instance.instance().position();
+        let position = self.instance.instance().position().wrapping_add(self.indexes_position);
         let at = self.of_question_only.then_some(position);
         self.instance.give_back();
         at
@@ -317,7 +359,7 @@ impl auth::Authenticator for Plugin {
         let shown = self.shown(credentials);
         let question = self.authenticated.as_ref().map(|_| Question::of_credentials(&shown));
         if let (Some(Remembering { memo, spared }), Some(question)) = (&self.authenticated, &question)
-            && let Some(answer) = memo.get(self.pool.position(), question)
+            && let Some(answer) = memo.get(self.position(), question)
         {
             spared.inc();
             return Ok(answer);
@@ -337,7 +379,7 @@ impl auth::Authorizer for Plugin {
     async fn authorize(&self, attributes: &auth::Attributes) -> Authorization {
         let question = self.authorized.as_ref().map(|_| Question::of_access(attributes));
         if let (Some(Remembering { memo, spared }), Some(question)) = (&self.authorized, &question)
-            && let Some(answer) = memo.get(self.pool.position(), question)
+            && let Some(answer) = memo.get(self.position(), question)
         {
             spared.inc();
             return answer;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::limits;
 
 /// Stands for every item of a list.
-const EVERY_ITEM: &str = "*";
+pub(crate) const EVERY_ITEM: &str = "*";
 
 /// Which fields, as a tree: `a/*/b` and `a/*/c` are one branch with two leaves. Without branches: the whole value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Fields {
 
     /// One path more.
     pub(crate) fn add(&mut self, path: &str) {
-        path.split('/').map(unescaped).fold(self, |at, segment| at.0.entry(segment).or_default());
+        segments(path).fold(self, |at, segment| at.0.entry(segment).or_default());
     }
 
     /// Whether nothing is cut away.
@@ -153,6 +153,11 @@ impl<'de> Visitor<'de> for Cut<'_> {
         self.out.push(b']');
         Ok(())
     }
+}
+
+/// The fields on the way of a path.
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = Box<str>> {
+    path.split('/').map(unescaped)
 }
 
 /// `~1` is a slash and `~0` a tilde, as in a JSON Pointer.

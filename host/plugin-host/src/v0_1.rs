@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
+use apimachinery::GroupResource;
 use auth::{Authentication, Authorization, Decision, Rules, UserInfo};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, Resource};
 use wasmtime::{Result, Store, bail};
 
-use crate::cluster::{Change, FeedSnapshot};
+use crate::cluster::Change;
 use crate::component::{LoadError, Wanted};
-use crate::guest::{RawDenial, RawMutation, missing, pieces};
+use crate::guest::{RawDenial, RawMutation, missing};
 use crate::host::{HostState, LogLevel};
 use crate::lookup::LookupError;
 use crate::manifest::{Capability, Manifest};
@@ -80,6 +81,7 @@ pub(crate) fn link(linker: &mut Linker<HostState>, capability: Capability) -> Re
         Capability::Random => random::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
         Capability::Jwt => jwt::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
         Capability::Cluster => cluster::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
+        Capability::Index | Capability::Http | Capability::Counters => Ok(()),
         Capability::Authorizer => authorization::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
     }
 }
@@ -492,32 +494,22 @@ impl Exports {
         Ok(answer.denial.map(Into::into))
     }
 
-    pub(crate) async fn tell_all(&self, store: &mut Store<HostState>, state: &FeedSnapshot) -> Result<()> {
+    pub(crate) async fn reset(&self, store: &mut Store<HostState>, resource: &GroupResource, objects: &[Change]) -> Result<()> {
         let Some(guest) = &self.changes else { return Ok(()) };
-        for (resource, objects) in &state.objects {
-            let name = types::GroupResourceParam { group: &resource.group, resource: &resource.resource };
-            // In one piece: this version has no other way.
-            let objects: Vec<&[u8]> = objects.iter().filter_map(|change| change.object.as_deref()).collect();
-            guest.call_reset(&mut *store, name, &objects).await?;
-        }
-        Ok(())
+        let name = types::GroupResourceParam { group: &resource.group, resource: &resource.resource };
+        let objects: Vec<&[u8]> = objects.iter().filter_map(|change| change.object.as_deref()).collect();
+        guest.call_reset(store, name, &objects).await
     }
 
-    pub(crate) async fn tell(&self, store: &mut Store<HostState>, changes: &[Change]) -> Result<()> {
+    pub(crate) async fn apply(&self, store: &mut Store<HostState>, changes: &[Change]) -> Result<()> {
         let Some(guest) = &self.changes else { return Ok(()) };
-        for piece in pieces(changes) {
-            let piece: Vec<_> = piece
-                .iter()
-                .map(|change| exports::changes::Changed {
-                    resource: types::GroupResourceParam { group: &change.resource.group, resource: &change.resource.resource },
-                    namespace: &change.namespace,
-                    name: &change.name,
-                    object: change.object.as_deref(),
-                })
-                .collect();
-            guest.call_apply(&mut *store, &piece).await?;
-        }
-        Ok(())
+        let changed = |change| {
+            let Change { resource, namespace, name, object, .. }: &Change = change;
+            let resource = types::GroupResourceParam { group: &resource.group, resource: &resource.resource };
+            exports::changes::Changed { resource, namespace, name, object: object.as_deref() }
+        };
+        let changes: Vec<_> = changes.iter().map(changed).collect();
+        guest.call_apply(store, &changes).await
     }
 }
 

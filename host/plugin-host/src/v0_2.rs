@@ -1,15 +1,22 @@
 //! The interface as of `wasmgate:plugin@0.2`: what such a guest calls, and what it is asked.
 
+use std::time::Duration;
+
+use apimachinery::GroupResource;
 use auth::{Authentication, Authorization, Decision, Rules, SelectorRequirement, UserInfo};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, Resource};
 use wasmtime::{Result, Store};
 
 use crate::bindings::exports::wasmgate::plugin as exports;
-use crate::bindings::wasmgate::plugin::{admission_types, authorization, clock, cluster, jwt, log, random, requests, types};
-use crate::cluster::{Change, FeedSnapshot};
+use crate::bindings::wasmgate::plugin::{
+    admission_types, authorization, clock, cluster, counters, http, indexes, jwt, log, random, requests, types,
+};
+use crate::cluster::Change;
 use crate::component::{LoadError, Wanted};
-use crate::guest::{self, RawDenial, RawMutation, missing};
-use crate::host::{HostState, LogLevel};
+use crate::counters::Rate;
+use crate::guest::{RawDenial, RawMutation, missing};
+use crate::host::{HostState, HttpError, LogLevel};
+use crate::index::{IndexEntry, IndexHandle, Page, Posting};
 use crate::lookup::{LookupError, LookupFailure};
 use crate::manifest::{Capability, Manifest};
 use crate::projection::Fields;
@@ -34,6 +41,9 @@ pub(crate) fn link(linker: &mut Linker<HostState>, capability: Capability) -> Re
         Capability::Random => random::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
         Capability::Jwt => jwt::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
         Capability::Cluster => cluster::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
+        Capability::Index => indexes::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
+        Capability::Http => http::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
+        Capability::Counters => counters::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
         Capability::Authorizer => authorization::add_to_linker::<HostState, HasSelf<HostState>>(linker, |state| state),
     }
 }
@@ -45,6 +55,7 @@ impl From<LookupError> for types::LookupError {
             LookupFailure::TooLong => types::LookupFailure::TooLong,
             LookupFailure::TooLarge => types::LookupFailure::TooLarge,
             LookupFailure::NotNow => types::LookupFailure::NotNow,
+            LookupFailure::Malformed => types::LookupFailure::Malformed,
             LookupFailure::Unavailable => types::LookupFailure::Unavailable,
         };
         Self { reason, message: error.message }
@@ -292,6 +303,96 @@ impl cluster::Host for HostState {
     }
 }
 
+impl indexes::Host for HostState {
+    fn open(&mut self, name: String) -> Answer<Resource<IndexHandle>> {
+        Ok(self.open_index(&name).map(Resource::new_own).map_err(Into::into))
+    }
+}
+
+impl indexes::HostIndex for HostState {
+    fn find(
+        &mut self,
+        index: Resource<IndexHandle>,
+        namespace: String,
+        key: Vec<String>,
+        after: Option<indexes::ObjectName>,
+    ) -> Answer<indexes::Page> {
+        let after = after.map(|after| (after.namespace, after.name));
+        Ok(match self.find_in_index(index.rep(), &namespace, &key, after) {
+            Ok(page) => Ok(page_out(page)?),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    fn any(&mut self, index: Resource<IndexHandle>, namespace: String, key: Vec<String>) -> Answer<bool> {
+        Ok(self.find_in_index(index.rep(), &namespace, &key, None).map(|page| !page.entries.is_empty()).map_err(Into::into))
+    }
+
+    fn drop(&mut self, _: Resource<IndexHandle>) -> Result<()> {
+        self.index_handles = self.index_handles.saturating_sub(1);
+        Ok(())
+    }
+}
+
+fn page_out(page: Page) -> Result<indexes::Page> {
+    let entry = |(posting, entry): (Posting, IndexEntry)| {
+        let id = indexes::ObjectName { namespace: posting.namespace.to_string(), name: posting.name.to_string() };
+        Ok(indexes::Entry { id, revision: entry.revision, object: json(entry.object)? })
+    };
+    Ok(indexes::Page { entries: page.entries.into_iter().map(entry).collect::<Result<_>>()?, more: page.more })
+}
+
+impl http::Host for HostState {
+    async fn send(&mut self, request: http::OutgoingRequest) -> Result<std::result::Result<http::Response, http::HttpError>> {
+        let method = match request.method {
+            http::Method::Get => outbound::Method::Get,
+            http::Method::Head => outbound::Method::Head,
+            http::Method::Post => outbound::Method::Post,
+            http::Method::Put => outbound::Method::Put,
+            http::Method::Patch => outbound::Method::Patch,
+            http::Method::Delete => outbound::Method::Delete,
+        };
+        let headers = request.headers.into_iter().map(|header| (header.name, header.value)).collect();
+        let wish = request.timeout_milliseconds.map(|milliseconds| Duration::from_millis(milliseconds.into()));
+        let outgoing = outbound::Request { method, url: request.url, headers, body: request.body.into() };
+        let answer = self.http_send(outgoing, wish).await;
+        let header = |(name, value)| http::Header { name, value };
+        Ok(answer.map_err(http_error_out).map(|answer| http::Response {
+            status: answer.status,
+            headers: answer.headers.into_iter().map(header).collect(),
+            body: answer.body.to_vec(),
+        }))
+    }
+}
+
+fn http_error_out(error: HttpError) -> http::HttpError {
+    use outbound::Failure;
+    let (reason, message) = match error {
+        HttpError::NotNow => (http::HttpFailure::NotNow, "requests are sent in a call, and in configure".to_owned()),
+        HttpError::Outbound(outbound::Error { failure, message }) => {
+            let reason = match failure {
+                Failure::NotGranted => http::HttpFailure::NotGranted,
+                Failure::Malformed => http::HttpFailure::Malformed,
+                Failure::TooLong => http::HttpFailure::TooLong,
+                Failure::TooLarge => http::HttpFailure::TooLarge,
+                Failure::Timeout => http::HttpFailure::Timeout,
+                Failure::Unreachable => http::HttpFailure::Unreachable,
+                Failure::Untrusted => http::HttpFailure::Untrusted,
+                Failure::Broken => http::HttpFailure::Broken,
+            };
+            (reason, message)
+        }
+    };
+    http::HttpError { reason, message }
+}
+
+impl counters::Host for HostState {
+    fn take(&mut self, key: String, tokens: u32, bucket: counters::Bucket) -> Answer<bool> {
+        let rate = Rate { per_second: bucket.per_second, burst: bucket.burst };
+        Ok(self.take_tokens(&key, tokens, rate).map_err(Into::into))
+    }
+}
+
 impl authorization::Host for HostState {
     async fn authorize(
         &mut self,
@@ -525,22 +626,15 @@ impl Exports {
         Ok(guest.call_validate(&mut *store, handle, text(input)?).await?.err().map(Into::into))
     }
 
-    pub(crate) async fn tell_all(&self, store: &mut Store<HostState>, state: &FeedSnapshot) -> Result<()> {
+    pub(crate) async fn reset(&self, store: &mut Store<HostState>, resource: &GroupResource) -> Result<()> {
         let Some(guest) = &self.changes else { return Ok(()) };
-        for (resource, objects) in &state.objects {
-            guest.call_reset(&mut *store, types::GroupResourceParam { group: &resource.group, resource: &resource.resource }).await?;
-            self.tell(store, objects).await?;
-        }
-        Ok(())
+        guest.call_reset(store, types::GroupResourceParam { group: &resource.group, resource: &resource.resource }).await
     }
 
-    pub(crate) async fn tell(&self, store: &mut Store<HostState>, changes: &[Change]) -> Result<()> {
+    pub(crate) async fn apply(&self, store: &mut Store<HostState>, changes: &[Change]) -> Result<()> {
         let Some(guest) = &self.changes else { return Ok(()) };
-        for piece in guest::pieces(changes) {
-            let piece: Result<Vec<_>> = piece.iter().map(change_out).collect();
-            guest.call_apply(&mut *store, &piece?).await?;
-        }
-        Ok(())
+        let changes: Result<Vec<_>> = changes.iter().map(change_out).collect();
+        guest.call_apply(store, &changes?).await
     }
 }
 

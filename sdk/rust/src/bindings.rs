@@ -41,7 +41,7 @@ world!(
     plugin,
     "package wasmgate:sdk-plugin; world sdk-plugin { include wasmgate:plugin/capabilities@0.2.0; export wasmgate:plugin/plugin@0.2.0; }",
     "wasmgate:sdk-plugin/sdk-plugin",
-    { "wasmgate:plugin/types@0.2.0": types, "wasmgate:plugin/log@0.2.0": log, "wasmgate:plugin/clock@0.2.0": clock, "wasmgate:plugin/random@0.2.0": random, "wasmgate:plugin/jwt@0.2.0": jwt, "wasmgate:plugin/cluster@0.2.0": cluster, "wasmgate:plugin/authorization@0.2.0": authorization, "wasmgate:plugin/requests@0.2.0": requests }
+    { "wasmgate:plugin/types@0.2.0": types, "wasmgate:plugin/log@0.2.0": log, "wasmgate:plugin/clock@0.2.0": clock, "wasmgate:plugin/random@0.2.0": random, "wasmgate:plugin/jwt@0.2.0": jwt, "wasmgate:plugin/cluster@0.2.0": cluster, "wasmgate:plugin/indexes@0.2.0": indexes, "wasmgate:plugin/http@0.2.0": http, "wasmgate:plugin/counters@0.2.0": counters, "wasmgate:plugin/authorization@0.2.0": authorization, "wasmgate:plugin/requests@0.2.0": requests }
 );
 
 world!(

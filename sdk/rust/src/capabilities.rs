@@ -183,3 +183,241 @@ pub mod cluster {
         Ok(crate::testing::cluster_list(group, resource, namespace))
     }
 }
+
+/// Capability `index`: objects by what they say, in the indexes that the manifest's `indexes` declare. The host holds them, once for all
+/// instances of the plugin. All answers of one call are of one state.
+pub mod index {
+    use crate::json::Json;
+    use crate::lookup::LookupError;
+
+    #[cfg(target_arch = "wasm32")]
+    use crate::bindings::imports::wasmgate::plugin::indexes as host;
+
+    /// What an index has of an object.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Entry {
+        /// Empty for cluster-scoped objects.
+        pub namespace: String,
+        /// The object's name.
+        pub name: String,
+        /// The object's resource version.
+        pub revision: u64,
+        /// As much of the object as the index's `fields` name; none where they name nothing.
+        pub object: Option<Json>,
+    }
+
+    /// Some of what was found.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Page {
+        /// In the order of namespace and name.
+        pub entries: Vec<Entry>,
+        /// There are more: they are found after the last of these.
+        pub more: bool,
+    }
+
+    /// An index of the manifest. May be kept from call to call.
+    #[derive(Debug)]
+    pub struct Index {
+        #[cfg(target_arch = "wasm32")]
+        handle: host::Index,
+        #[cfg(not(target_arch = "wasm32"))]
+        name: String,
+    }
+
+    impl Index {
+        /// The one of this name.
+        pub fn open(name: &str) -> Result<Self, LookupError> {
+            #[cfg(target_arch = "wasm32")]
+            return Ok(Self { handle: host::open(name)? });
+            #[cfg(not(target_arch = "wasm32"))]
+            Ok(Self { name: name.to_owned() })
+        }
+
+        /// The objects that have this key: one text for each part that the manifest's `key` has. Only those of this namespace, where it is
+        /// not empty; only those behind `after` (namespace and name). At most 1000 at once.
+        pub fn find(&self, namespace: &str, key: &[&str], after: Option<(&str, &str)>) -> Result<Page, LookupError> {
+            #[cfg(target_arch = "wasm32")]
+            {
+                let name = |(namespace, name): (&str, &str)| host::ObjectName { namespace: namespace.to_owned(), name: name.to_owned() };
+                let key: Vec<String> = key.iter().map(|&part| part.to_owned()).collect();
+                let page = self.handle.find(namespace, &key, after.map(name).as_ref())?;
+                let entry = |entry: host::Entry| Entry {
+                    namespace: entry.id.namespace,
+                    name: entry.id.name,
+                    revision: entry.revision,
+                    object: (!entry.object.is_empty()).then(|| crate::glue::json_in(entry.object)),
+                };
+                Ok(Page { entries: page.entries.into_iter().map(entry).collect(), more: page.more })
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            Ok(crate::testing::index_find(&self.name, namespace, key, after))
+        }
+
+        /// Whether there is any such object.
+        pub fn any(&self, namespace: &str, key: &[&str]) -> Result<bool, LookupError> {
+            #[cfg(target_arch = "wasm32")]
+            {
+                let key: Vec<String> = key.iter().map(|&part| part.to_owned()).collect();
+                self.handle.any(namespace, &key).map_err(Into::into)
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            Ok(!crate::testing::index_find(&self.name, namespace, key, None).entries.is_empty())
+        }
+
+        /// All objects that have this key, page by page. Ends with the first error.
+        pub fn all<'a>(&'a self, namespace: &'a str, key: &'a [&'a str]) -> impl Iterator<Item = Result<Entry, LookupError>> + 'a {
+            let mut page = Page { entries: Vec::new(), more: true };
+            let mut last: Option<(String, String)> = None;
+            let mut left = Vec::new().into_iter();
+            std::iter::from_fn(move || {
+                loop {
+                    if let Some(entry) = left.next() {
+                        let Entry { namespace, name, .. }: &Entry = &entry;
+                        last = Some((namespace.clone(), name.clone()));
+                        return Some(Ok(entry));
+                    }
+                    if !page.more {
+                        return None;
+                    }
+                    let after = last.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+                    match self.find(namespace, key, after) {
+                        Ok(found) => page = found,
+                        Err(error) => {
+                            page.more = false;
+                            return Some(Err(error));
+                        }
+                    }
+                    left = std::mem::take(&mut page.entries).into_iter();
+                }
+            })
+        }
+    }
+}
+
+/// Capability `http`: requests to the origins that the manifest's `http` names, and to nowhere else. Redirects are not followed.
+pub mod http {
+    /// What to do with what a URL names.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[allow(missing_docs, reason = "HTTP's words")]
+    pub enum Method {
+        #[default]
+        Get,
+        Head,
+        Post,
+        Put,
+        Patch,
+        Delete,
+    }
+
+    /// What is sent.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct Request {
+        /// What to do.
+        pub method: Method,
+        /// Absolute.
+        pub url: String,
+        /// Names and values, at most 64.
+        pub headers: Vec<(String, String)>,
+        /// At most what the manifest grants.
+        pub body: Vec<u8>,
+        /// How long to wait, where that is less than the manifest and the call allow.
+        pub timeout_milliseconds: Option<u32>,
+    }
+
+    impl Request {
+        /// A GET of this URL.
+        pub fn get(url: impl Into<String>) -> Self {
+            Self { url: url.into(), ..Self::default() }
+        }
+
+        /// A POST of JSON to this URL.
+        pub fn post_json(url: impl Into<String>, body: &serde_json::Value) -> Self {
+            let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+            Self { method: Method::Post, url: url.into(), headers, body: body.to_string().into_bytes(), timeout_milliseconds: None }
+        }
+    }
+
+    /// What came back, whatever its status.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct Response {
+        /// `200`.
+        pub status: u16,
+        /// Names in lower case, and values.
+        pub headers: Vec<(String, String)>,
+        /// What came along.
+        pub body: Vec<u8>,
+    }
+
+    /// The kinds of [`HttpError`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum HttpFailure {
+        /// The manifest does not grant the URL's origin.
+        NotGranted,
+        /// The URL or a header is none.
+        Malformed,
+        /// The request is larger than what the manifest grants.
+        TooLong,
+        /// The answer is.
+        TooLarge,
+        /// Requests are not sent while an instance is told of changes.
+        NotNow,
+        /// There was no answer in time.
+        Timeout,
+        /// The name has no address, or nobody answers there.
+        Unreachable,
+        /// The certificate is not that of somebody who is trusted there.
+        Untrusted,
+        /// What answers does not speak HTTP, or went away.
+        Broken,
+    }
+
+    /// Why there is no answer.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct HttpError {
+        /// Of which kind.
+        pub reason: HttpFailure,
+        /// For people.
+        pub message: String,
+    }
+
+    impl std::fmt::Display for HttpError {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&self.message)
+        }
+    }
+
+    impl std::error::Error for HttpError {}
+
+    /// Sends a request, and waits for its answer.
+    pub fn send(request: Request) -> Result<Response, HttpError> {
+        #[cfg(target_arch = "wasm32")]
+        return crate::glue::send(request);
+        #[cfg(not(target_arch = "wasm32"))]
+        crate::testing::send(&request)
+    }
+}
+
+/// Capability `counters`: how often something happens, counted for all instances of the plugin together, in memory.
+pub mod counters {
+    use crate::lookup::LookupError;
+
+    /// A bucket of tokens: it begins full.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Bucket {
+        /// Tokens that are added a second.
+        pub per_second: f64,
+        /// How many it holds.
+        pub burst: u32,
+    }
+
+    /// Takes tokens from the bucket of this key. False: there are not so many, and none is taken.
+    pub fn take(key: &str, tokens: u32, bucket: Bucket) -> Result<bool, LookupError> {
+        #[cfg(target_arch = "wasm32")]
+        {
+            use crate::bindings::imports::wasmgate::plugin::counters as host;
+            host::take(key, tokens, host::Bucket { per_second: bucket.per_second, burst: bucket.burst }).map_err(Into::into)
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        Ok(crate::testing::take(key, tokens, bucket))
+    }
+}

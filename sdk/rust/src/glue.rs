@@ -26,6 +26,7 @@ impl From<host::types::LookupError> for crate::lookup::LookupError {
             host::types::LookupFailure::TooLong => LookupFailure::TooLong,
             host::types::LookupFailure::TooLarge => LookupFailure::TooLarge,
             host::types::LookupFailure::NotNow => LookupFailure::NotNow,
+            host::types::LookupFailure::Malformed => LookupFailure::Malformed,
             host::types::LookupFailure::Unavailable => LookupFailure::Unavailable,
         };
         Self { reason, message: error.message }
@@ -201,6 +202,40 @@ pub(crate) fn authorize(attributes: &authorization::Attributes) -> Result<author
         host::authorization::Decision::NoOpinion => Decision::NoOpinion,
     };
     Ok(authorization::Authorization { decision, reason: answer.reason, evaluation_error: answer.evaluation_error })
+}
+
+/// Capability `http`.
+pub(crate) fn send(request: crate::http::Request) -> Result<crate::http::Response, crate::http::HttpError> {
+    use crate::http::{HttpError, HttpFailure, Method, Response};
+    use host::http as http_host;
+    let outgoing = http_host::OutgoingRequest {
+        method: match request.method {
+            Method::Get => http_host::Method::Get,
+            Method::Head => http_host::Method::Head,
+            Method::Post => http_host::Method::Post,
+            Method::Put => http_host::Method::Put,
+            Method::Patch => http_host::Method::Patch,
+            Method::Delete => http_host::Method::Delete,
+        },
+        url: request.url,
+        headers: request.headers.into_iter().map(|(name, value)| http_host::Header { name, value }).collect(),
+        body: request.body,
+        timeout_milliseconds: request.timeout_milliseconds,
+    };
+    let failure = |reason| match reason {
+        http_host::HttpFailure::NotGranted => HttpFailure::NotGranted,
+        http_host::HttpFailure::Malformed => HttpFailure::Malformed,
+        http_host::HttpFailure::TooLong => HttpFailure::TooLong,
+        http_host::HttpFailure::TooLarge => HttpFailure::TooLarge,
+        http_host::HttpFailure::NotNow => HttpFailure::NotNow,
+        http_host::HttpFailure::Timeout => HttpFailure::Timeout,
+        http_host::HttpFailure::Unreachable => HttpFailure::Unreachable,
+        http_host::HttpFailure::Untrusted => HttpFailure::Untrusted,
+        http_host::HttpFailure::Broken => HttpFailure::Broken,
+    };
+    let answer = http_host::send(&outgoing).map_err(|error| HttpError { reason: failure(error.reason), message: error.message })?;
+    let headers = answer.headers.into_iter().map(|header| (header.name, header.value)).collect();
+    Ok(Response { status: answer.status, headers, body: answer.body })
 }
 
 use rules::exports::wasmgate::plugin::rules as rules_export;

@@ -57,7 +57,7 @@ pub mod testing;
 pub use serde;
 pub use serde_json;
 
-pub use capabilities::{authorizer, clock, cluster, jwt, log, random};
+pub use capabilities::{authorizer, clock, cluster, counters, http, index, jwt, log, random};
 
 /// What most plugins need.
 pub mod prelude {

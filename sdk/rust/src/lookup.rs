@@ -11,6 +11,8 @@ pub enum LookupFailure {
     TooLarge,
     /// This kind of call has no such thing.
     NotNow,
+    /// What was given is not of the form that is asked for.
+    Malformed,
     /// Whoever would know does not answer.
     Unavailable,
 }

@@ -7,12 +7,18 @@ use serde_json::Value;
 
 use crate::admission::Notes;
 use crate::authorization::{Attributes, Authorization};
+use crate::capabilities::counters::Bucket;
+use crate::capabilities::http::{HttpError, HttpFailure, Request, Response};
+use crate::capabilities::index::{Entry, Page};
 use crate::capabilities::jwt::Verification;
 use crate::capabilities::log::Level;
 use crate::json::Json;
 
 /// Group, resource, namespace, name.
 type Key = (String, String, String, String);
+
+/// Answers requests.
+type Server = dyn Fn(&Request) -> Result<Response, HttpError>;
 
 #[derive(Default)]
 struct Host {
@@ -26,6 +32,11 @@ struct Host {
     input: Vec<u8>,
     random: u8,
     authorizer: Option<Box<dyn Fn(&Attributes) -> Authorization>>,
+    server: Option<Box<Server>>,
+    /// Tokens that were taken; nothing is added with time.
+    taken: BTreeMap<String, u32>,
+    /// Entries by index and key.
+    indexed: BTreeMap<(String, Vec<String>), Vec<Entry>>,
 }
 
 thread_local! {
@@ -64,6 +75,49 @@ pub fn set_audiences(audiences: &[&str]) {
 /// What the server's authorizers say. Before this is called they have no opinion.
 pub fn set_authorizer(authorizer: impl Fn(&Attributes) -> Authorization + 'static) {
     HOST.with_borrow_mut(|host| host.authorizer = Some(Box::new(authorizer)));
+}
+
+/// Puts an object under a key of an index.
+pub fn put_indexed(index: &str, key: &[&str], entry: Entry) {
+    let key = (index.to_owned(), key.iter().map(|&part| part.to_owned()).collect());
+    HOST.with_borrow_mut(|host| {
+        let entries = host.indexed.entry(key).or_default();
+        entries.push(entry);
+        entries.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    });
+}
+
+/// One entry a page, so that who forgets the next one is found out.
+pub(crate) fn index_find(index: &str, namespace: &str, key: &[&str], after: Option<(&str, &str)>) -> Page {
+    let key = (index.to_owned(), key.iter().map(|&part| part.to_owned()).collect());
+    let wanted = |entry: &&Entry| {
+        let behind = after.is_none_or(|after| (entry.namespace.as_str(), entry.name.as_str()) > after);
+        behind && (namespace.is_empty() || entry.namespace == namespace)
+    };
+    HOST.with_borrow(|host| {
+        let mut found = host.indexed.get(&key).into_iter().flatten().filter(wanted);
+        Page { entries: found.next().cloned().into_iter().collect(), more: found.next().is_some() }
+    })
+}
+
+/// What answers the plugin's requests. Before this is called nobody does.
+pub fn set_server(server: impl Fn(&Request) -> Result<Response, HttpError> + 'static) {
+    HOST.with_borrow_mut(|host| host.server = Some(Box::new(server)));
+}
+
+pub(crate) fn send(request: &Request) -> Result<Response, HttpError> {
+    let nobody = || HttpError { reason: HttpFailure::Unreachable, message: format!("nobody answers {}", request.url) };
+    HOST.with_borrow(|host| host.server.as_ref().map_or_else(|| Err(nobody()), |server| server(request)))
+}
+
+/// A bucket never fills here: what a test takes is gone.
+pub(crate) fn take(key: &str, tokens: u32, bucket: Bucket) -> bool {
+    HOST.with_borrow_mut(|host| {
+        let taken = host.taken.entry(key.to_owned()).or_default();
+        let enough = *taken + tokens <= bucket.burst;
+        *taken += if enough { tokens } else { 0 };
+        enough
+    })
 }
 
 /// What the plugin logged.

@@ -37,12 +37,16 @@ pub fn manifest(name: &str, change: Value) -> String {
         "spec": {
             "component": "scripted.wasm",
             "roles": ["authenticator", "authorizer", "mutating-admission", "validating-admission"],
-            "capabilities": ["log", "clock", "random", "jwt", "cluster", "authorizer"],
+            "capabilities": ["log", "clock", "random", "jwt", "cluster", "index", "http", "counters", "authorizer"],
+            "http": {"origins": ["http://127.0.0.1:1"]},
             "credentials": ["client-certificate", "bearer-token"],
             "instances": "Reused",
         },
     });
     merge(&mut manifest["spec"], change);
+    if !manifest["spec"]["capabilities"].as_array().is_some_and(|words| words.contains(&json!("http"))) {
+        manifest["spec"].as_object_mut().expect("an object").remove("http");
+    }
     manifest.to_string()
 }
 

@@ -175,6 +175,80 @@ async fn cost_of_a_warm_call() {
     println!("{} kB resident", resident());
 }
 
+/// 100,000 pods of 2.4 kB on 1,000 nodes.
+struct Pods(Vec<Change>);
+
+impl Pods {
+    fn new() -> Self {
+        let pod = |number: usize| {
+            let mut pod = new_pod();
+            pod["metadata"]["name"] = format!("pod-{number:06}").into();
+            pod["spec"]["nodeName"] = format!("node-{:04}", number % 1_000).into();
+            let name = format!("pod-{number:06}").into();
+            let object = Some(pod.to_string().into());
+            Change { resource: GroupResource::of("", "pods"), namespace: "default".into(), name, revision: 1, object }
+        };
+        Self((0..100_000).map(pod).collect())
+    }
+}
+
+impl Feed for Pods {
+    fn cursor(&self) -> u64 {
+        1
+    }
+    fn snapshot(&self) -> FeedSnapshot {
+        FeedSnapshot { cursor: 1, objects: vec![(GroupResource::of("", "pods"), self.0.clone())] }
+    }
+    fn changes_since(&self, cursor: u64) -> Changes {
+        Changes::Since { cursor, list: Vec::new() }
+    }
+}
+
+struct ManyPods(Arc<Pods>);
+
+#[async_trait]
+impl ClusterView for ManyPods {
+    fn get(&self, _: &GroupResource, _: &str, _: &str) -> Option<Bytes> {
+        None
+    }
+    async fn get_live(&self, _: &GroupResource, _: &str, _: &str) -> Result<Option<Bytes>, String> {
+        Ok(None)
+    }
+    fn list(&self, _: &GroupResource, _: &str) -> Vec<Bytes> {
+        Vec::new()
+    }
+    fn serves(&self, _: &GroupResource) -> bool {
+        true
+    }
+    fn subscribe(&self, _: &[GroupResource]) -> Arc<dyn Feed> {
+        self.0.clone()
+    }
+}
+
+/// An index that the host holds, beside one that each instance would hold by `watches`.
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn cost_of_an_index_of_100_000_pods() {
+    let pods = Arc::new(Pods::new());
+    let index = json!([{"name": "pods", "resource": "pods", "key": [["spec/nodeName"]]}]);
+    let watches = json!([{"resource": "pods", "fields": ["spec/nodeName"]}]);
+    for (name, change) in [("indexes", json!({"indexes": index})), ("watches", json!({"watches": watches}))] {
+        let (started, before) = (Instant::now(), resident());
+        let bench = Bench::with(|loader| loader.services.cluster = Arc::new(ManyPods(pods.clone()))).await;
+        let script = if name == "indexes" { "index-any" } else { "nothing" };
+        let mut spec = json!({"roles": ["authorizer"], "credentials": [], "config": {"do": script}});
+        change.as_object().into_iter().flatten().for_each(|(key, value)| spec[key] = value.clone());
+        bench.load(&[manifest("a", spec)]).await;
+        println!("{name}: ready in {:?}, {} kB more resident with one instance", started.elapsed(), resident() - before);
+        let user = UserInfo { name: "node-0777".into(), ..Default::default() };
+        let asked = auth::Attributes { user: Arc::new(user), ..Default::default() };
+        let chain = bench.set.chain();
+        let found = chain.authorize(&asked).await.reason;
+        assert_eq!(found, if name == "indexes" { "true" } else { "" });
+        measure(&format!("{name}, a call"), || (), |()| chain.authorize(&asked)).await;
+    }
+}
+
 /// 2.4 kB, most of it an environment.
 fn new_pod() -> serde_json::Value {
     let environment: Vec<_> =

@@ -46,6 +46,39 @@ fn every_mistake_is_named() {
         ("spec: {roles: [authorizer], credentials: [bearer-token]}", "spec.credentials: is for the role authenticator only"),
         ("spec: {roles: [authorizer], fallback: true}", "spec.fallback: is for the role authenticator only"),
         ("spec: {roles: [authorizer], reads: [{resource: pods}]}", "spec.reads: needs the capability cluster"),
+        ("spec: {roles: [authorizer], indexes: [{name: a, resource: pods, key: [[a]]}]}", "spec.indexes: needs the capability index"),
+        (
+            "spec: {roles: [authorizer], capabilities: [index], indexes: [{name: a, resource: pods, key: []}]}",
+            "spec.indexes[0].key: must have 1 to 4 parts, each with a path",
+        ),
+        (
+            "spec: {roles: [authorizer], capabilities: [index], indexes: [{name: a, resource: pods, key: [['a/*'], [b, c]]}]}",
+            "spec.indexes[0].key: may have several paths, or *, in one of its parts only",
+        ),
+        (
+            "spec: {roles: [authorizer], capabilities: [index], indexes: [{name: '', resource: pods, key: [[a]]}]}",
+            "spec.indexes[0].name: \"\" must be a name that no other index has",
+        ),
+        (
+            "spec: {roles: [authorizer], capabilities: [index], indexes: [{name: a, resource: '*', key: [[a]]}]}",
+            "spec.indexes[0].resource: \"*\" must be one resource",
+        ),
+        ("spec: {roles: [authorizer], capabilities: [http]}", "spec.http: must say what the capability http may reach"),
+        ("spec: {roles: [authorizer], http: {origins: ['https://a.example.com']}}", "spec.http: needs the capability http"),
+        ("spec: {roles: [authorizer], capabilities: [http], http: {origins: []}}", "spec.http.origins: are 0, and not 1 to 64"),
+        (
+            "spec: {roles: [authorizer], capabilities: [http], http: {origins: ['https://*.example.com/x']}}",
+            "spec.http.origins[0]: \"https://*.example.com/x\" must be an origin such as",
+        ),
+        (
+            "spec: {roles: [authorizer], capabilities: [http], http: {origins: ['https://a.example.com'], ca: x}}",
+            "spec.http.ca: there is no certificate in it",
+        ),
+        (
+            "spec: {roles: [authorizer], capabilities: [http], http: {origins: ['https://a.example.com'], responseBytes: 99999999}}",
+            "spec.http.responseBytes: 99999999 must be between 1 and 16777216",
+        ),
+        ("spec: {roles: [authorizer], limits: {counterKeys: 70000}}", "spec.limits.counterKeys: 70000 must be between 1 and 65536"),
         ("spec: {roles: [authorizer], mode: Shadow}", "spec.mode: is for plugins that have admission roles only"),
         ("spec: {roles: [validating-admission], pure: true}", "spec.pure: is for the roles authenticator and authorizer only"),
         ("spec: {roles: [authorizer], pure: true, input: [user, auditID]}", "spec.input[1]: differs between requests that ask the same"),

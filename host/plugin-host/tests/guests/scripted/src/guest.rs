@@ -135,6 +135,84 @@ fn words<T: std::fmt::Debug>(found: Result<T, LookupError>) -> String {
     }
 }
 
+/// What the index `pods` has of `web`, and what it says of what it cannot know.
+fn indexed() -> String {
+    let pods = match host::indexes::open("pods") {
+        Ok(pods) => pods,
+        Err(error) => return words::<()>(Err(error)),
+    };
+    let show = |page: host::indexes::Page| {
+        let entry = |entry: host::indexes::Entry| format!("{}/{}@{}{}", entry.id.namespace, entry.id.name, entry.revision, entry.object);
+        format!("{} more={}", page.entries.into_iter().map(entry).collect::<Vec<_>>().join(" "), page.more)
+    };
+    let find = |namespace: &str, key: &[&str]| {
+        let key: Vec<String> = key.iter().map(|&part| part.to_owned()).collect();
+        words(pods.find(namespace, &key, None).map(show))
+    };
+    let any = |key: &str| words(pods.any("", &[key.to_owned()]));
+    let long = "x".repeat(2_000);
+    [
+        find("", &["web"]),
+        find("default", &["web"]),
+        find("other", &["web"]),
+        any("web"),
+        any("absent"),
+        find("", &[&long]),
+        find("", &["web", "web"]),
+        words(host::indexes::open("secrets").map(|_| ())),
+    ]
+    .join(" | ")
+}
+
+/// How many handles may be held, and that one that is given back may be had again.
+fn index_handles() -> String {
+    let mut held = Vec::new();
+    let refused = loop {
+        match host::indexes::open("pods") {
+            Ok(handle) => held.push(handle),
+            Err(error) => break words::<()>(Err(error)),
+        }
+    };
+    held.pop();
+    format!("{} {refused} {}", held.len() + 1, host::indexes::open("pods").is_ok())
+}
+
+/// What comes back from the script's `url`.
+fn fetch() -> String {
+    let header = |name: &str, value: &str| host::http::Header { name: name.into(), value: value.into() };
+    let request = host::http::OutgoingRequest {
+        method: host::http::Method::Post,
+        url: script("url"),
+        headers: vec![header("x-asked", "please")],
+        body: script("body").into_bytes(),
+        timeout_milliseconds: None,
+    };
+    match host::http::send(&request) {
+        Ok(answer) => {
+            let found = answer.headers.iter().find(|header| header.name == "x-answered").map(|header| header.value.as_str());
+            format!("{} {found:?} {}", answer.status, String::from_utf8_lossy(&answer.body))
+        }
+        Err(error) => format!("{:?} {}", error.reason, error.message),
+    }
+}
+
+/// As upstream's EventRateLimit: two a namespace, and one more each second.
+fn limit_rate(request: &Request) -> Result<(), Denial> {
+    let attributes = request.admission().expect("this is admission");
+    if attributes.dry_run {
+        return Ok(());
+    }
+    let bucket = host::counters::Bucket { per_second: 1.0, burst: 2 };
+    match host::counters::take(&attributes.namespace, 1, bucket) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let message = format!("limit reached on type Namespace for key {}", attributes.namespace);
+            Err(Denial::Status(json!({"code": 429, "reason": "TooManyRequests", "message": message}).to_string()))
+        }
+        Err(error) => Err(Denial::Forbidden(words::<()>(Err(error)))),
+    }
+}
+
 /// All that a request has beside its question.
 fn beside(request: &Request) -> String {
     let user = request.user().map(|user| user.name);
@@ -149,6 +227,8 @@ impl e::plugin::Guest for Scripted {
         match script("configure").as_str() {
             "refuse" => Err("I do not like it".into()),
             "trap" => panic!("as told"),
+            "fetch" => Err(fetch()),
+            "index" => Err(words(host::indexes::open("pods").and_then(|pods| pods.any("", &["web".into()])))),
             _ => Ok(()),
         }
     }
@@ -221,6 +301,17 @@ impl e::authorizer::Guest for Scripted {
                 (Decision::NoOpinion, STATE.with_borrow(|state| state.calls.to_string()))
             }
             "ask" => (Decision::Allow, ask()),
+            "index" => (Decision::NoOpinion, indexed()),
+            "index-any" => {
+                let key = [request.user().expect("an authorizer knows the user").name];
+                (Decision::NoOpinion, words(host::indexes::open("pods").and_then(|pods| pods.any("", &key))))
+            }
+            "index-handles" => (Decision::NoOpinion, index_handles()),
+            "counters" => {
+                let take = |key: &str, per_second| words(host::counters::take(key, 1, host::counters::Bucket { per_second, burst: 1 }));
+                (Decision::NoOpinion, format!("{} | {} | {}", take("a", 1.0), take(&"x".repeat(2_000), 1.0), take("b", f64::NAN)))
+            }
+            "fetch" => (Decision::NoOpinion, fetch()),
             "clock" => (Decision::NoOpinion, host::clock::now_milliseconds().to_string()),
             "random-error" => (Decision::NoOpinion, words(host::random::bytes(1_000_000))),
             "read" => {
@@ -344,6 +435,7 @@ impl e::validating_admission::Guest for Scripted {
                 }
             }
             "ask" => Err(Denial::Forbidden(ask())),
+            "limit-rate" => limit_rate(request),
             other => denial(other).map_or(Ok(()), Err),
         }
     }
@@ -355,8 +447,13 @@ fn key(resource: &str, namespace: &str, name: &str) -> String {
 
 impl e::changes::Guest for Scripted {
     fn reset(resource: GroupResource) {
-        if script("changes") == "trap" {
-            panic!("as told");
+        match script("changes").as_str() {
+            "trap" => panic!("as told"),
+            "fetch" => {
+                let (reason, _) = fetch().split_once(' ').map(|(reason, rest)| (reason.to_owned(), rest.to_owned())).unwrap_or_default();
+                STATE.with_borrow_mut(|state| state.known.push(reason));
+            }
+            _ => {}
         }
         STATE.with_borrow_mut(|state| state.known.retain(|known| !known.starts_with(&format!("{}/", resource.resource))));
     }
