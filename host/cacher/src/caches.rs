@@ -44,13 +44,17 @@ pub enum ReadError {
 struct Places {
     /// Those that are read.
     ready: HashMap<String, Arc<Cacher>>,
+    /// The same, by the resource in whose version they hold objects.
+    by_resource: HashMap<GroupResource, Arc<Cacher>>,
     /// Those that the feed tells of changes: also the ones that are being filled, which may lie where another is read.
     fed: HashMap<String, Vec<Arc<Cacher>>>,
 }
 
 impl Places {
     fn of(ready: HashMap<String, Arc<Cacher>>) -> Self {
-        Self { fed: ready.iter().map(|(place, cacher)| (place.clone(), vec![cacher.clone()])).collect(), ready }
+        let fed = ready.iter().map(|(place, cacher)| (place.clone(), vec![cacher.clone()])).collect();
+        let by_resource = ready.values().map(|cacher| (cacher.resource().gvr.group_resource(), cacher.clone())).collect();
+        Self { ready, by_resource, fed }
     }
 
     /// All that the feed tells of changes.
@@ -165,11 +169,9 @@ impl Caches {
         self.places.load().ready.get(storage_prefix).cloned()
     }
 
-    /// The cache of a resource, whichever version of it is stored.
+    /// The cache of a resource, whose objects are in the version that is stored.
     pub fn cacher_of(&self, resource: &GroupResource) -> Option<Arc<Cacher>> {
-        let catalogue = self.catalogue.borrow();
-        let row = catalogue.resources().iter().find(|row| row.gvr.group == resource.group && row.gvr.resource == resource.resource)?;
-        self.cacher(&row.storage_prefix)
+        self.places.load().by_resource.get(resource).cloned()
     }
 
     /// All caches.
