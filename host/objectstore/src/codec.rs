@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::convert::Conversion;
 use api::kinds::{shape, strategy};
 use api::{Catalogue, Resource, ResourceRef};
 use apimachinery::codec::{self, MediaType, protobuf};
@@ -64,6 +65,9 @@ pub enum DecodeError {
     /// It is an object of another kind, or of a version that is not served.
     #[error("it is a {0}, which is not stored here")]
     OtherKind(GroupVersionKind),
+    /// It is of another version than the one that is stored now, and nobody here can convert it.
+    #[error("it is a {0}, which is converted elsewhere; write it anew in the version that is stored")]
+    Unconverted(GroupVersionKind),
     /// Every object has a name.
     #[error("it has no metadata.name")]
     Nameless,
@@ -145,6 +149,10 @@ impl Codec {
             None => self.schema_of(&found).iter().for_each(|schema| shape::normalize(schema, &mut object)),
         }
         if found != self.resource.gvk {
+            // Who asks somebody else would have to wait, which no reader of the store can.
+            if let Conversion::Asked(_) = self.resource.conversion {
+                return Err(DecodeError::Unconverted(found));
+            }
             object = api::convert::convert(object, &self.resource.gvk).map_err(|error| DecodeError::Unreadable(error.to_string()))?;
             strategy(&self.resource).default(&self.resource, &mut object);
         }

@@ -1,6 +1,7 @@
 //! What goes wrong in the store, in the API's words.
 
-use apimachinery::Status;
+use apimachinery::status::StatusDetails;
+use apimachinery::{GroupResource, Status};
 use cacher::ReadError;
 use storage::Error;
 
@@ -62,6 +63,13 @@ pub(crate) fn unclassified(message: &str) -> Status {
 /// What an object needs besides its name was somebody else's whenever it was tried.
 pub(crate) fn taken_too_fast() -> Status {
     Status::internal("what the object needs besides its name is being taken by others too fast")
+}
+
+/// 503, to be asked again at once: the version in which a resource is stored changed while the request was under way.
+pub(crate) fn stored_version_changed(resource: &GroupResource) -> Status {
+    let details = StatusDetails { retry_after_seconds: Some(1), ..StatusDetails::default() };
+    Status::service_unavailable(format!("the version in which {resource} are stored has just changed, please try again"))
+        .with_details(details)
 }
 
 /// 410: the history has been compacted away.

@@ -69,10 +69,16 @@ impl Registry {
     /// The cache of the request's resource. There is none where nothing is stored of the kind; and where it went away meanwhile, it is
     /// as if it had never been.
     pub(crate) fn cacher(&self, request: &Request) -> Result<Arc<Cacher>, Status> {
-        self.caches.cacher(&request.resource.storage_prefix).ok_or_else(|| match request.resource.storage_prefix.is_empty() {
+        let resource = &request.resource;
+        let cacher = self.caches.cacher(&resource.storage_prefix).ok_or_else(|| match resource.storage_prefix.is_empty() {
             true => Status::method_not_allowed(&request.group_resource(), &request.verb),
             false => Status::path_not_found(),
-        })
+        })?;
+        // The cache holds another version than the request expects: its objects would be taken for what they are not.
+        if cacher.resource().gvk != resource.gvk {
+            return Err(error::stored_version_changed(&request.group_resource()));
+        }
+        Ok(cacher)
     }
 
     /// One object. `minimum` is the request's `resourceVersion`: none reads what is most recent, 0 anything.

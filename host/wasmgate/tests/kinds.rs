@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use admission::{EmptyChain, FixedChain};
-use api::convert::Conversion;
+use admission::{EmptyChain, FixedChain, RequestContext};
+use api::convert::{Conversion, ConversionError, Converter};
 use api::{Catalogue, Resource, Scope};
 use apimachinery::schema::{Field, FieldType, Schema, SchemaRef};
 use apimachinery::{GroupVersionKind, GroupVersionResource};
@@ -16,7 +16,7 @@ use auth::{Attributes, Authentication, Authenticator, Authorization, Authorizer,
 use cacher::{Caches, Freshness};
 use flowcontrol::FlowControl;
 use objectstore::ObjectStore;
-use registry::{NoHooks, Registry};
+use registry::{NoHooks, Registry, Request};
 use serde_json::{Value, json};
 use server::body::RequestBody;
 use server::endpoints::{Endpoints, Parts};
@@ -56,6 +56,7 @@ impl Authorizer for Everybody {
 
 struct World {
     road: Arc<Road>,
+    registry: Arc<Registry>,
     caches: Arc<Caches>,
     connection: Arc<Connection>,
     _dir: tempfile::TempDir,
@@ -67,8 +68,9 @@ impl World {
         let storage = storage_embedded::Embedded::open(dir.path(), storage_embedded::Options::default()).unwrap();
         let caches = Caches::start(ObjectStore::new(storage, "/registry/"), Freshness::InWritePath, Catalogue::built_in()).await.unwrap();
         let metrics = Arc::new(Metrics::new());
+        let registry = Arc::new(Registry::new(caches.clone(), Arc::new(NoHooks)));
         let endpoints = Endpoints::new(Parts {
-            registry: Arc::new(Registry::new(caches.clone(), Arc::new(NoHooks))),
+            registry: registry.clone(),
             token_signer: None,
             health: Health::new(),
             metrics: metrics.clone(),
@@ -91,7 +93,7 @@ impl World {
             shutdown: Shutdown::new(),
             request_duration_max: Duration::from_secs(60),
         });
-        Arc::new(Self { road, caches, connection: Connection::internal(), _dir: dir })
+        Arc::new(Self { road, registry, caches, connection: Connection::internal(), _dir: dir })
     }
 
     /// The answer's code and body, which for a watch comes when the watch is over.
@@ -108,6 +110,18 @@ impl World {
         let (code, text) = self.send(method, target, body).await;
         assert!((200..300).contains(&code), "{method} {target}: {code} {text}");
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// As a client that asks again where it is told to.
+    async fn patient(&self, method: &str, target: &str, body: Value) -> Value {
+        loop {
+            let (code, text) = self.send(method, target, body.clone()).await;
+            if code != 503 {
+                assert!((200..300).contains(&code), "{method} {target}: {code} {text}");
+                return serde_json::from_str(&text).unwrap();
+            }
+            assert!(text.contains("please try again"), "{text}");
+        }
     }
 
     async fn serve_widgets(&self, rows: &[Arc<Resource>]) {
@@ -230,26 +244,143 @@ fn collect_references(value: &Value, found: &mut Vec<String>) {
     }
 }
 
+/// The stored version changes while objects are written and read: every answer is of the version that was asked for, or says that the
+/// client is to try again.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_stored_version_takes_over_under_load() {
     let world = World::new().await;
-    world.serve_widgets(&[widgets("v1", "v1")]).await;
+    let rows = |stored| ["v1", "v2"].map(|version| widgets(version, stored));
+    world.serve_widgets(&rows("v1")).await;
     world.ok("POST", WIDGETS, widget("a", 1)).await;
-    let writing = tokio::spawn({
-        let world = world.clone();
-        async move {
-            for i in 0..200 {
-                world.ok("POST", WIDGETS, widget(&format!("w{i}"), i)).await;
-            }
-        }
-    });
-    for _ in 0..ROUNDS {
-        // The same kind in other rows: whoever asks meanwhile is answered by the ones or by the others.
-        world.serve_widgets(&[widgets("v1", "v1")]).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (world, over) = (world.clone(), over.clone());
+            tokio::spawn(async move {
+                let mut written = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let name = format!("w-{writer}-{written}");
+                    let made = world.patient("POST", WIDGETS, widget(&name, 7)).await;
+                    assert_eq!((&made["apiVersion"], &made["spec"]["size"]), (&json!("example.com/v1"), &json!(7)));
+                    let found = world.patient("GET", &format!("{}/{name}", WIDGETS.replace("/v1/", "/v2/")), Value::Null).await;
+                    assert_eq!((&found["apiVersion"], &found["spec"]["size"]), (&json!("example.com/v2"), &json!(7)));
+                    written += 1;
+                }
+                written
+            })
+        })
+        .collect();
+    for round in 0..10 * ROUNDS {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        world.serve_widgets(&rows(if round % 2 == 0 { "v2" } else { "v1" })).await;
         assert_eq!(world.ok("GET", &format!("{WIDGETS}/a"), Value::Null).await["spec"]["size"], 1);
     }
-    writing.await.unwrap();
-    assert_eq!(names(&world.ok("GET", WIDGETS, Value::Null).await).len(), 201);
+    over.store(true, Ordering::Relaxed);
+    let mut written = 1;
+    for writer in writers {
+        written += writer.await.unwrap();
+    }
+    assert!(written > ROUNDS, "there was a load");
+    assert_eq!(names(&world.ok("GET", WIDGETS, Value::Null).await).len(), written);
+}
+
+/// What a request takes the cache to hold is what the cache holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_began_with_another_stored_version_is_to_be_made_again() {
+    let world = World::new().await;
+    world.serve_widgets(&[widgets("v1", "v1"), widgets("v2", "v1")]).await;
+    world.ok("POST", WIDGETS, widget("a", 1)).await;
+    let before = world.caches.catalogue();
+    let resource = before.find("example.com", "v1", "widgets").unwrap().clone();
+    let context = RequestContext::new(Arc::new(EmptyChain), Arc::default(), SystemTime::now());
+    let request = |verb: &str, name: &str| Request {
+        requested: resource.clone(),
+        resource: resource.clone(),
+        subresource: String::new(),
+        namespace: "n".into(),
+        name: name.into(),
+        verb: verb.into(),
+        dry_run: false,
+        options: None,
+        context: Arc::new(RequestContext { catalogue: before.clone(), ..context.clone() }),
+    };
+    world.registry.get(&request("get", "a"), None).await.expect("nothing has changed");
+    world.serve_widgets(&[widgets("v1", "v2"), widgets("v2", "v2")]).await;
+    let read = world.registry.get(&request("get", "a"), None).await.map(drop);
+    let written = world.registry.create(&request("create", ""), widget("b", 2)).await.map(drop);
+    for refused in [read, written] {
+        let status = refused.expect_err("the cache holds the other version");
+        assert_eq!((status.code, status.details.and_then(|details| details.retry_after_seconds)), (503, Some(1)));
+    }
+    assert_eq!(names(&world.ok("GET", WIDGETS, Value::Null).await), ["a"]);
+}
+
+/// `v1` has a size, and `v2` the same as a length. It waits, counts what it converts, and does not know the size 13.
+#[derive(Debug, Default)]
+struct SizeAndLength(AtomicUsize);
+
+#[async_trait]
+impl Converter for SizeAndLength {
+    async fn convert(&self, mut objects: Vec<Value>, to: &GroupVersionKind) -> Result<Vec<Value>, ConversionError> {
+        tokio::task::yield_now().await;
+        self.0.fetch_add(objects.len(), Ordering::Relaxed);
+        let (from, into) = if to.version == "v2" { ("size", "length") } else { ("length", "size") };
+        for object in &mut objects {
+            let spec = object["spec"].as_object_mut().unwrap();
+            let Some(value) = spec.remove(from) else { continue };
+            if value == 13 {
+                return Err(ConversionError::Failed("there is no such size".into()));
+            }
+            spec.insert(into.into(), value);
+            object["apiVersion"] = to.api_version().into();
+        }
+        Ok(objects)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_converter_makes_is_served_and_its_failure_is_an_error() {
+    let world = World::new().await;
+    let converter = Arc::new(SizeAndLength::default());
+    let rows = ["v1", "v2"].map(|version| {
+        let row = Arc::into_inner(widgets(version, "v1")).unwrap();
+        Arc::new(Resource { conversion: Conversion::Asked(converter.clone()), ..row })
+    });
+    world.serve_widgets(&rows).await;
+    let second = WIDGETS.replace("/v1/", "/v2/");
+    let length = |name: &str, length: u64| json!({ "apiVersion": "example.com/v2", "kind": "Widget", "metadata": { "name": name }, "spec": { "length": length } });
+    assert_eq!(world.ok("POST", &second, length("a", 3)).await["spec"], json!({ "length": 3 }));
+    assert_eq!(world.ok("GET", &format!("{WIDGETS}/a"), Value::Null).await["spec"], json!({ "size": 3 }));
+    let patched = world.ok("PATCH", &format!("{second}/a"), json!({ "spec": { "length": 4 } })).await;
+    assert_eq!((&patched["apiVersion"], &patched["spec"]), (&json!("example.com/v2"), &json!({ "length": 4 })));
+    world.ok("POST", WIDGETS, json!({ "metadata": { "name": "b" }, "spec": { "size": 5 } })).await;
+    let list = world.ok("GET", &second, Value::Null).await;
+    let specs: Vec<&Value> = list["items"].as_array().unwrap().iter().map(|item| &item["spec"]).collect();
+    assert_eq!((&list["apiVersion"], specs), (&json!("example.com/v2"), vec![&json!({ "length": 4 }), &json!({ "length": 5 })]));
+
+    // What was converted for one client is what the next one gets.
+    let asked = converter.0.load(Ordering::Relaxed);
+    world.ok("GET", &second, Value::Null).await;
+    world.ok("GET", &format!("{second}/b"), Value::Null).await;
+    assert_eq!(converter.0.load(Ordering::Relaxed), asked);
+
+    // A failure is an error to who needs the conversion, and to nobody else.
+    world.ok("POST", WIDGETS, widget("c", 13)).await;
+    for target in [format!("{second}/c"), second.clone()] {
+        let (code, text) = world.send("GET", &target, Value::Null).await;
+        assert!(code == 500 && text.contains("there is no such size"), "{target}: {code} {text}");
+    }
+    let (code, events) = world.send("GET", &format!("{second}?watch=true&timeoutSeconds=5"), Value::Null).await;
+    assert!(code == 200 && events.contains("ERROR") && !events.contains("\"size\""), "{events}");
+    assert_eq!(names(&world.ok("GET", WIDGETS, Value::Null).await), ["a", "b", "c"]);
+
+    // What lies in the store in the other version is not taken for one of the stored version.
+    let raw = length("raw", 9);
+    let operation = storage::Operation::create("/registry/example.com/widgets/n/raw", raw.to_string().into());
+    let revision = world.caches.storage().commit(vec![operation]).await.unwrap();
+    assert!(world.caches.wait_until(revision).await);
+    assert_eq!(names(&world.ok("GET", WIDGETS, Value::Null).await), ["a", "b", "c"]);
+    assert_eq!(world.send("GET", &format!("{WIDGETS}/raw"), Value::Null).await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,8 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::Resource;
-use crate::admissionregistration::matching::{FAILURE_POLICIES, MATCH_POLICIES, default_selectors, match_conditions, one_of, rule};
+use crate::admissionregistration::matching::{self, FAILURE_POLICIES, MATCH_POLICIES, default_selectors, match_conditions, one_of, rule};
+use crate::kinds::kind::{Generation, Kind};
 use crate::shared::cell::{self, age, cells, len};
 use crate::shared::metadata;
 use crate::shared::selector::label_selector;
@@ -14,7 +15,20 @@ use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, list_mut, object_at, object_mut};
 use crate::shared::webhook_client::client_config;
 
-pub(crate) fn webhooks(new: &Value, old: &Value) -> bool {
+/// The row of either configuration; they differ in the defaults of their webhooks.
+pub(crate) const fn configuration(kind: &'static str, default: fn(&Resource, &mut Value)) -> Kind {
+    Kind::new("admissionregistration.k8s.io", kind)
+        .generation(Generation::From1(webhooks))
+        .conditional_update()
+        .default(default)
+        .validate(validate_webhooks)
+        .validate_update(validate_webhooks_update)
+        .warn(matching::warn_of_name)
+        .printer(webhook_configuration)
+        .unenforced("no webhook is called")
+}
+
+fn webhooks(new: &Value, old: &Value) -> bool {
     new.get("webhooks") != old.get("webhooks")
 }
 
@@ -87,7 +101,7 @@ fn review_versions(hook: &At<'_>, errors: &mut Errors) {
 }
 
 /// `ValidatingWebhookConfiguration`, `MutatingWebhookConfiguration`
-pub(crate) fn validate_webhooks(resource: &Resource, object: &Value) -> Errors {
+fn validate_webhooks(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
     let mut names: HashSet<&str> = HashSet::new();
@@ -103,10 +117,10 @@ pub(crate) fn validate_webhooks(resource: &Resource, object: &Value) -> Errors {
 }
 
 /// `ValidatingWebhookConfiguration`, `MutatingWebhookConfiguration`
-pub(crate) fn validate_webhooks_update(resource: &Resource, object: &Value, _: &Value) -> Errors {
+fn validate_webhooks_update(resource: &Resource, object: &Value, _: &Value) -> Errors {
     validate_webhooks(resource, object)
 }
 
-pub(crate) fn webhook_configuration(configuration: &Value, now: i64) -> Vec<Value> {
+fn webhook_configuration(configuration: &Value, now: i64) -> Vec<Value> {
     cells![cell::name(configuration), len(configuration, "/webhooks"), age(configuration, now)]
 }

@@ -37,29 +37,8 @@ fn default(_: &Resource, object: &mut Value) {
 }
 
 fn is_quota_resource(resource: &str) -> bool {
-    matches!(
-        resource,
-        "cpu"
-            | "memory"
-            | "ephemeral-storage"
-            | "requests.cpu"
-            | "requests.memory"
-            | "requests.storage"
-            | "requests.ephemeral-storage"
-            | "limits.cpu"
-            | "limits.memory"
-            | "limits.ephemeral-storage"
-            | "pods"
-            | "resourcequotas"
-            | "services"
-            | "replicationcontrollers"
-            | "secrets"
-            | "persistentvolumeclaims"
-            | "configmaps"
-            | "services.nodeports"
-            | "services.loadbalancers"
-    ) || resources::is_huge_page(resource)
-        || resource.starts_with("requests.hugepages-")
+    // Upstream's `standardQuotaResources` are its `standardResources` without this one.
+    resource != "storage" && resources::is_standard(resource)
 }
 
 fn quota_list(at: &At<'_>, list: &str, errors: &mut Errors) {

@@ -12,7 +12,8 @@ pub(crate) fn is_huge_page(resource: &str) -> bool {
     resource.starts_with("hugepages-")
 }
 
-fn is_standard(resource: &str) -> bool {
+/// A resource that Kubernetes itself has a meaning for: upstream's `IsStandardResourceName`.
+pub(crate) fn is_standard(resource: &str) -> bool {
     matches!(
         resource,
         "cpu"
