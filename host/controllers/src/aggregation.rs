@@ -6,8 +6,8 @@ use apimachinery::object;
 use apimachinery::selector::LabelSelector;
 use serde_json::Value;
 
-use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
+use crate::server::Server;
 
 pub(crate) async fn run(server: Server) {
     let client = Client::new(&server, "clusterrole-aggregation-controller");

@@ -13,7 +13,7 @@ use clock::Clock;
 use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::Value;
 
-use crate::Server;
+use crate::server::Server;
 
 /// First and longest pause before something that failed is tried again.
 pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);

@@ -4,8 +4,8 @@
 use apimachinery::object;
 use serde_json::{Value, json};
 
-use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, event, longer};
+use crate::server::Server;
 
 /// Runs until it is dropped.
 pub(crate) async fn run(server: Server) {

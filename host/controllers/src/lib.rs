@@ -13,15 +13,12 @@ mod garbage;
 mod manager_lease;
 mod namespace;
 mod per_namespace;
+mod server;
 
-use std::sync::Arc;
-
-use admission::ChainSource;
-use clock::Clock;
-use registry::Registry;
 use tokio::task::JoinSet;
 
 use crate::manager_lease::ManagerLease;
+pub use crate::server::Server;
 
 /// A controller, under the name that `--controllers` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,17 +46,6 @@ impl Controller {
             Self::ClusterRoleAggregation => "clusterrole-aggregation-controller",
         }
     }
-}
-
-/// The server, as its own controllers reach it: what they ask for is decided like everybody's requests.
-#[derive(Clone)]
-pub struct Server {
-    /// The store of all resources.
-    pub registry: Arc<Registry>,
-    /// Gives each of their requests the chain that decides about it.
-    pub chains: Arc<dyn ChainSource>,
-    /// The time, as they write it into objects.
-    pub clock: Clock,
 }
 
 /// Starts controllers, and what upstream's server does by itself; they run until the set is dropped. The controllers stand back while a

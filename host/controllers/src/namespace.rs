@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
+use crate::server::Server;
 
 /// Namespaces that are emptied at a time; the others wait.
 const DRAINS_MAX: usize = 8;

@@ -6,8 +6,8 @@ use api::ResourceRef;
 use cacher::EventType;
 use serde_json::{Value, json};
 
-use crate::Server;
 use crate::client::{self, Changes, Client, RETRY_PAUSE_MIN, longer};
+use crate::server::Server;
 
 /// What every namespace has.
 pub(crate) struct Wanted {

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use redb::{Database, WriteTransaction};
 use storage::{Error, Event, Operation, Revision};
 
-use crate::Options;
 use crate::copy::Copy;
 use crate::disk::{Disk, Reserve};
 use crate::error::{EngineError, catch, is_no_space};
@@ -24,6 +23,7 @@ use crate::limits::{
     SPARSE_RATIO,
 };
 use crate::open;
+use crate::options::Options;
 use crate::queue::{Request, Work};
 use crate::record::{META, META_COMPACTED};
 use crate::shared::Shared;

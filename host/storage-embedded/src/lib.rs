@@ -18,21 +18,21 @@ mod group;
 mod index;
 pub mod limits;
 mod open;
+mod options;
 mod queue;
 mod record;
 mod shared;
 mod snapshot;
 mod state;
+mod watch;
 mod window;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use clock::Clock;
 use parking_lot::Mutex;
 use storage::{Error, KeyValue, Operation, Range, RangeResult, Revision, Storage, Watch};
 
@@ -41,37 +41,14 @@ pub use crate::disk::Disk;
 use crate::disk::{Directory, Reserve};
 use crate::error::catch;
 use crate::limits::{RESERVE_BYTES, TRANSACTION_OPERATIONS_MAX};
+pub use crate::options::Options;
 use crate::queue::Work;
 use crate::shared::Shared;
 use crate::snapshot::{Readers, Snapshot};
-use crate::window::EmbeddedWatch;
+use crate::watch::EmbeddedWatch;
 
 /// The file in the data directory.
 pub const FILE_NAME: &str = "store.redb";
-
-/// What may be chosen.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// History of more revisions than this is forgotten without being asked.
-    pub history_revisions_max: u64,
-    /// How often the committer looks for history to forget and for room to give back.
-    pub housekeeping_interval: Duration,
-    /// A file that is not larger is not made smaller.
-    pub sparse_file_bytes_min: u64,
-    /// By this clock keys expire. Waiting goes by the system's.
-    pub clock: Clock,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            history_revisions_max: 50_000,
-            housekeeping_interval: Duration::from_secs(5),
-            sparse_file_bytes_min: 64 << 20,
-            clock: Clock::system(),
-        }
-    }
-}
 
 /// The embedded store.
 pub struct Embedded {

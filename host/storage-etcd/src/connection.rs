@@ -7,12 +7,12 @@ use etcd_client::{Certificate, Client, ConnectOptions, Identity, KvClient, Lease
 use storage::Error;
 use tokio::time::timeout;
 
-use crate::Options;
 use crate::error::NotDone;
 use crate::limits::{
     ATTEMPT_PAUSE, CALL_ATTEMPTS_MAX, CALL_TIMEOUT, CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
     SEND_ATTEMPTS_MAX,
 };
+use crate::options::Options;
 
 /// The clients of one channel, which is spread over all members.
 #[derive(Clone)]

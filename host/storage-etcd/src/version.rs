@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use storage::Error;
 use tokio::sync::Mutex;
 
-use crate::Options;
 use crate::connection::Connection;
+use crate::options::Options;
 
 pub(crate) struct Versions {
     options: Options,

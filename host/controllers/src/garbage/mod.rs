@@ -22,8 +22,8 @@ use tokio::time::Instant;
 
 use self::collector::{Collector, Outcome};
 use self::graph::{Address, Graph, Meta, Task};
-use crate::Server;
 use crate::client::{Changes, Client, RETRY_PAUSE_MIN, longer};
+use crate::server::Server;
 
 /// Changes that wait for the collector; the watchers wait when it is full.
 const QUEUE_CHANGES_MAX: usize = 4096;
