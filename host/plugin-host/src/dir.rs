@@ -20,8 +20,8 @@ use tokio::time::timeout;
 
 use crate::limits;
 use crate::manifest::Manifest;
-use crate::plugin::Origin;
 use crate::set::PluginSet;
+use crate::source::Origin;
 use crate::source::{Candidate, Following, Found, PluginSource};
 
 /// A component's file ends so.

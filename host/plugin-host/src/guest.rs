@@ -10,9 +10,10 @@ use wasmtime::{Result, Store};
 
 use crate::cluster::Change;
 use crate::component::{InterfaceVersion, LoadError};
-use crate::host::{HostState, ProjectedResource};
+use crate::host::HostState;
 use crate::limits;
 use crate::manifest::Manifest;
+use crate::projection::ProjectedResource;
 use crate::request::Subject;
 use crate::{v0_1, v0_2};
 

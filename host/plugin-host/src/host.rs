@@ -14,10 +14,11 @@ use wasmtime::Result;
 use crate::cluster::ClusterView;
 use crate::counters::{Counters, Rate};
 use crate::index::{IndexSnapshot, Indexes, Page};
+use crate::input::Lookups;
 use crate::limits;
 use crate::lookup::{LookupError, LookupFailure};
-use crate::pool;
-use crate::projection::{Fields, texts_below};
+use crate::nested;
+use crate::projection::{Fields, ProjectedResource, texts_below};
 use crate::request::{Lent, Subject, checked};
 use crate::token::TokenVerifier;
 
@@ -30,29 +31,6 @@ pub struct Services {
     pub tokens: Arc<dyn TokenVerifier>,
     /// Behind `clock`.
     pub now: fn() -> SystemTime,
-}
-
-/// A resource that a plugin may look up or is told of, and what of its objects it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProjectedResource {
-    /// Which.
-    pub resource: GroupResource,
-    /// Of each object.
-    pub fields: Fields,
-}
-
-impl ProjectedResource {
-    /// What is shown of an object.
-    pub(crate) fn shown(&self, object: &Bytes) -> Bytes {
-        match std::str::from_utf8(object) {
-            Ok(text) if !self.fields.is_whole() => {
-                let mut out = Vec::with_capacity(256);
-                self.fields.cut(text, &mut out);
-                out.into()
-            }
-            _ => object.clone(),
-        }
-    }
 }
 
 /// What all instances of a plugin share.
@@ -82,6 +60,12 @@ impl Shared {
     pub(crate) fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Result<Option<Bytes>, LookupError> {
         let read = self.readable(&resource.group, &resource.resource)?;
         Ok(self.services.cluster.get(&read.resource, namespace, name).map(|object| read.shown(&object)))
+    }
+}
+
+impl Lookups for Shared {
+    fn object(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<Bytes> {
+        self.get(resource, namespace, name).ok().flatten()
     }
 }
 
@@ -406,6 +390,6 @@ impl HostState {
             return Err(LookupError::new(LookupFailure::NotNow, message));
         };
         attributes.asked_for = context.asking();
-        Ok(pool::nested(context.chain.authorize(&attributes)).await)
+        Ok(nested::run(context.chain.authorize(&attributes)).await)
     }
 }

@@ -1,8 +1,8 @@
 //! What of a request is handed over with a call: the manifest's `input` and `lookups`, compiled once.
 
 use apimachinery::GroupResource;
+use bytes::Bytes;
 
-use crate::host::Shared;
 use crate::limits;
 use crate::projection::{Fields, separate, whole};
 use crate::request::{PARTS, Subject};
@@ -23,6 +23,12 @@ pub struct Lookup {
     pub name_from: Vec<String>,
     /// Its name, where the request has none.
     pub name_default: String,
+}
+
+/// Where look-ups are answered from: the watch cache.
+pub(crate) trait Lookups {
+    /// What the manifest shows of an object; none where the cache does not have it.
+    fn object(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<Bytes>;
 }
 
 /// The parts, in the order in which they are written.
@@ -64,7 +70,7 @@ impl Input {
     }
 
     /// The JSON object that a call is given; nothing where the manifest asks for nothing.
-    pub(crate) fn of(&self, subject: &Subject<'_>, shared: &Shared) -> Vec<u8> {
+    pub(crate) fn of(&self, subject: &Subject<'_>, objects: &dyn Lookups) -> Vec<u8> {
         if self.parts.is_empty() && self.lookups.is_empty() {
             return Vec::new();
         }
@@ -84,13 +90,13 @@ impl Input {
         }
         if !self.lookups.is_empty() && matches!(subject, Subject::Admission(..)) {
             separate(written, &mut out);
-            self.write_lookups(subject, shared, &mut out);
+            self.write_lookups(subject, objects, &mut out);
         }
         out.push(b'}');
         out
     }
 
-    fn write_lookups(&self, subject: &Subject<'_>, shared: &Shared, out: &mut Vec<u8>) {
+    fn write_lookups(&self, subject: &Subject<'_>, objects: &dyn Lookups, out: &mut Vec<u8>) {
         whole(LOOKUPS, out);
         out.extend_from_slice(b":{");
         for (at, lookup) in self.lookups.iter().enumerate() {
@@ -100,12 +106,9 @@ impl Input {
             let namespace = lookup.namespace_from.as_deref().map(|pointer| subject.text_at(pointer)).unwrap_or_default();
             let named = lookup.name_from.iter().map(|pointer| subject.text_at(pointer)).find(|name| !name.is_empty());
             let name = named.unwrap_or_else(|| lookup.name_default.clone());
-            let found = (!name.is_empty()).then(|| shared.get(&lookup.resource, &namespace, &name)).transpose();
-            match found {
-                Ok(Some(Some(object))) => out.extend_from_slice(&object),
-                // What the cache does not have may be there all the same: the guest may ask the store.
-                _ => out.extend_from_slice(b"null"),
-            }
+            let found = if name.is_empty() { None } else { objects.object(&lookup.resource, &namespace, &name) };
+            // What the cache does not have may be there all the same: the guest may ask the store.
+            out.extend_from_slice(found.as_deref().unwrap_or(b"null"));
         }
         out.push(b'}');
     }

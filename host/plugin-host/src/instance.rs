@@ -11,8 +11,9 @@ use crate::cluster::{Changes, Feed};
 use crate::component::Linked;
 use crate::fault::Fault;
 use crate::guest::Exports;
-use crate::host::{HostState, ProjectedResource, Shared};
+use crate::host::{HostState, Shared};
 use crate::limits;
+use crate::projection::ProjectedResource;
 
 /// What instances of a plugin are made from.
 pub(crate) struct Mould {

@@ -10,6 +10,7 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::fault::Fault;
+use crate::state::PluginState;
 
 /// From 2 µs, what a call costs that hardly does anything, to the longest that a plugin may take.
 const CALL_SECONDS_BUCKETS: [f64; 19] = [
@@ -154,7 +155,7 @@ impl Metrics {
     }
 
     /// The plugins are in these states.
-    pub(crate) fn show(&self, states: &[crate::set::PluginState]) {
+    pub(crate) fn show(&self, states: &[PluginState]) {
         self.states.reset();
         for state in states {
             self.states.with_label_values(&[state.name.as_str(), state.origin.as_str(), state.status.as_str()]).set(1);

@@ -22,7 +22,7 @@ use crate::counters::Counters;
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
 use crate::guest::{RawDenial, RawMutation};
-use crate::host::{ProjectedResource, Services, Shared};
+use crate::host::{Services, Shared};
 use crate::index::{IndexSnapshot, Indexes};
 use crate::instance::{Instance, Mould, StartError};
 use crate::limits;
@@ -30,26 +30,9 @@ use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation,
 use crate::memo::{Memo, Question};
 use crate::metrics::{Metrics, PluginMetrics, Remembered};
 use crate::pool::{Lease, Pool};
+use crate::projection::ProjectedResource;
 use crate::request::Subject;
-
-/// Where a plugin comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// Built into the binary.
-    Embedded,
-    /// From `--plugin-dir`.
-    Directory,
-}
-
-impl Origin {
-    /// For a metric's label and for people.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Embedded => "embedded",
-            Self::Directory => "directory",
-        }
-    }
-}
+use crate::source::Origin;
 
 /// What a plugin is made with.
 #[derive(Clone)]
@@ -308,7 +291,7 @@ impl<'a> Call<'a> {
     async fn begin(plugin: &'a Plugin, subject: &'a Subject<'_>) -> Result<Self, Fault> {
         let indexes = plugin.indexes_now().await?;
         let mut instance = plugin.pool.lease().await?;
-        let input = plugin.manifest.input.of(subject, &plugin.shared);
+        let input = plugin.manifest.input.of(subject, &*plugin.shared);
         let state = instance.instance().store.data_mut();
         // SAFETY: the caller's future holds the borrow, and the lease; where it is dropped, so is the lease with the store.
         unsafe { state.lent.begin(subject) };

@@ -3,7 +3,6 @@
 //! The lock guards the stack and is held for a push or a pop. An instance comes back only where its call went well;
 //! in every other case (a fault, a caller who went away) it is dropped with whatever state it was in.
 
-use std::future::Future;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,17 +11,7 @@ use tokio::time::timeout;
 
 use crate::fault::Fault;
 use crate::instance::{Instance, Mould, StartError};
-use crate::limits;
-
-tokio::task_local! {
-    /// Set while a plugin's call waits for other plugins' answers.
-    static NESTED: ();
-}
-
-/// Runs calls that a plugin's own call waits for.
-pub(crate) async fn nested<F: Future>(calls: F) -> F::Output {
-    NESTED.scope((), calls).await
-}
+use crate::{limits, nested};
 
 /// The instances of one plugin.
 pub(crate) struct Pool {
@@ -70,7 +59,7 @@ impl Pool {
 
     /// An instance that knows the cluster's state as of now.
     pub(crate) async fn lease(&self) -> Result<Lease<'_>, Fault> {
-        let permits = if NESTED.try_with(|()| ()).is_ok() { &self.nested_permits } else { &self.permits };
+        let permits = if nested::is_running() { &self.nested_permits } else { &self.permits };
         let permit = match permits.try_acquire() {
             Ok(permit) => permit,
             Err(_) => match timeout(self.wait, permits.acquire()).await {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use apimachinery::GroupResource;
+use bytes::Bytes;
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -173,6 +175,29 @@ pub(crate) fn separate(at: usize, out: &mut Vec<u8>) {
 
 pub(crate) fn whole(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("a Value has string keys only, and a vector takes everything");
+}
+
+/// A resource that a plugin may look up or is told of, and what of its objects it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectedResource {
+    /// Which.
+    pub resource: GroupResource,
+    /// Of each object.
+    pub fields: Fields,
+}
+
+impl ProjectedResource {
+    /// What is shown of an object.
+    pub(crate) fn shown(&self, object: &Bytes) -> Bytes {
+        match std::str::from_utf8(object) {
+            Ok(text) if !self.fields.is_whole() => {
+                let mut out = Vec::with_capacity(256);
+                self.fields.cut(text, &mut out);
+                out.into()
+            }
+            _ => object.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -25,8 +25,9 @@ use crate::component::{self, Artifact, LoadError};
 use crate::limits;
 use crate::manifest::{Manifest, Role};
 use crate::missing::Missing;
-use crate::plugin::{Loader, Origin, Plugin};
-use crate::source::{Candidate, Following, Found, PluginSource, SourceId};
+use crate::plugin::{Loader, Plugin};
+use crate::source::{Candidate, Following, Found, Origin, PluginSource, SourceId};
+use crate::state::{PluginState, PluginStatus};
 
 /// The source of [`PluginSet::replace_directory`].
 const DIRECTORY: SourceId = SourceId(0);
@@ -41,57 +42,6 @@ pub struct Standard {
     pub order: Option<i32>,
     /// What flags add to its `config`; replaces the manifest's.
     pub config: Option<Value>,
-}
-
-/// Whether a plugin's newest version serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PluginStatus {
-    /// It does.
-    Ready,
-    /// It is being loaded.
-    Loading {
-        /// The version before it serves meanwhile.
-        still_serving: bool,
-    },
-    /// It does not load.
-    Failed {
-        /// Why.
-        reason: String,
-        /// The version before it does.
-        still_serving: bool,
-    },
-}
-
-impl PluginStatus {
-    /// For a metric's label.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Loading { .. } => "loading",
-            Self::Failed { still_serving: true, .. } => "failed-still-serving",
-            Self::Failed { still_serving: false, .. } => "failed",
-        }
-    }
-
-    /// Whether a version of the plugin decides.
-    pub fn is_in_force(&self) -> bool {
-        matches!(self, Self::Ready | Self::Loading { still_serving: true } | Self::Failed { still_serving: true, .. })
-    }
-}
-
-/// A plugin as `/readyz?verbose`, metrics and the log show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginState {
-    /// Its name; the file's where the manifest cannot be read.
-    pub name: String,
-    /// Where it comes from.
-    pub origin: Origin,
-    /// sha256 of the component that serves; empty where none does.
-    pub digest: String,
-    /// Whether the newest version serves.
-    pub status: PluginStatus,
-    /// Whether something would go undecided without it.
-    pub required: bool,
 }
 
 /// The standard set does not load: a bug of the build, or a config that a plugin refuses.

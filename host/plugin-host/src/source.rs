@@ -5,7 +5,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::plugin::Origin;
+/// Where a plugin comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Built into the binary.
+    Embedded,
+    /// From `--plugin-dir`.
+    Directory,
+}
+
+impl Origin {
+    /// For a metric's label and for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Directory => "directory",
+        }
+    }
+}
 
 /// Tells the sources of a set apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

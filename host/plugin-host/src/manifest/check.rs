@@ -12,11 +12,10 @@ use super::document::{
 use super::rule::{self, Existing, Rule};
 use super::words::{Capability, Instances, Reinvocation, Role};
 use super::{Error, Limits, Manifest, field_error};
-use crate::host::ProjectedResource;
 use crate::index::IndexSpec;
 use crate::input::{Input, Lookup};
 use crate::limits;
-use crate::projection::Fields;
+use crate::projection::{Fields, ProjectedResource};
 
 /// The manifest that a document stands for.
 pub(super) fn checked(document: Document) -> Result<Manifest, Error> {

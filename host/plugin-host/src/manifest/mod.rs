@@ -14,10 +14,10 @@ use admission::Version;
 use admission::chain::{FailurePolicy, Mode, Round};
 use serde_json::Value;
 
-use crate::host::ProjectedResource;
 use crate::index::IndexSpec;
 use crate::input::Input;
 use crate::limits;
+use crate::projection::ProjectedResource;
 use document::Document;
 
 pub use rule::{Existing, Exists, Rule, Scope};
