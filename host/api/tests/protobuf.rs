@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use apimachinery::GroupVersionKind;
-use apimachinery::codec::protobuf::{self, Content, Message};
+use apimachinery::codec::protobuf;
 use apimachinery::codec::{self, MediaType};
+use apimachinery::message::{Content, Message};
 use serde_json::Value;
 use wasmgate_api::kinds::shape;
 use wasmgate_api::tables;

@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod field;
 pub mod group_version;
+pub mod message;
 pub mod object;
 pub mod options;
 pub mod patch;

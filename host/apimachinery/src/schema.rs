@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::codec::protobuf::Message;
 use crate::group_version::Text;
+use crate::message::Message;
 
 /// A schema by reference: static for a built-in kind, shared for a custom one.
 #[derive(Clone, Debug)]
@@ -49,6 +49,15 @@ impl Schema {
     /// The field of that name, exactly.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.binary_search_by(|field| (*field.name).cmp(name)).ok().map(|i| &self.fields[i])
+    }
+
+    /// The type's name in Go's messages: `v1.DeploymentSpec` of `io.k8s.api.apps.v1.DeploymentSpec`.
+    pub fn go_type(&self) -> String {
+        let mut parts = self.name.rsplitn(3, '.');
+        match (parts.next(), parts.next()) {
+            (Some(name), Some(package)) => format!("{package}.{name}"),
+            _ => self.name.to_string(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use wasmgate_apimachinery as apimachinery;
 
 use apimachinery::codec::node::{Extent, OBJECT_LEVELS_MAX};
 use apimachinery::codec::{self, MediaType, json, protobuf, yaml};
+use apimachinery::message;
 use apimachinery::options::FieldValidation;
 use apimachinery::patch::{self, PatchType, Target};
 use apimachinery::quantity::Quantity;
@@ -197,19 +198,19 @@ static NEST: Schema = Schema {
     ]),
     atomic: false,
     preserve_unknown: false,
-    message: Some(&protobuf::Message {
+    message: Some(&message::Message {
         name: "Nest",
         parts: &[
-            part(1, 6, protobuf::Form::Typed),
-            part(2, 3, protobuf::Form::Typed),
-            part(3, 4, protobuf::Form::Typed),
-            part(4, 0, protobuf::Form::Raw),
+            part(1, 6, message::Form::Typed),
+            part(2, 3, message::Form::Typed),
+            part(3, 4, message::Form::Typed),
+            part(4, 0, message::Form::Raw),
         ],
     }),
 };
 
-const fn part(number: u32, field: u16, form: protobuf::Form) -> protobuf::Part {
-    protobuf::Part { number, always: false, content: protobuf::Content::Field(field, form) }
+const fn part(number: u32, field: u16, form: message::Form) -> message::Part {
+    message::Part { number, always: false, content: message::Content::Field(field, form) }
 }
 
 static NEST_KIND: GroupVersionKind = GroupVersionKind::of("example.io", "v1", "Nest");

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 
 use api::tables;
 use apimachinery::GroupVersionKind;
-use apimachinery::codec::protobuf::{self, Content, Form, Message, Part};
+use apimachinery::codec::protobuf;
 use apimachinery::codec::{self, MediaType};
+use apimachinery::message::{Content, Form, Message, Part};
 use apimachinery::schema::{Field, FieldType, Schema, SchemaRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

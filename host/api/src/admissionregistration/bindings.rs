@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::Resource;
 use crate::admissionregistration::matching::{default_match_resources, match_resources, one_of};
 use crate::shared::cell::{self, UNSET, age, at, cells, items, join, some, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::selector::label_selector;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::object_at;
 
 /// The bindings of both.
@@ -22,7 +22,7 @@ pub(crate) fn default_binding(_: &Resource, binding: &mut Value) {
 pub(crate) fn validate_binding(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     let policy = spec.child("policyName");
     if policy.text().is_empty() {
         errors.push(policy.required(""));
@@ -41,7 +41,7 @@ pub(crate) fn validate_binding(resource: &Resource, object: &Value) -> Errors {
     errors
 }
 
-fn param_ref(at: &At<'_>, errors: &mut Errors) {
+fn param_ref(at: &FieldValue<'_>, errors: &mut Errors) {
     let (name, selector, missing) = (at.child("name"), at.child("selector"), at.child("parameterNotFoundAction"));
     let named = !name.text().is_empty();
     if named {
@@ -66,7 +66,7 @@ fn param_ref(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn actions(spec: &At<'_>, errors: &mut Errors) {
+fn actions(spec: &FieldValue<'_>, errors: &mut Errors) {
     let list = spec.child("validationActions");
     let mut seen: HashSet<&str> = HashSet::new();
     for action in spec.items("validationActions") {

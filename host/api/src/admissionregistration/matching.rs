@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use apimachinery::validation::name;
 use serde_json::{Value, json};
 
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, Rule, field};
 use crate::shared::selector::label_selector;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, list_mut, object_mut};
 use crate::shared::warnings::Warnings;
 
@@ -41,11 +41,11 @@ const CONDITIONS_MAX: usize = 64;
 pub(crate) const FAILURE_POLICIES: [&str; 2] = ["Fail", "Ignore"];
 pub(crate) const MATCH_POLICIES: [&str; 2] = ["Equivalent", "Exact"];
 
-fn has_wildcard(at: &At<'_>, name: &str) -> bool {
+fn has_wildcard(at: &FieldValue<'_>, name: &str) -> bool {
     at.texts(name).any(|text| text == "*")
 }
 
-pub(crate) fn rule(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn rule(at: &FieldValue<'_>, errors: &mut Errors) {
     const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
     let operations = at.child("operations");
     if at.is_empty("operations") {
@@ -73,7 +73,7 @@ pub(crate) fn rule(at: &At<'_>, errors: &mut Errors) {
     rules::check(&[field("scope", &[Rule::Optional, Rule::Enum(&["*", "Cluster", "Namespaced"])])], at, None, errors);
 }
 
-fn resources(at: &At<'_>, errors: &mut Errors) {
+fn resources(at: &FieldValue<'_>, errors: &mut Errors) {
     let list = at.child("resources");
     if at.is_empty("resources") {
         errors.push(list.required(""));
@@ -113,13 +113,13 @@ fn resources(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-pub(crate) fn one_of(at: &At<'_>, valid: &[&str], errors: &mut Errors) {
+pub(crate) fn one_of(at: &FieldValue<'_>, valid: &[&str], errors: &mut Errors) {
     if !at.value.is_null() && !valid.contains(&at.text()) {
         errors.push(at.unsupported(valid));
     }
 }
 
-pub(crate) fn match_conditions(owner: &At<'_>, errors: &mut Errors) {
+pub(crate) fn match_conditions(owner: &FieldValue<'_>, errors: &mut Errors) {
     let list = owner.child("matchConditions");
     let count = owner.items("matchConditions").count();
     if count > CONDITIONS_MAX {
@@ -144,7 +144,7 @@ pub(crate) fn match_conditions(owner: &At<'_>, errors: &mut Errors) {
     }
 }
 
-pub(crate) fn match_resources(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn match_resources(at: &FieldValue<'_>, errors: &mut Errors) {
     one_of(&at.child("matchPolicy"), &MATCH_POLICIES, errors);
     label_selector(&at.child("namespaceSelector"), errors);
     label_selector(&at.child("objectSelector"), errors);

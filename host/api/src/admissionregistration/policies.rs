@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::Resource;
 use crate::admissionregistration::matching::{FAILURE_POLICIES, default_match_resources, match_conditions, match_resources, one_of};
 use crate::shared::cell::{UNSET, some, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, object_at};
 
 /// `ValidatingAdmissionPolicy`, `MutatingAdmissionPolicy`
@@ -21,7 +21,7 @@ pub(crate) fn default_policy(_: &Resource, policy: &mut Value) {
 
 const AUDIT_ANNOTATIONS_MAX: usize = 20;
 
-fn param_kind(at: &At<'_>, errors: &mut Errors) {
+fn param_kind(at: &FieldValue<'_>, errors: &mut Errors) {
     let (version, kind) = (at.child("apiVersion"), at.child("kind"));
     match version.text().split('/').collect::<Vec<_>>().as_slice() {
         [""] => errors.push(version.required("")),
@@ -78,7 +78,7 @@ fn is_cel_identifier(text: &str) -> bool {
     starts && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !RESERVED.contains(&text)
 }
 
-fn policy_spec(spec: &At<'_>, errors: &mut Errors) {
+fn policy_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     one_of(&spec.child("failurePolicy"), &FAILURE_POLICIES, errors);
     if let Some(kind) = spec.some("paramKind") {
         param_kind(&kind, errors);
@@ -106,7 +106,7 @@ fn policy_spec(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn validations(meta_name: &str, spec: &At<'_>, errors: &mut Errors) {
+fn validations(meta_name: &str, spec: &FieldValue<'_>, errors: &mut Errors) {
     if spec.is_empty("validations") && spec.is_empty("auditAnnotations") {
         for name in ["validations", "auditAnnotations"] {
             errors.push(spec.child(name).required("validations or auditAnnotations must contain at least one item"));
@@ -148,7 +148,7 @@ fn validations(meta_name: &str, spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn mutations(spec: &At<'_>, errors: &mut Errors) {
+fn mutations(spec: &FieldValue<'_>, errors: &mut Errors) {
     for rule in spec.child("matchConstraints").items("resourceRules") {
         let at = spec.child("matchConstraints").child("resourceRules").child("operations");
         for operation in rule.items("operations").filter(|operation| !matches!(operation.text(), "*" | "CREATE" | "UPDATE")) {
@@ -189,7 +189,7 @@ fn mutations(spec: &At<'_>, errors: &mut Errors) {
 pub(crate) fn validate_policy(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     policy_spec(&spec, &mut errors);
     if &*resource.gvk.kind == "ValidatingAdmissionPolicy" {
         validations(apimachinery::object::name(object), &spec, &mut errors);

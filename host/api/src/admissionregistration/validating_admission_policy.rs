@@ -7,7 +7,7 @@ use crate::admissionregistration::matching::{self, warn_of_name};
 use crate::admissionregistration::policies::{self, parameter_kind};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{age, cells, len, name};
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::warnings::Warnings;
 
 /// The row.
@@ -27,7 +27,7 @@ pub(crate) static KIND: Kind = Kind::new("admissionregistration.k8s.io", "Valida
 /// What its controller found, and nothing else.
 fn validate_status(_: &Resource, _: &str, object: &Value, _: &Value) -> Errors {
     let mut errors = Errors::new();
-    let status = At::root(object).child("status");
+    let status = FieldValue::root(object).child("status");
     for warning in status.child("typeChecking").items("expressionWarnings") {
         for name in ["warning", "fieldRef"] {
             let field = warning.child(name);

@@ -9,9 +9,9 @@ use crate::Resource;
 use crate::admissionregistration::matching::{self, FAILURE_POLICIES, MATCH_POLICIES, default_selectors, match_conditions, one_of, rule};
 use crate::kinds::kind::{Generation, Kind};
 use crate::shared::cell::{self, age, cells, len};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::selector::label_selector;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, list_mut, object_at, object_mut};
 use crate::shared::webhook_client::client_config;
 
@@ -45,7 +45,7 @@ pub(crate) fn default_webhook(webhook: &mut Value) {
 }
 
 /// Three labels at least.
-fn fully_qualified_name(at: &At<'_>, errors: &mut Errors) {
+fn fully_qualified_name(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.text().is_empty() {
         return errors.push(at.required(""));
     }
@@ -57,7 +57,7 @@ fn fully_qualified_name(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn webhook(hook: &At<'_>, errors: &mut Errors) {
+fn webhook(hook: &FieldValue<'_>, errors: &mut Errors) {
     fully_qualified_name(&hook.child("name"), errors);
     for at in hook.items("rules") {
         rule(&at, errors);
@@ -80,7 +80,7 @@ fn webhook(hook: &At<'_>, errors: &mut Errors) {
     review_versions(hook, errors);
 }
 
-fn review_versions(hook: &At<'_>, errors: &mut Errors) {
+fn review_versions(hook: &FieldValue<'_>, errors: &mut Errors) {
     let list = hook.child("admissionReviewVersions");
     if hook.is_empty("admissionReviewVersions") {
         return errors.push(list.required("must specify one of v1, v1beta1"));
@@ -105,7 +105,7 @@ fn validate_webhooks(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
     let mut names: HashSet<&str> = HashSet::new();
-    for hook in At::root(object).items("webhooks") {
+    for hook in FieldValue::root(object).items("webhooks") {
         webhook(&hook, &mut errors);
         let text = value::text(hook.value, "name");
         if !text.is_empty() && names.contains(&text) {

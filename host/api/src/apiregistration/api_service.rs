@@ -8,9 +8,9 @@ use crate::Resource;
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::kinds::strategy::Context;
 use crate::shared::cell::{self, age, cells, condition, some, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Rule};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{has, if_nil, object_at, object_mut, set};
 
 /// The row.
@@ -66,7 +66,7 @@ fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value)
     let mut errors = Errors::new();
     if subresource == "status" {
         metadata::validate_update(object, old, &mut errors);
-        for condition in At::root(object).child("status").items("conditions") {
+        for condition in FieldValue::root(object).child("status").items("conditions") {
             let status = condition.child("status");
             rules::check_value(&[Rule::Enum(&["True", "False", "Unknown"])], &status, None, &mut errors);
         }
@@ -75,7 +75,7 @@ fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value)
 }
 
 fn api_service(object: &Value, errors: &mut Errors) {
-    let (root, spec) = (At::root(object), At::root(object).child("spec"));
+    let (root, spec) = (FieldValue::root(object), FieldValue::root(object).child("spec"));
     let (group, version) = (spec.child("group"), spec.child("version"));
     let name = root.child("metadata").child("name");
     let required = format!("{}.{}", version.text(), group.text());

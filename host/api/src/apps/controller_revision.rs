@@ -6,9 +6,9 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{NONE, age, cells, int, items, name, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, count, immutable};
-use crate::shared::validation::{At, Errors};
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("apps", "ControllerRevision").validate(validate).validate_update(validate_update).printer(row);
@@ -16,7 +16,7 @@ pub(crate) static KIND: Kind = Kind::new("apps", "ControllerRevision").validate(
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     rules::check(&[count("revision")], &root, None, &mut errors);
     match root.child("data") {
         data if data.value.is_null() => errors.push(data.required("data is mandatory")),
@@ -30,7 +30,7 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    rules::check(&[count("revision"), immutable("data")], &At::root(object), Some(&At::root(old)), &mut errors);
+    rules::check(&[count("revision"), immutable("data")], &FieldValue::root(object), Some(&FieldValue::root(old)), &mut errors);
     errors
 }
 

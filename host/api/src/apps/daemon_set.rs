@@ -5,13 +5,14 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{self, age, cells, containers, int, labels, name};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
 use crate::shared::rules::{self, Field, count, immutable};
 use crate::shared::selector::{self, label_selector};
-use crate::shared::validation::{At, Errors, int_or_percent_value};
+use crate::shared::validation::int_or_percent_value;
 use crate::shared::value::{if_nil, if_zero, object_at, set, text};
 use crate::shared::warnings::Warnings;
 use crate::shared::workload::{self, TEMPLATE, always_running, not_more_than_all, positive_int_or_percent, spec_mut};
@@ -79,7 +80,7 @@ fn prepare_status(_: &Resource, _: &str, object: &mut Value, old: &Value) {
     set(object_at(object_at(object, "metadata"), "annotations"), TEMPLATE_GENERATION, generation.to_string());
 }
 
-fn daemon_set_spec(spec: &At<'_>, errors: &mut Errors) {
+fn daemon_set_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     let selector = spec.child("selector");
     label_selector(&selector, errors);
     let labels = spec.child("template").child("metadata").child("labels");
@@ -118,15 +119,15 @@ fn daemon_set_spec(spec: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    daemon_set_spec(&At::root(object).child("spec"), &mut errors);
+    daemon_set_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let spec = At::root(object).child("spec");
-    rules::check(&[immutable("selector")], &spec, Some(&At::root(old).child("spec")), &mut errors);
+    let spec = FieldValue::root(object).child("spec");
+    rules::check(&[immutable("selector")], &spec, Some(&FieldValue::root(old).child("spec")), &mut errors);
     daemon_set_spec(&spec, &mut errors);
     errors
 }
@@ -137,7 +138,7 @@ fn template_generation(object: &Value) -> Option<i64> {
 
 fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
     if old.is_none_or(|old| template_generation(old) != template_generation(object)) {
-        warnings::template(&At::root(object).child("spec").child("template"), warnings);
+        warnings::template(&FieldValue::root(object).child("spec").child("template"), warnings);
     }
 }
 
@@ -145,7 +146,7 @@ fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value)
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
     if subresource == "status" {
-        let (status, before) = (At::root(object).child("status"), At::root(old).child("status"));
+        let (status, before) = (FieldValue::root(object).child("status"), FieldValue::root(old).child("status"));
         rules::check(&STATUS, &status, None, &mut errors);
         workload::collisions_not_decremented(&status, &before, &mut errors);
     }

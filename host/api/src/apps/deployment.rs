@@ -8,10 +8,11 @@ use crate::apps::shared::{ready_of_desired, required_selector, selected_template
 use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Generation, Kind, StatusMetadata, spec};
 use crate::shared::cell::{age, cells, containers, int, name};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::rules::{self, Field, count, immutable};
-use crate::shared::validation::{At, Errors, int_or_percent_value};
+use crate::shared::validation::int_or_percent_value;
 use crate::shared::value::{if_nil, if_zero, object_at, remove, text};
 use crate::shared::workload::{self, TEMPLATE, not_more_than_all, positive_int_or_percent, spec_mut};
 
@@ -67,7 +68,7 @@ fn spec_or_annotations(new: &Value, old: &Value) -> bool {
     spec(new, old) || new.pointer("/metadata/annotations") != old.pointer("/metadata/annotations")
 }
 
-fn deployment_spec(spec: &At<'_>, errors: &mut Errors) {
+fn deployment_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&[count("replicas")], spec, None, errors);
     required_selector(spec, "deployment", errors);
     selected_template(spec, "ReplicaSet", "invalid label selector", errors);
@@ -100,16 +101,16 @@ fn deployment_spec(spec: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    deployment_spec(&At::root(object).child("spec"), &mut errors);
+    deployment_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     deployment_spec(&spec, &mut errors);
-    rules::check(&[immutable("selector")], &spec, Some(&At::root(old).child("spec")), &mut errors);
+    rules::check(&[immutable("selector")], &spec, Some(&FieldValue::root(old).child("spec")), &mut errors);
     errors
 }
 
@@ -117,7 +118,7 @@ fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value)
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
     if subresource == "status" {
-        let (status, before) = (At::root(object).child("status"), At::root(old).child("status"));
+        let (status, before) = (FieldValue::root(object).child("status"), FieldValue::root(old).child("status"));
         rules::check(&STATUS, &status, None, &mut errors);
         let limited = ["updatedReplicas", "readyReplicas", "availableReplicas"];
         workload::within_replicas(&status, &limited, "cannot be greater than readyReplicas", &mut errors);

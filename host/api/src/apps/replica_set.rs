@@ -7,10 +7,10 @@ use crate::apps::shared::{required_selector, selected_template};
 use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::selector;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::rules::{self, count, immutable};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{if_nil, object_at};
 use crate::shared::workload::{self, replicas, spec_mut};
 
@@ -33,7 +33,7 @@ fn default(_: &Resource, object: &mut Value) {
     default_template(object_at(spec, "template"));
 }
 
-fn replica_set_spec(spec: &At<'_>, errors: &mut Errors) {
+fn replica_set_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&[count("replicas"), count("minReadySeconds")], spec, None, errors);
     required_selector(spec, "deployment", errors);
     selected_template(spec, "ReplicaSet", "invalid label selector", errors);
@@ -42,16 +42,16 @@ fn replica_set_spec(spec: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    replica_set_spec(&At::root(object).child("spec"), &mut errors);
+    replica_set_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     replica_set_spec(&spec, &mut errors);
-    rules::check(&[immutable("selector")], &spec, Some(&At::root(old).child("spec")), &mut errors);
+    rules::check(&[immutable("selector")], &spec, Some(&FieldValue::root(old).child("spec")), &mut errors);
     errors
 }
 

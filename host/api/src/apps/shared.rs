@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::shared::cell::int;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::pod::validation::validate_template;
 use crate::shared::selector::{self, label_selector};
-use crate::shared::validation::{At, Errors};
 use crate::shared::workload::always_running;
 
-pub(crate) fn template_labels(spec: &At<'_>, errors: &mut Errors) -> bool {
+pub(crate) fn template_labels(spec: &FieldValue<'_>, errors: &mut Errors) -> bool {
     let labels = spec.child("template").child("metadata").child("labels");
     match selector::selects(spec.child("selector").value, labels.value) {
         Some(false) => {
@@ -20,7 +20,7 @@ pub(crate) fn template_labels(spec: &At<'_>, errors: &mut Errors) -> bool {
     }
 }
 
-pub(crate) fn required_selector(spec: &At<'_>, noun: &str, errors: &mut Errors) {
+pub(crate) fn required_selector(spec: &FieldValue<'_>, noun: &str, errors: &mut Errors) {
     let selector = spec.child("selector");
     if selector.value.is_null() {
         return errors.push(selector.required(""));
@@ -32,7 +32,7 @@ pub(crate) fn required_selector(spec: &At<'_>, noun: &str, errors: &mut Errors) 
 }
 
 /// The selector, then the template that it must select; nothing is selected by no selector.
-pub(crate) fn selected_template(spec: &At<'_>, kind: &str, bad_selector: &str, errors: &mut Errors) {
+pub(crate) fn selected_template(spec: &FieldValue<'_>, kind: &str, bad_selector: &str, errors: &mut Errors) {
     let selector = spec.child("selector");
     let before = errors.len();
     let known = if selector.value.is_null() {

@@ -9,11 +9,12 @@ use crate::apps::shared::{ready_of_desired, required_selector, template_labels};
 use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{age, cells, containers, name};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::pod::defaults::default_template;
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
 use crate::shared::rules::{self, Field, Rule, count, field};
-use crate::shared::validation::{At, Errors, int_or_percent_value};
+use crate::shared::validation::int_or_percent_value;
 use crate::shared::value::{self, has, if_nil, if_zero, list_mut, object_at, object_mut, remove, set, text};
 use crate::shared::warnings::Warnings;
 use crate::shared::workload::{self, TEMPLATE, always_running, not_more_than_all, positive_int_or_percent, spec_is_new, spec_mut};
@@ -85,7 +86,7 @@ fn prepare(_: &Resource, object: &mut Value, old: Option<&Value>) {
     }
 }
 
-fn stateful_set_spec(spec: &At<'_>, update: bool, errors: &mut Errors) {
+fn stateful_set_spec(spec: &FieldValue<'_>, update: bool, errors: &mut Errors) {
     let management = spec.child("podManagementPolicy");
     if !matches!(management.text(), "OrderedReady" | "Parallel") {
         errors.push(management.invalid("must be 'OrderedReady' or 'Parallel'"));
@@ -141,7 +142,7 @@ fn stateful_set_spec(spec: &At<'_>, update: bool, errors: &mut Errors) {
 }
 
 /// The template with the volumes that the claims will be; names and annotations are looked at twice, as upstream does.
-fn stateful_template(spec: &At<'_>, errors: &mut Errors) {
+fn stateful_template(spec: &FieldValue<'_>, errors: &mut Errors) {
     let at = spec.child("template");
     let mut template = at.value.clone();
     if let Some(pod) = template.get_mut("spec").filter(|pod| pod.is_object()) {
@@ -156,7 +157,7 @@ fn stateful_template(spec: &At<'_>, errors: &mut Errors) {
             value::set(pod, "volumes", volumes);
         }
     }
-    validate_template(&At { value: &template, path: at.path.clone() }, errors);
+    validate_template(&FieldValue { value: &template, path: at.path.clone() }, errors);
     let meta = at.child("metadata");
     selector::labels(&meta.child("labels").renamed(at.path.child("labels")), errors);
     metadata::annotations(&meta.child("annotations").renamed(at.path.child("annotations")), errors);
@@ -169,14 +170,14 @@ fn claim_name(claim: &Value) -> &str {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::label, &mut errors);
-    stateful_set_spec(&At::root(object).child("spec"), false, &mut errors);
+    stateful_set_spec(&FieldValue::root(object).child("spec"), false, &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     stateful_set_spec(&spec, true, &mut errors);
     let mut copy = spec.value.clone();
     for name in [
@@ -199,7 +200,7 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
 }
 
 fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     if spec_is_new(object, old) {
         warnings::template(&spec.child("template"), warnings);
     }
@@ -217,7 +218,7 @@ fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
 fn validate_status(_: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     if subresource == "status" {
-        let (status, before) = (At::root(object).child("status"), At::root(old).child("status"));
+        let (status, before) = (FieldValue::root(object).child("status"), FieldValue::root(old).child("status"));
         rules::check(&STATUS, &status, None, &mut errors);
         let limited = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
         workload::within_replicas(&status, &limited, "cannot be greater than status.readyReplicas", &mut errors);

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use apimachinery::validation::name;
 use serde_json::Value;
 
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
 use crate::shared::rules::{self, Field, Rule, count};
 use crate::shared::selector::{self, label_selector};
-use crate::shared::validation::{At, Errors, domain_prefixed_path};
+use crate::shared::validation::domain_prefixed_path;
 use crate::shared::value::{self, has, if_nil, if_zero, list_mut, object_mut, set};
 use crate::shared::warnings::Warnings;
 
@@ -37,7 +38,7 @@ pub(crate) fn default_failure_policy(spec: &mut Value) {
     }
 }
 
-pub(crate) fn warn_of_job_spec(spec: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn warn_of_job_spec(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     const COMPLETIONS_COUNT_TRACKED: i64 = 100_000;
     const PARALLELISM_COUNT_TRACKED: i64 = 10_000;
     let more = |name: &str, than: i64| spec.int_of(name).unwrap_or(0) > than;
@@ -60,7 +61,7 @@ const RULES_MAX: usize = 20;
 const EXIT_CODES_MAX: usize = 255;
 const MANAGED_BY_BYTES_MAX: usize = 63;
 
-pub(crate) fn job_spec(spec: &At<'_>, errors: &mut Errors) {
+pub(crate) fn job_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     common_spec(spec, errors);
     let selector = spec.child("selector");
     if selector.value.is_null() {
@@ -85,7 +86,7 @@ const COUNTS: [Field; 7] = [
     count("maxFailedIndexes"),
 ];
 
-pub(crate) fn common_spec(spec: &At<'_>, errors: &mut Errors) {
+pub(crate) fn common_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&COUNTS, spec, None, errors);
     if spec.has("maxFailedIndexes") && !spec.has("backoffLimitPerIndex") {
         errors.push(spec.child("backoffLimitPerIndex").required("when maxFailedIndexes is specified"));
@@ -133,7 +134,7 @@ pub(crate) fn common_spec(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn indexed_spec(spec: &At<'_>, errors: &mut Errors) {
+fn indexed_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     let (completions, parallelism, failed) = (spec.child("completions"), spec.child("parallelism"), spec.child("maxFailedIndexes"));
     if completions.value.is_null() {
         errors.push(completions.required("when completion mode is Indexed"));
@@ -162,7 +163,7 @@ fn indexed_spec(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-pub(crate) fn omitted(at: &At<'_>, detail: &str) -> apimachinery::field::Error {
+pub(crate) fn omitted(at: &FieldValue<'_>, detail: &str) -> apimachinery::field::Error {
     apimachinery::field::Error {
         kind: apimachinery::field::ErrorType::Invalid,
         field: at.path.to_string(),
@@ -171,7 +172,7 @@ pub(crate) fn omitted(at: &At<'_>, detail: &str) -> apimachinery::field::Error {
     }
 }
 
-fn failure_policy(spec: &At<'_>, errors: &mut Errors) {
+fn failure_policy(spec: &FieldValue<'_>, errors: &mut Errors) {
     let Some(policy) = spec.some("podFailurePolicy") else { return };
     let count = policy.items("rules").count();
     if count > RULES_MAX {
@@ -216,7 +217,7 @@ fn failure_policy(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn exit_codes(at: &At<'_>, containers: &HashSet<&str>, errors: &mut Errors) {
+fn exit_codes(at: &FieldValue<'_>, containers: &HashSet<&str>, errors: &mut Errors) {
     let (operator, values) = (at.child("operator"), at.child("values"));
     match operator.text() {
         "" => errors.push(operator.required("valid values: [\"In\" \"NotIn\"]")),
@@ -226,7 +227,7 @@ fn exit_codes(at: &At<'_>, containers: &HashSet<&str>, errors: &mut Errors) {
     if let Some(container) = at.some("containerName").filter(|container| !containers.contains(container.text())) {
         errors.push(container.invalid("must be one of the container or initContainer names in the pod template"));
     }
-    let codes: Vec<At<'_>> = at.items("values").collect();
+    let codes: Vec<FieldValue<'_>> = at.items("values").collect();
     if codes.is_empty() {
         errors.push(values.invalid("at least one value is required"));
     } else if codes.len() > EXIT_CODES_MAX {
@@ -246,7 +247,7 @@ fn exit_codes(at: &At<'_>, containers: &HashSet<&str>, errors: &mut Errors) {
     }
 }
 
-fn success_policy(spec: &At<'_>, at: &At<'_>, errors: &mut Errors) {
+fn success_policy(spec: &FieldValue<'_>, at: &FieldValue<'_>, errors: &mut Errors) {
     let rules = at.items("rules").count();
     if rules == 0 {
         errors.push(at.child("rules").required("at least one rules must be specified when the successPolicy is specified"));

@@ -11,8 +11,8 @@ use crate::Resource;
 mod generated {
     use std::borrow::Cow;
 
-    use apimachinery::codec::protobuf::{Content, Form, Message, Part};
     use apimachinery::group_version::Text;
+    use apimachinery::message::{Content, Form, Message, Part};
     use apimachinery::schema::{Field, FieldType, ListType, Schema, SchemaRef};
     use apimachinery::{GroupVersionKind, GroupVersionResource};
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, age, cells, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, Field, Rule, count, field};
-use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, value};
 
 const SPEC: [Field; 2] =
@@ -32,7 +32,7 @@ fn prepare(_: &Resource, lease: &mut Value, old: Option<&Value>) {
     }
 }
 
-fn lease_spec(spec: &At<'_>, errors: &mut Errors) {
+fn lease_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&SPEC, spec, None, errors);
     if let Some(strategy) = spec.some("strategy") {
         let at = strategy.renamed(strategy.path.child("strategy"));
@@ -50,14 +50,14 @@ fn lease_spec(spec: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
-    lease_spec(&At::root(object).child("spec"), &mut errors);
+    lease_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update_generic(object, old, &mut errors);
-    lease_spec(&At::root(object).child("spec"), &mut errors);
+    lease_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 

@@ -7,15 +7,15 @@ use crate::Resource;
 use crate::core::data::{DATA_BYTES_MAX, decoded_bytes, immutable_data};
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, age, cells, len};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::validation::{At, Errors};
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("", "ConfigMap").validate(validate).validate_update(validate_update).printer(row);
 
 fn config_map(resource: &Resource, object: &Value, errors: &mut Errors) {
     metadata::validate(resource, object, metadata::subdomain, errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let mut bytes = 0;
     for (key, entry) in root.entries("data") {
         errors.extend(name::is_config_map_key(key).iter().map(|problem| entry.invalid_as(key, problem)));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::value;
 
 /// Of a Secret or ConfigMap.
@@ -19,7 +19,7 @@ pub(crate) fn immutable_data(object: &Value, old: &Value, names: &[&str], errors
     if !value::flag(old, "immutable") {
         return;
     }
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     if !root.flag("immutable") {
         errors.push(root.child("immutable").forbidden(WHEN_IMMUTABLE));
     }

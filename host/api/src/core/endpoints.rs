@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, NONE, age, cells, first_three, int, items};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, PROTOCOL};
-use crate::shared::validation::{At, Errors, legacy_ip};
+use crate::shared::validation::legacy_ip;
 use crate::shared::value::{if_zero, list_mut, text};
 use crate::shared::warnings::{self, Warnings};
 
@@ -33,7 +34,7 @@ fn default(_: &Resource, object: &mut Value) {
 }
 
 /// An address that can be somebody else's.
-pub(crate) fn endpoint_ip(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn endpoint_ip(at: &FieldValue<'_>, errors: &mut Errors) {
     let Some(ip) = parse_ip_sloppy(at.text()) else { return errors.push(at.invalid("must be a valid IP address")) };
     let ip = ip.to_canonical();
     if ip.is_unspecified() {
@@ -72,7 +73,7 @@ fn validate_update(resource: &Resource, endpoints: &Value, old: &Value) -> Error
 }
 
 fn subsets(endpoints: &Value, errors: &mut Errors) {
-    for subset in At::root(endpoints).items("subsets") {
+    for subset in FieldValue::root(endpoints).items("subsets") {
         if subset.is_empty("addresses") && subset.is_empty("notReadyAddresses") {
             errors.push(subset.required("must specify `addresses` or `notReadyAddresses`"));
         }
@@ -111,7 +112,7 @@ fn warn(endpoints: &Value, _: Option<&Value>, warnings: &mut Warnings) {
     if manager == "endpoint-controller" {
         return;
     }
-    for subset in At::root(endpoints).items("subsets") {
+    for subset in FieldValue::root(endpoints).items("subsets") {
         for list in ["addresses", "notReadyAddresses"] {
             subset.items(list).for_each(|address| warnings::address(&address.child("ip"), warnings));
         }

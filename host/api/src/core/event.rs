@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use crate::Resource;
 use crate::kinds::kind::{Conversion, Kind};
 use crate::shared::cell::{self, at, cells, int, seconds, since, some, text, text_or};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Field, Rule, immutable};
-use crate::shared::validation::{At, Errors};
 
 /// Always there in `v1`, and left out where empty in `events.k8s.io/v1`.
 const TEXTS: [(&str, &str); 2] = [("reportingComponent", "reportingController"), ("reportingInstance", "reportingInstance")];
@@ -70,7 +70,7 @@ pub(crate) static KIND_OF_EVENTS: Kind = Kind::new("events.k8s.io", "Event")
     .stored_fields(&STORED_FIELDS);
 
 fn legacy_event(resource: &Resource, object: &Value, errors: &mut Errors) {
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let namespace = apimachinery::object::namespace(object);
     let at = root.child("involvedObject").child("namespace");
     let has_time = !root.child("eventTime").text().is_empty();
@@ -105,7 +105,7 @@ fn legacy_event(resource: &Resource, object: &Value, errors: &mut Errors) {
     errors.extend(name::is_dns1123_subdomain(namespace).iter().map(|problem| at.invalid_as(namespace, problem)));
 }
 
-fn series(root: &At<'_>, errors: &mut Errors) {
+fn series(root: &FieldValue<'_>, errors: &mut Errors) {
     let Some(series) = root.some("series") else { return };
     if series.child("count").int() < 2 {
         errors.push(series.child("count").invalid_as("", "should be at least 2"));
@@ -122,7 +122,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     if resource.gvk.group.is_empty() {
         return errors;
     }
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     series(&root, &mut errors);
     if root.child("eventTime").text().is_empty() {
@@ -155,7 +155,7 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
         return errors;
     }
     metadata::validate_update(object, old, &mut errors);
-    let (root, before) = (At::root(object), At::root(old));
+    let (root, before) = (FieldValue::root(object), FieldValue::root(old));
     if object.get("series") != old.get("series") {
         series(&root, &mut errors);
     }

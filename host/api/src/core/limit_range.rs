@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::Resource;
 use crate::kinds::kind::Kind;
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::pod::defaults::round_up_quantities;
+use crate::shared::resources::round_up_quantities;
 use crate::shared::resources::{self, resource_name};
-use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{self, entries, has, if_zero, list_mut, object_at, set, text};
 
 /// The row.
@@ -55,7 +55,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     let mut types: HashSet<&str> = HashSet::new();
     for (i, item) in value::list(&object["spec"], "limits").iter().enumerate() {
-        let at = At { value: item, path: At::root(object).child("spec").child("limits").path.index(i) };
+        let at = FieldValue { value: item, path: FieldValue::root(object).child("spec").child("limits").path.index(i) };
         let kind = at.child("type");
         let problems = name::is_qualified_name(kind.text());
         if !problems.is_empty() {
@@ -72,7 +72,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     errors
 }
 
-fn limit_range_item(at: &At<'_>, errors: &mut Errors) {
+fn limit_range_item(at: &FieldValue<'_>, errors: &mut Errors) {
     let kind = at.text_of("type");
     let (mut keys, mut known): (Vec<&str>, HashSet<&str>) = (Vec::new(), HashSet::new());
     for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
@@ -99,22 +99,25 @@ fn limit_range_item(at: &At<'_>, errors: &mut Errors) {
     for key in keys {
         let of = |list: &str| {
             let list = at.child(list);
-            let entry = At { value: list.value.get(key).unwrap_or(validation::NULL), path: list.path.key(key) };
+            let entry = FieldValue { value: list.value.get(key).unwrap_or(field_value::NULL), path: list.path.key(key) };
             entry.quantity().map(|quantity| (entry, quantity))
         };
         let pod = kind == "Pod";
         let (min, max, ratio) = (of("min"), of("max"), of("maxLimitRequestRatio"));
         let (default, request) = if pod { (None, None) } else { (of("default"), of("defaultRequest")) };
-        let mut compare =
-            |low: &Option<(At<'_>, Quantity)>, high: &Option<(At<'_>, Quantity)>, on_low: bool, shown_low: bool, words: [&str; 2]| {
-                if let (Some((low_at, low)), Some((high_at, high))) = (low, high)
-                    && low > high
-                {
-                    let path = if on_low { low_at } else { high_at };
-                    let shown = if shown_low { low } else { high };
-                    errors.push(path.invalid_as(shown.to_string(), &format!("{} {low} is greater than {} {high}", words[0], words[1])));
-                }
-            };
+        let mut compare = |low: &Option<(FieldValue<'_>, Quantity)>,
+                           high: &Option<(FieldValue<'_>, Quantity)>,
+                           on_low: bool,
+                           shown_low: bool,
+                           words: [&str; 2]| {
+            if let (Some((low_at, low)), Some((high_at, high))) = (low, high)
+                && low > high
+            {
+                let path = if on_low { low_at } else { high_at };
+                let shown = if shown_low { low } else { high };
+                errors.push(path.invalid_as(shown.to_string(), &format!("{} {low} is greater than {} {high}", words[0], words[1])));
+            }
+        };
         compare(&min, &max, true, true, ["min value", "max value"]);
         compare(&min, &request, false, false, ["min value", "default request value"]);
         compare(&request, &max, true, true, ["default request value", "max value"]);

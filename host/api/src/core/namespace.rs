@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::Resource;
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{self, age, cells};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{if_zero, list, object_at, restore, set, text};
 
 /// The row.
@@ -65,7 +65,7 @@ fn prepare_subresource(_: &Resource, subresource: &str, namespace: &mut Value, o
     }
 }
 
-fn namespace_finalizer(at: &At<'_>, text: &str, errors: &mut Errors) {
+fn namespace_finalizer(at: &FieldValue<'_>, text: &str, errors: &mut Errors) {
     errors.extend(name::is_qualified_name(text).iter().map(|problem| at.invalid_as(text, problem)));
     if !text.contains('/') && text != "kubernetes" {
         errors.push(at.invalid_as(text, "name is neither a standard finalizer name nor is it fully qualified"));
@@ -75,7 +75,7 @@ fn namespace_finalizer(at: &At<'_>, text: &str, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::label, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     for finalizer in spec.texts("finalizers") {
         namespace_finalizer(&spec.child("finalizers"), finalizer, &mut errors);
     }
@@ -86,7 +86,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_subresource(_: &Resource, subresource: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     if subresource == "finalize" {
         for finalizer in root.child("spec").items("finalizers") {
             namespace_finalizer(&finalizer, finalizer.text(), &mut errors);

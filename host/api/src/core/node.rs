@@ -11,9 +11,10 @@ use crate::Resource;
 use crate::kinds::action::{Action, Connection};
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{self, NONE, UNKNOWN, age, at, cells, flag, items, text_or};
-use crate::shared::pod::defaults::round_up_quantities;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::resources::quantity_value;
-use crate::shared::validation::{At, Errors, legacy_cidr};
+use crate::shared::resources::round_up_quantities;
+use crate::shared::validation::legacy_cidr;
 use crate::shared::value::{self, has, list, object_mut, remove, set, text};
 use crate::shared::warnings::{self, Warnings};
 use crate::shared::{metadata, scheduling};
@@ -65,7 +66,7 @@ fn prepare(_: &Resource, node: &mut Value, old: Option<&Value>) {
     }
 }
 
-fn node_common(root: &At<'_>, errors: &mut Errors) {
+fn node_common(root: &FieldValue<'_>, errors: &mut Errors) {
     for list in ["capacity", "allocatable"] {
         let status = root.child("status");
         for (resource, entry) in status.entries(list) {
@@ -75,7 +76,7 @@ fn node_common(root: &At<'_>, errors: &mut Errors) {
 }
 
 /// Taints were an annotation once, which still has to be a list in JSON.
-fn taints_annotation(root: &At<'_>, errors: &mut Errors) {
+fn taints_annotation(root: &FieldValue<'_>, errors: &mut Errors) {
     const KEY: &str = "scheduler.alpha.kubernetes.io/taints";
     let annotations = root.child("metadata").child("annotations");
     let text = annotations.text_of(KEY);
@@ -93,11 +94,11 @@ fn taints_annotation(root: &At<'_>, errors: &mut Errors) {
     errors.push(annotations.invalid_as(KEY, &format!("json: cannot unmarshal {kind} into Go value of type []core.Taint")));
 }
 
-fn taints(root: &At<'_>, errors: &mut Errors) {
+fn taints(root: &FieldValue<'_>, errors: &mut Errors) {
     let path = root.child("metadata").child("taints").path;
     let mut seen: HashSet<(&str, &str)> = HashSet::new();
     for (i, taint) in value::list(&root.value["spec"], "taints").iter().enumerate() {
-        let at = At { value: taint, path: path.index(i) };
+        let at = FieldValue { value: taint, path: path.index(i) };
         let (key, effect) = (at.child("key"), at.child("effect"));
         errors.extend(name::is_label_key(key.text()).iter().map(|problem| key.invalid_as(key.text(), problem)));
         let problems = name::is_label_value(at.text_of("value"));
@@ -132,7 +133,7 @@ fn taints(root: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     taints_annotation(&root, &mut errors);
     taints(&root, &mut errors);
     node_common(&root, &mut errors);
@@ -151,7 +152,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     taints_annotation(&root, &mut errors);
     node_common(&root, &mut errors);
     let mut seen: HashSet<&Value> = HashSet::new();
@@ -162,7 +163,7 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
         seen.insert(address.value);
     }
     let spec = root.child("spec");
-    let before = At::root(old).child("spec");
+    let before = FieldValue::root(old).child("spec");
     let (new, was): (Vec<&str>, Vec<&str>) = (spec.texts("podCIDRs").collect(), before.texts("podCIDRs").collect());
     let words = "node updates may not change podCIDR except from \"\" to valid";
     if !was.is_empty() {
@@ -185,7 +186,7 @@ fn validate_status(resource: &Resource, _: &str, object: &Value, old: &Value) ->
 
 /// Fields without effect, and networks.
 fn warn(node: &Value, _: Option<&Value>, warnings: &mut Warnings) {
-    let spec = At::root(node).child("spec");
+    let spec = FieldValue::root(node).child("spec");
     if spec.has("configSource") {
         warnings.push("spec.configSource: the feature is removed".to_owned());
     }

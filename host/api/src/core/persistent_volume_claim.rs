@@ -9,7 +9,7 @@ use crate::kinds::go_struct;
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{self, UNSET, age, at, cells, name};
 use crate::shared::claim::{claim_spec, default_claim_value, warn_of_claim_spec};
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::value::{self, has, object_at, remove, set, text};
 use crate::shared::warnings::Warnings;
 use crate::shared::{metadata, resources};
@@ -62,7 +62,7 @@ fn prepare(_: &Resource, claim: &mut Value, old: Option<&Value>) {
 fn validate(resource: &Resource, claim: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, claim, metadata::subdomain, &mut errors);
-    claim_spec(&At::root(claim).child("spec"), &mut errors);
+    claim_spec(&FieldValue::root(claim).child("spec"), &mut errors);
     errors
 }
 
@@ -71,7 +71,7 @@ fn validate_update(resource: &Resource, claim: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(claim, old, &mut errors);
     errors.extend(validate(resource, claim));
-    let spec = At::root(claim).child("spec");
+    let spec = FieldValue::root(claim).child("spec");
     let before = &old["spec"];
     let mut copy = spec.value.clone();
     if value::text(before, "volumeName").is_empty() {
@@ -83,7 +83,7 @@ fn validate_update(resource: &Resource, claim: &Value, old: &Value) -> Errors {
     }
     if value::text(&claim["status"], "phase") == "Bound" {
         if let Some(requests) = copy.pointer_mut("/resources/requests") {
-            value::restore(requests, before.pointer("/resources/requests").unwrap_or(validation::NULL), "storage");
+            value::restore(requests, before.pointer("/resources/requests").unwrap_or(field_value::NULL), "storage");
         }
         value::restore(&mut copy, before, "volumeAttributesClassName");
     }
@@ -107,11 +107,11 @@ fn validate_update(resource: &Resource, claim: &Value, old: &Value) -> Errors {
         errors.push(at.forbidden("field can not be less than status.capacity"));
     }
     let mode = spec.child("volumeMode");
-    if mode.value != before.get("volumeMode").unwrap_or(validation::NULL) {
-        errors.push(mode.renamed(apimachinery::field::Path::new("volumeMode")).invalid(validation::IMMUTABLE));
+    if mode.value != before.get("volumeMode").unwrap_or(field_value::NULL) {
+        errors.push(mode.renamed(apimachinery::field::Path::new("volumeMode")).invalid(field_value::IMMUTABLE));
     }
     let class = spec.child("volumeAttributesClassName");
-    if class.value != before.get("volumeAttributesClassName").unwrap_or(validation::NULL)
+    if class.value != before.get("volumeAttributesClassName").unwrap_or(field_value::NULL)
         && value::has(&old["status"], "currentVolumeAttributesClassName")
     {
         let what = if class.value.is_null() { "nil" } else { "empty string" };
@@ -129,9 +129,9 @@ fn class_annotation(claim: &Value, old: &Value, errors: &mut Errors) {
         claim.pointer("/metadata/annotations").map(|annotations| value::text(annotations, CLASS).to_owned()).unwrap_or_default()
     };
     let (new, old) = (of(claim), of(old));
-    if new != old && !(new.is_empty() && At::root(claim).child("spec").text_of("storageClassName") == old) {
-        let path = At::root(claim).child("metadata").child("annotations").child(CLASS).path;
-        errors.push(apimachinery::field::Error::invalid(&path, new, validation::IMMUTABLE));
+    if new != old && !(new.is_empty() && FieldValue::root(claim).child("spec").text_of("storageClassName") == old) {
+        let path = FieldValue::root(claim).child("metadata").child("annotations").child(CLASS).path;
+        errors.push(apimachinery::field::Error::invalid(&path, new, field_value::IMMUTABLE));
     }
 }
 
@@ -139,18 +139,18 @@ fn class_annotation(claim: &Value, old: &Value, errors: &mut Errors) {
 fn validate_status(_: &Resource, _: &str, claim: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(claim, old, &mut errors);
-    let spec = At::root(claim).child("spec");
+    let spec = FieldValue::root(claim).child("spec");
     if spec.is_empty("resources") {
         errors.push(spec.child("resources").child("requests").required(""));
     }
-    for (_, quantity) in At::root(claim).child("status").entries("capacity") {
+    for (_, quantity) in FieldValue::root(claim).child("status").entries("capacity") {
         resources::non_negative_quantity(&quantity, &mut errors);
     }
     errors
 }
 
 fn warn(claim: &Value, _: Option<&Value>, warnings: &mut Warnings) {
-    let root = At::root(claim);
+    let root = FieldValue::root(claim);
     let annotations = root.child("metadata").child("annotations");
     if annotations.value.get(STORAGE_CLASS_ANNOTATION).is_some() {
         let path = annotations.path.key(STORAGE_CLASS_ANNOTATION);

@@ -5,11 +5,11 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Generation, Kind};
 use crate::shared::cell::{cells, containers, labels, name};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::object_at;
 use crate::shared::warnings::Warnings;
 use crate::shared::workload::spec_is_new;
@@ -36,20 +36,20 @@ fn template(new: &Value, old: &Value) -> bool {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    validate_template(&At::root(object).child("template"), &mut errors);
+    validate_template(&FieldValue::root(object).child("template"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    validate_template(&At::root(object).child("template"), &mut errors);
+    validate_template(&FieldValue::root(object).child("template"), &mut errors);
     errors
 }
 
 fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
     if spec_is_new(object, old) {
-        warnings::template(&At::root(object).child("template"), warnings);
+        warnings::template(&FieldValue::root(object).child("template"), warnings);
     }
 }
 

@@ -6,12 +6,12 @@ use crate::Resource;
 use crate::kinds::action::{Action, ScaleSelector};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::labels;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::pod::validation::validate_template;
 use crate::shared::pod::warnings;
 use crate::shared::rules::{self, count};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{if_nil, if_zero, object_at, object_mut};
 use crate::shared::warnings::Warnings;
 use crate::shared::workload::{self, always_running, replicas, spec_is_new, spec_mut, warn_of_replicas};
@@ -44,7 +44,7 @@ fn default(_: &Resource, object: &mut Value) {
     }
 }
 
-fn replication_controller_spec(spec: &At<'_>, errors: &mut Errors) {
+fn replication_controller_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&[count("minReadySeconds")], spec, None, errors);
     if spec.is_empty("selector") {
         errors.push(spec.child("selector").required(""));
@@ -65,14 +65,14 @@ fn replication_controller_spec(spec: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain_once, &mut errors);
-    replication_controller_spec(&At::root(object).child("spec"), &mut errors);
+    replication_controller_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    replication_controller_spec(&At::root(object).child("spec"), &mut errors);
+    replication_controller_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 
@@ -81,7 +81,7 @@ fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
     match old {
         None => warn_of_replicas(object, None, warnings),
         Some(before) if spec_is_new(object, old) => {
-            warnings::template(&At::root(before).child("spec").child("template"), warnings);
+            warnings::template(&FieldValue::root(before).child("spec").child("template"), warnings);
         }
         Some(_) => {}
     }

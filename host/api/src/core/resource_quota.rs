@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{age, at, cells, name, quantity};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::pod::defaults::round_up_quantities;
+use crate::shared::resources::round_up_quantities;
 use crate::shared::resources::{self, quantity_value, resource_name};
-use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{self, has, object_mut};
 use crate::shared::warnings::Warnings;
 
@@ -41,7 +41,7 @@ fn is_quota_resource(resource: &str) -> bool {
     resource != "storage" && resources::is_standard(resource)
 }
 
-fn quota_list(at: &At<'_>, list: &str, errors: &mut Errors) {
+fn quota_list(at: &FieldValue<'_>, list: &str, errors: &mut Errors) {
     for (resource, entry) in at.entries(list) {
         resource_name(resource, &entry, errors);
         if !resource.contains('/') && !is_quota_resource(resource) {
@@ -84,7 +84,7 @@ fn conflicting(scopes: &[&str]) -> usize {
         .count()
 }
 
-fn quota_spec(spec: &At<'_>, errors: &mut Errors) {
+fn quota_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     quota_list(spec, "hard", errors);
     let resources: Vec<&str> = spec.entries("hard").map(|(resource, _)| resource).filter(|resource| is_quota_resource(resource)).collect();
     // Of each scope that there is, the resources that it cannot be of.
@@ -112,7 +112,7 @@ fn quota_spec(spec: &At<'_>, errors: &mut Errors) {
             errors.push(scope.invalid("unsupported scope"));
         }
         for _ in 0..unfit(scope.text()).min(ERRORS_COUNT_MAX.saturating_sub(errors.len())) {
-            errors.push(At { value: selector.value, path: at.path.clone() }.invalid("unsupported scope applied to resource"));
+            errors.push(FieldValue { value: selector.value, path: at.path.clone() }.invalid("unsupported scope applied to resource"));
         }
         let exists_only =
             matches!(scope.text(), "BestEffort" | "NotBestEffort" | "Terminating" | "NotTerminating" | "CrossNamespacePodAffinity");
@@ -139,14 +139,14 @@ fn quota_spec(spec: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    quota_spec(&At::root(object).child("spec"), &mut errors);
+    quota_spec(&FieldValue::root(object).child("spec"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     quota_spec(&spec, &mut errors);
     let sorted = |spec: &Value| {
         let mut scopes: Vec<String> = value::list(spec, "scopes").iter().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -155,7 +155,7 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
         scopes
     };
     if sorted(spec.value) != sorted(&old["spec"]) {
-        errors.push(spec.child("scopes").invalid(validation::IMMUTABLE));
+        errors.push(spec.child("scopes").invalid(field_value::IMMUTABLE));
     }
     errors
 }
@@ -163,7 +163,7 @@ fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
 fn validate_status(_: &Resource, _: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let status = At::root(object).child("status");
+    let status = FieldValue::root(object).child("status");
     quota_list(&status, "hard", &mut errors);
     quota_list(&status, "used", &mut errors);
     errors

@@ -6,8 +6,8 @@ use crate::Resource;
 use crate::kinds::action::Action;
 use crate::kinds::kind::Kind;
 use crate::kinds::printers::name_and_age;
+use crate::shared::field_value::Errors;
 use crate::shared::metadata;
-use crate::shared::validation::Errors;
 use crate::shared::value::{list_mut, text};
 use crate::shared::warnings::Warnings;
 

@@ -10,9 +10,10 @@ use crate::Resource;
 use crate::core::endpoints::endpoint_ip;
 use crate::kinds::kind::{Generation, Kind};
 use crate::shared::cell::{self, UNSET, age, at, cells, first_three, items};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, PROTOCOL, immutable};
-use crate::shared::validation::{At, Errors, legacy_ip};
+use crate::shared::validation::legacy_ip;
 use crate::shared::value::{self, if_nil, list, list_mut, remove, set, text};
 use crate::shared::warnings::{self, Warnings};
 
@@ -67,7 +68,7 @@ fn prepare(_: &Resource, slice: &mut Value, old: Option<&Value>) {
 }
 
 fn endpoint_slice(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let kind = root.child("addressType");
     match kind.text() {
         "" => errors.push(kind.required("")),
@@ -80,7 +81,7 @@ fn endpoint_slice(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
 }
 
-fn slice_endpoints(root: &At<'_>, kind: &str, errors: &mut Errors) {
+fn slice_endpoints(root: &FieldValue<'_>, kind: &str, errors: &mut Errors) {
     let list = root.child("endpoints");
     let count = root.items("endpoints").count();
     if count > ENDPOINTS_MAX {
@@ -145,7 +146,7 @@ fn slice_endpoints(root: &At<'_>, kind: &str, errors: &mut Errors) {
     }
 }
 
-fn fully_qualified(at: &At<'_>, errors: &mut Errors) {
+fn fully_qualified(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.text().is_empty() {
         return errors.push(at.required(""));
     }
@@ -162,7 +163,7 @@ fn fully_qualified(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn slice_ports(root: &At<'_>, errors: &mut Errors) {
+fn slice_ports(root: &FieldValue<'_>, errors: &mut Errors) {
     let list = root.child("ports");
     let count = root.items("ports").count();
     if count > PORTS_MAX {
@@ -198,7 +199,7 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     endpoint_slice(object, Some(old), &mut errors);
-    rules::check(&[immutable("addressType")], &At::root(object), Some(&At::root(old)), &mut errors);
+    rules::check(&[immutable("addressType")], &FieldValue::root(object), Some(&FieldValue::root(old)), &mut errors);
     errors
 }
 
@@ -211,7 +212,7 @@ fn warn(slice: &Value, old: Option<&Value>, warnings: &mut Warnings) {
     if matches!(manager, "endpointslice-controller.k8s.io" | "endpointslicemirroring-controller.k8s.io") {
         return;
     }
-    for address in At::root(slice).items("endpoints").flat_map(|endpoint| endpoint.items("addresses")) {
+    for address in FieldValue::root(slice).items("endpoints").flat_map(|endpoint| endpoint.items("addresses")) {
         warnings::address(&address, warnings);
     }
 }

@@ -6,8 +6,9 @@ use crate::Resource;
 use crate::flowcontrol::shared::{self, status_conditions};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{NONE, age, cells, condition, int, name, some, text};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::validation;
 use crate::shared::value::{self, if_zero, object_at};
 
 const PRECEDENCE_MAX: i64 = 10_000;
@@ -29,11 +30,11 @@ fn default(_: &Resource, schema: &mut Value) {
     if_zero(object_at(schema, "spec"), "matchingPrecedence", 1000);
 }
 
-fn has_wildcard(at: &At<'_>, name: &str) -> bool {
+fn has_wildcard(at: &FieldValue<'_>, name: &str) -> bool {
     at.texts(name).any(|text| text == "*")
 }
 
-fn flow_schema_spec(name: &str, spec: &At<'_>, errors: &mut Errors) {
+fn flow_schema_spec(name: &str, spec: &FieldValue<'_>, errors: &mut Errors) {
     let precedence = spec.child("matchingPrecedence");
     if precedence.int() <= 0 {
         errors.push(precedence.invalid("must be a positive value"));
@@ -48,7 +49,7 @@ fn flow_schema_spec(name: &str, spec: &At<'_>, errors: &mut Errors) {
         let kind = method.child("type");
         if !matches!(kind.text(), "ByNamespace" | "ByUser") {
             let shown = json!({ "Type": kind.text() });
-            errors.push(validation::unsupported(&kind.path, &shown, &["ByNamespace", "ByUser"]));
+            errors.push(field_value::unsupported(&kind.path, &shown, &["ByNamespace", "ByUser"]));
         }
     }
     let level = spec.child("priorityLevelConfiguration").child("name");
@@ -76,7 +77,7 @@ fn flow_schema_spec(name: &str, spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_subject(at: &At<'_>, errors: &mut Errors) {
+fn validate_subject(at: &FieldValue<'_>, errors: &mut Errors) {
     const KINDS: [(&str, &str); 3] = [("ServiceAccount", "serviceAccount"), ("User", "user"), ("Group", "group")];
     let kind = at.child("kind");
     let Some((name, field)) = KINDS.iter().find(|(name, _)| *name == kind.text()) else {
@@ -108,7 +109,7 @@ fn validate_subject(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn verbs(at: &At<'_>, errors: &mut Errors) {
+fn verbs(at: &FieldValue<'_>, errors: &mut Errors) {
     let verbs = at.child("verbs");
     if at.is_empty("verbs") {
         errors.push(verbs.required("verbs must contain at least one value"));
@@ -121,7 +122,7 @@ fn verbs(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn resource_rule(at: &At<'_>, errors: &mut Errors) {
+fn resource_rule(at: &FieldValue<'_>, errors: &mut Errors) {
     verbs(at, errors);
     for (name, missing, other) in [
         ("apiGroups", "resource rules must supply at least one api group", "api groups"),
@@ -149,7 +150,7 @@ fn resource_rule(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn non_resource_rule(at: &At<'_>, errors: &mut Errors) {
+fn non_resource_rule(at: &FieldValue<'_>, errors: &mut Errors) {
     verbs(at, errors);
     let urls = at.child("nonResourceURLs");
     if at.is_empty("nonResourceURLs") {
@@ -207,10 +208,10 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
     let name = apimachinery::object::name(object);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     flow_schema_spec(name, &spec, &mut errors);
     if mandatory_schema(name).is_some_and(|mandatory| mandatory != *spec.value) {
-        let field = |name: &str| spec.value.get(name).unwrap_or(validation::NULL);
+        let field = |name: &str| spec.value.get(name).unwrap_or(field_value::NULL);
         let shown = format!(
             "{{\"PriorityLevelConfiguration\":{{\"Name\":{}}},\"MatchingPrecedence\":{},\"DistinguisherMethod\":{},\"Rules\":{}}}",
             Value::from(value::text(field("priorityLevelConfiguration"), "name")),

@@ -6,8 +6,8 @@ use crate::Resource;
 use crate::flowcontrol::shared::{self, status_conditions};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{NONE, age, cells, int, name, some, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{if_nil, if_zero, object_at, object_mut};
 
 const QUEUES_MAX: i64 = 10_000_000;
@@ -43,7 +43,7 @@ fn default(_: &Resource, level: &mut Value) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let name = apimachinery::object::name(object);
     const PRESERVE: &str = "flowcontrol.k8s.io/concurrency-shares-defaults-to-zero";
     let annotations = root.child("metadata").child("annotations");
@@ -88,7 +88,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     errors
 }
 
-fn shares(at: &At<'_>, errors: &mut Errors) {
+fn shares(at: &FieldValue<'_>, errors: &mut Errors) {
     let shares = at.child("nominalConcurrencyShares");
     if shares.int() < 0 {
         errors.push(shares.invalid("must be a non-negative integer"));
@@ -99,7 +99,7 @@ fn shares(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn limited_level(at: &At<'_>, errors: &mut Errors) {
+fn limited_level(at: &FieldValue<'_>, errors: &mut Errors) {
     let count = at.child("nominalConcurrencyShares");
     if count.int() < 0 {
         errors.push(count.invalid("must be a non-negative integer"));
@@ -125,7 +125,7 @@ fn limited_level(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn queues(at: &At<'_>, errors: &mut Errors) {
+fn queues(at: &FieldValue<'_>, errors: &mut Errors) {
     let (length, queues, hand) = (at.child("queueLengthLimit"), at.child("queues"), at.child("handSize"));
     if length.int() <= 0 {
         errors.push(length.invalid("must be positive"));

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::Resource;
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::value;
 
 pub(crate) fn status_conditions(object: &Value, errors: &mut Errors) {
     let mut seen: HashSet<&str> = HashSet::new();
-    for condition in At::root(object).child("status").items("conditions") {
+    for condition in FieldValue::root(object).child("status").items("conditions") {
         let kind = value::text(condition.value, "type");
         if seen.contains(&kind) {
             errors.push(condition.child("type").duplicate());

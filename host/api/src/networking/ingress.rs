@@ -8,9 +8,10 @@ use crate::Resource;
 use crate::core::service::columns::load_balancer;
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{self, NONE, age, at, cells, items, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Format, Rule};
-use crate::shared::validation::{self, At, Errors, legacy_ip};
+use crate::shared::validation::{self, legacy_ip};
 use crate::shared::value::{self, has};
 use crate::shared::warnings::{self, Warnings};
 
@@ -29,7 +30,7 @@ pub(crate) static KIND: Kind = Kind::new("networking.k8s.io", "Ingress")
 
 fn ingress(resource: &Resource, object: &Value, errors: &mut Errors) {
     metadata::validate(resource, object, metadata::subdomain, errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     let backend_at = spec.child("defaultBackend");
     if spec.is_empty("rules") && backend_at.value.is_null() {
         errors.push(validation::invalid_shown(&spec.path, "null", "either `defaultBackend` or `rules` must be specified"));
@@ -54,13 +55,13 @@ fn ingress(resource: &Resource, object: &Value, errors: &mut Errors) {
     }
 }
 
-fn host_name(at: &At<'_>, errors: &mut Errors) {
+fn host_name(at: &FieldValue<'_>, errors: &mut Errors) {
     let problems =
         if at.text().contains('*') { name::is_wildcard_dns1123_subdomain(at.text()) } else { name::is_dns1123_subdomain(at.text()) };
     at.problems(problems, errors);
 }
 
-fn ingress_rule(rule: &At<'_>, errors: &mut Errors) {
+fn ingress_rule(rule: &FieldValue<'_>, errors: &mut Errors) {
     let host = rule.child("host");
     if !host.text().is_empty() {
         if parse_ip_sloppy(host.text()).is_some() {
@@ -102,7 +103,7 @@ fn ingress_rule(rule: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn backend(at: &At<'_>, errors: &mut Errors) {
+fn backend(at: &FieldValue<'_>, errors: &mut Errors) {
     match (at.some("resource"), at.some("service")) {
         (Some(_), Some(_)) => errors.push(at.invalid_as("", "cannot set both resource and service backends")),
         (Some(resource), None) => typed_reference(&resource, errors),
@@ -125,7 +126,7 @@ fn backend(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-pub(crate) fn typed_reference(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn typed_reference(at: &FieldValue<'_>, errors: &mut Errors) {
     if let Some(group) = at.some("apiGroup") {
         group.dns_subdomain(errors);
     }
@@ -139,7 +140,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     ingress(resource, object, &mut errors);
     const CLASS: &str = "kubernetes.io/ingress.class";
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let annotation = root.child("metadata").child("annotations");
     if let (Some(old), Some(class)) = (annotation.some(CLASS), root.child("spec").some("ingressClassName"))
         && old.value != class.value
@@ -160,9 +161,9 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
 fn validate_status(_: &Resource, _: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let before = At::root(old).child("status").child("loadBalancer");
+    let before = FieldValue::root(old).child("status").child("loadBalancer");
     let stored: Vec<&str> = before.items("ingress").map(|point| value::text(point.value, "ip")).collect();
-    for point in At::root(object).child("status").child("loadBalancer").items("ingress") {
+    for point in FieldValue::root(object).child("status").child("loadBalancer").items("ingress") {
         let (ip, hostname) = (point.child("ip"), point.child("hostname"));
         if !ip.text().is_empty() {
             legacy_ip(&ip, &stored, &mut errors);
@@ -188,7 +189,7 @@ fn warn(ingress: &Value, old: Option<&Value>, warnings: &mut Warnings) {
 
 /// The addresses in its status.
 fn warn_of_status(ingress: &Value, warnings: &mut Warnings) {
-    warnings::load_balancer(&At::root(ingress), warnings);
+    warnings::load_balancer(&FieldValue::root(ingress), warnings);
 }
 
 fn row(ingress: &Value, now: i64) -> Vec<Value> {

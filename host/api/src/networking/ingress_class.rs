@@ -6,9 +6,10 @@ use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC};
 use crate::networking::ingress::typed_reference;
 use crate::shared::cell::{NONE, age, at, cells, name, some, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Rule};
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::validation;
 use crate::shared::value::{if_nil, object_at, object_mut};
 
 const CONTROLLER_BYTES_MAX: usize = 250;
@@ -31,7 +32,7 @@ fn default(_: &Resource, class: &mut Value) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     let controller = spec.child("controller");
     rules::check_value(&[Rule::MaxBytes(CONTROLLER_BYTES_MAX)], &controller, None, &mut errors);
     validation::domain_prefixed_path(&controller, &mut errors);
@@ -52,7 +53,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let controller = |object| At::root(object).child("spec").child("controller");
+    let controller = |object| FieldValue::root(object).child("spec").child("controller");
     let (new, was) = (controller(object), controller(old));
     new.immutable(&was, &mut errors);
     errors.extend(validate(resource, object));

@@ -6,9 +6,9 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, NONE, age, cells, some, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Format, Rule};
-use crate::shared::validation::{At, Errors};
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("networking.k8s.io", "IPAddress").validate(validate).validate_update(validate_update).printer(row);
@@ -22,7 +22,7 @@ fn ip_name(text: &str, _prefix: bool) -> Vec<String> {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, ip_name, &mut errors);
-    let parent = At::root(object).child("spec").child("parentRef");
+    let parent = FieldValue::root(object).child("spec").child("parentRef");
     if parent.value.is_null() {
         errors.push(parent.required(""));
         return errors;
@@ -44,7 +44,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let parent = |object| At::root(object).child("spec").child("parentRef");
+    let parent = |object| FieldValue::root(object).child("spec").child("parentRef");
     let (new, was) = (parent(object), parent(old));
     new.immutable(&was, &mut errors);
     errors

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC};
 use crate::shared::cell::{self, age, cells, selector};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Rule, field};
 use crate::shared::selector::label_selector;
-use crate::shared::validation::{At, Errors, legacy_cidr};
+use crate::shared::validation::legacy_cidr;
 use crate::shared::value::{self, if_nil, if_zero, list, list_mut, object_at};
 use crate::shared::warnings::{self, Warnings};
 
@@ -36,7 +37,7 @@ fn default(_: &Resource, policy: &mut Value) {
     }
 }
 
-fn policy_spec(spec: &At<'_>, stored: &[&str], errors: &mut Errors) {
+fn policy_spec(spec: &FieldValue<'_>, stored: &[&str], errors: &mut Errors) {
     label_selector(&spec.child("podSelector"), errors);
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         for rule in spec.items(direction) {
@@ -54,7 +55,7 @@ fn policy_spec(spec: &At<'_>, stored: &[&str], errors: &mut Errors) {
     rules::check(&[field("policyTypes", &[Rule::Each(&[Rule::Enum(&["Ingress", "Egress"])])])], spec, None, errors);
 }
 
-fn policy_port(at: &At<'_>, errors: &mut Errors) {
+fn policy_port(at: &FieldValue<'_>, errors: &mut Errors) {
     let (protocol, port, end) = (at.child("protocol"), at.child("port"), at.child("endPort"));
     rules::check_value(&[Rule::Optional, Rule::Enum(&["TCP", "UDP", "SCTP"])], &protocol, None, errors);
     match port.value {
@@ -81,7 +82,7 @@ fn policy_port(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn policy_peer(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
+fn policy_peer(at: &FieldValue<'_>, stored: &[&str], errors: &mut Errors) {
     let block = at.some("ipBlock");
     let selectors = ["podSelector", "namespaceSelector"].iter().filter(|name| at.has(name)).count();
     for name in ["podSelector", "namespaceSelector"] {
@@ -99,7 +100,7 @@ fn policy_peer(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
 
 /// The networks of all peers.
 fn policy_cidrs(object: &Value) -> Vec<&str> {
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     let mut cidrs = Vec::new();
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         for rule in spec.items(direction) {
@@ -112,7 +113,7 @@ fn policy_cidrs(object: &Value) -> Vec<&str> {
     cidrs
 }
 
-fn ip_block(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
+fn ip_block(at: &FieldValue<'_>, stored: &[&str], errors: &mut Errors) {
     let cidr = at.child("cidr");
     if cidr.text().is_empty() {
         return errors.push(cidr.required(""));
@@ -131,20 +132,20 @@ fn ip_block(at: &At<'_>, stored: &[&str], errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    policy_spec(&At::root(object).child("spec"), &[], &mut errors);
+    policy_spec(&FieldValue::root(object).child("spec"), &[], &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    policy_spec(&At::root(object).child("spec"), &policy_cidrs(old), &mut errors);
+    policy_spec(&FieldValue::root(object).child("spec"), &policy_cidrs(old), &mut errors);
     errors
 }
 
 /// Networks.
 fn warn(policy: &Value, _: Option<&Value>, warnings: &mut Warnings) {
-    let spec = At::root(policy).child("spec");
+    let spec = FieldValue::root(policy).child("spec");
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         for block in spec.items(direction).flat_map(|rule| rule.items(peers)).filter_map(|peer| peer.some("ipBlock")) {
             warnings::network(&block.child("cidr"), warnings);

@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{age, cells, items, join, name};
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::field_value::{self, Errors, FieldValue};
+use crate::shared::validation;
 use crate::shared::{metadata, value};
 
 /// The row.
@@ -19,7 +20,7 @@ pub(crate) static KIND: Kind = Kind::new("networking.k8s.io", "ServiceCIDR")
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     let list = spec.child("cidrs");
     let cidrs: Vec<&str> = spec.texts("cidrs").collect();
     if cidrs.is_empty() {
@@ -42,14 +43,14 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     let list = spec.child("cidrs");
     let (new, was): (Vec<&str>, Vec<&str>) =
         (spec.texts("cidrs").collect(), value::list(&old["spec"], "cidrs").iter().filter_map(Value::as_str).collect());
     if new.len() == was.len() || (was.len() == 1 && new.len() == 2) {
         for (i, item) in spec.items("cidrs").enumerate().take(was.len()) {
             if item.text() != was[i] {
-                errors.push(item.invalid(validation::IMMUTABLE));
+                errors.push(item.invalid(field_value::IMMUTABLE));
             }
         }
         if new.len() > was.len() {
@@ -58,7 +59,7 @@ fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
             errors.extend(fresh.into_iter().filter(|error| error.field.starts_with("spec")));
         }
     } else {
-        errors.push(list.invalid(validation::IMMUTABLE));
+        errors.push(list.invalid(field_value::IMMUTABLE));
     }
     errors
 }

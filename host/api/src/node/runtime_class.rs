@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{age, cells, name, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, Field, Format, Rule, field, immutable};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, entries};
 use crate::shared::warnings::{self, Warnings};
 use crate::shared::{metadata, resources, scheduling, selector};
@@ -27,7 +27,7 @@ pub(crate) static KIND: Kind = Kind::new("node.k8s.io", "RuntimeClass")
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     rules::check(&[HANDLER], &root, None, &mut errors);
     for (name, entry) in root.child("overhead").entries("podFixed") {
         let entry = entry.renamed(root.child("overhead").child("limits").path.key(name));
@@ -52,7 +52,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update_generic(object, old, &mut errors);
-    rules::check(&[immutable("handler")], &At::root(object), Some(&At::root(old)), &mut errors);
+    rules::check(&[immutable("handler")], &FieldValue::root(object), Some(&FieldValue::root(old)), &mut errors);
     errors
 }
 

@@ -5,9 +5,9 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{age, at, cells, int, name};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, Field, Rule, count, field};
 use crate::shared::selector::label_selector;
-use crate::shared::validation::{At, Errors};
 use crate::shared::workload::{not_more_than_all, positive_int_or_percent};
 
 const EVICTION_POLICY: Field = field("unhealthyPodEvictionPolicy", &[Rule::Optional, Rule::Enum(&["AlwaysAllow", "IfHealthyBudget"])]);
@@ -26,7 +26,7 @@ pub(crate) static KIND: Kind = Kind::new("policy", "PodDisruptionBudget")
 /// Upstream asks nothing of its own of the metadata.
 fn validate(_: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     if spec.has("minAvailable") && spec.has("maxUnavailable") {
         errors.push(spec.invalid("minAvailable and maxUnavailable cannot be both set"));
     }
@@ -47,7 +47,7 @@ fn validate_update(resource: &Resource, object: &Value, _: &Value) -> Errors {
 
 fn validate_status(_: &Resource, _: &str, object: &Value, _: &Value) -> Errors {
     let mut errors = Errors::new();
-    rules::check(&STATUS, &At::root(object).child("status"), None, &mut errors);
+    rules::check(&STATUS, &FieldValue::root(object).child("status"), None, &mut errors);
     errors
 }
 

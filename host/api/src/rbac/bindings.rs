@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::shared::cell::{self, age, cells, items, join, name};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Rule};
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::validation;
 use crate::shared::value::{if_zero, list_mut, object_at, text};
 
 /// `rbac.authorization.k8s.io`
@@ -26,7 +27,7 @@ pub(crate) fn default_binding(_: &Resource, binding: &mut Value) {
 pub(crate) fn validate_binding(resource: &Resource, binding: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, binding, metadata::path_segment_name, &mut errors);
-    let root = At::root(binding);
+    let root = FieldValue::root(binding);
     let reference = root.child("roleRef");
     let (group, kind, name) = (reference.child("apiGroup"), reference.child("kind"), reference.child("name"));
     if group.text() != GROUP {
@@ -47,7 +48,7 @@ pub(crate) fn validate_binding(resource: &Resource, binding: &Value) -> Errors {
     errors
 }
 
-fn validate_subject(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
+fn validate_subject(at: &FieldValue<'_>, namespaced: bool, errors: &mut Errors) {
     let (name, group) = (at.child("name"), at.child("apiGroup"));
     rules::check_value(&[Rule::Required], &name, None, errors);
     match at.text_of("kind") {
@@ -64,7 +65,7 @@ fn validate_subject(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
         }
         "User" | "Group" => {
             if group.text() != GROUP {
-                errors.push(validation::unsupported(&group.path, &Value::from(group.text()), &[GROUP]));
+                errors.push(field_value::unsupported(&group.path, &Value::from(group.text()), &[GROUP]));
             }
         }
         _ => errors.push(at.child("kind").unsupported(&["ServiceAccount", "User", "Group"])),
@@ -75,7 +76,7 @@ fn validate_subject(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
 pub(crate) fn validate_binding_update(resource: &Resource, binding: &Value, old: &Value) -> Errors {
     let mut errors = validate_binding(resource, binding);
     metadata::validate_update(binding, old, &mut errors);
-    let reference = At::root(binding).child("roleRef");
+    let reference = FieldValue::root(binding).child("roleRef");
     if *reference.value != old["roleRef"] {
         let field = |name: &str| Value::from(reference.text_of(name));
         let shown = format!("{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}", field("apiGroup"), field("kind"), field("name"));

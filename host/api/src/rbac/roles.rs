@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::Resource;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::selector::{label_selector, selects};
-use crate::shared::validation::{At, Errors};
 
-fn policy_rule(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
+fn policy_rule(at: &FieldValue<'_>, namespaced: bool, errors: &mut Errors) {
     if at.is_empty("verbs") {
         errors.push(at.child("verbs").required("verbs must contain at least one value"));
     }
@@ -33,7 +33,7 @@ fn policy_rule(at: &At<'_>, namespaced: bool, errors: &mut Errors) {
 pub(crate) fn validate_role(resource: &Resource, role: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, role, metadata::path_segment_name, &mut errors);
-    let root = At::root(role);
+    let root = FieldValue::root(role);
     for rule in root.items("rules") {
         policy_rule(&rule, resource.namespaced(), &mut errors);
     }

@@ -6,7 +6,7 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::resource::shared::{CONFIGS_COUNT_MAX, EFFECTS, SELECTORS_COUNT_MAX, configuration, each, each_once, qualified_name, selector};
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::value::{self, if_zero, list_mut, object_mut, text};
 
 fn default_request(request: &mut Value) {
@@ -37,7 +37,7 @@ const NO_REQUEST: &str = "must be the name of a request in the claim or the name
 pub(crate) type RequestNames<'a> = HashMap<&'a str, HashSet<&'a str>>;
 
 /// The names of a claim's requests; a request of alternatives has theirs.
-pub(crate) fn request_names<'a>(claim: &At<'a>) -> RequestNames<'a> {
+pub(crate) fn request_names<'a>(claim: &FieldValue<'a>) -> RequestNames<'a> {
     let mut names = RequestNames::new();
     for request in value::list(claim.value, "requests") {
         let subs = value::list(request, "firstAvailable").iter().map(|sub| value::text(sub, "name"));
@@ -46,7 +46,7 @@ pub(crate) fn request_names<'a>(claim: &At<'a>) -> RequestNames<'a> {
     names
 }
 
-pub(crate) fn request_reference(at: &At<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
+pub(crate) fn request_reference(at: &FieldValue<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
     let parts: Vec<&str> = at.text().split('/').collect();
     if parts.len() <= 2 {
         for part in &parts {
@@ -63,7 +63,7 @@ pub(crate) fn request_reference(at: &At<'_>, known: &RequestNames<'_>, errors: &
     }
 }
 
-pub(crate) fn request_references(at: &At<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
+pub(crate) fn request_references(at: &FieldValue<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
     each_once(
         at,
         "requests",
@@ -76,7 +76,7 @@ pub(crate) fn request_references(at: &At<'_>, known: &RequestNames<'_>, errors: 
     );
 }
 
-pub(crate) fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
+pub(crate) fn claim_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     let devices = spec.child("devices");
     let known = request_names(&devices);
     each_once(&devices, "requests", REQUESTS_COUNT_MAX, |request| request.text_of("name").to_owned(), errors, request);
@@ -96,7 +96,7 @@ pub(crate) fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
     });
 }
 
-fn request(at: &At<'_>, errors: &mut Errors) {
+fn request(at: &FieldValue<'_>, errors: &mut Errors) {
     at.child("name").dns_label(errors);
     match (at.some("exactly"), !at.is_empty("firstAvailable")) {
         (None, false) => errors.push(at.required(ONE_REQUEST)),
@@ -119,7 +119,7 @@ fn request(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// What a request or an alternative asks for.
-fn wanted(at: &At<'_>, errors: &mut Errors) {
+fn wanted(at: &FieldValue<'_>, errors: &mut Errors) {
     let class = at.child("deviceClassName");
     if class.text().is_empty() {
         errors.push(class.required(""));
@@ -137,7 +137,7 @@ fn wanted(at: &At<'_>, errors: &mut Errors) {
     at.items("tolerations").for_each(|at| toleration(&at, errors));
 }
 
-fn toleration(at: &At<'_>, errors: &mut Errors) {
+fn toleration(at: &FieldValue<'_>, errors: &mut Errors) {
     let (key, operator, value) = (at.child("key"), at.child("operator"), at.child("value"));
     if !key.text().is_empty() {
         key.label_key(errors);
@@ -154,7 +154,7 @@ fn toleration(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn fully_qualified_name(at: &At<'_>, errors: &mut Errors) {
+fn fully_qualified_name(at: &FieldValue<'_>, errors: &mut Errors) {
     qualified_name(at.text(), at, errors);
     if !at.text().contains('/') {
         errors.push(at.invalid("a fully qualified name must be a domain and a name separated by a slash"));
@@ -203,7 +203,7 @@ mod tests {
         for (devices, want) in rows {
             let spec = json!({ "devices": devices });
             let mut errors = Errors::new();
-            claim_spec(&At::root(&spec), &mut errors);
+            claim_spec(&FieldValue::root(&spec), &mut errors);
             assert_eq!(fields(&errors), want, "{spec}");
         }
     }
@@ -213,7 +213,7 @@ mod tests {
         let known = RequestNames::from([("a", HashSet::new()), ("b", HashSet::from(["x"]))]);
         for (name, found) in [("a", true), ("b", true), ("b/x", true), ("a/x", false), ("c", false), ("b/x/y", false)] {
             let mut errors = Errors::new();
-            request_reference(&At::root(&json!(name)), &known, &mut errors);
+            request_reference(&FieldValue::root(&json!(name)), &known, &mut errors);
             assert_eq!(errors.is_empty(), found, "{name}");
         }
     }

@@ -6,9 +6,9 @@ use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC};
 use crate::kinds::printers::name_and_age;
 use crate::resource::shared::{CONFIGS_COUNT_MAX, SELECTORS_COUNT_MAX, configuration, each, selector};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::resources::is_extended;
-use crate::shared::validation::{At, Errors};
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("resource.k8s.io", "DeviceClass")
@@ -21,7 +21,7 @@ pub(crate) static KIND: Kind = Kind::new("resource.k8s.io", "DeviceClass")
 fn validate(resource: &Resource, class: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, class, metadata::subdomain, &mut errors);
-    let spec = At::root(class).child("spec");
+    let spec = FieldValue::root(class).child("spec");
     each(&spec, "selectors", SELECTORS_COUNT_MAX, &mut errors, selector);
     each(&spec, "config", CONFIGS_COUNT_MAX, &mut errors, configuration);
     if let Some(extended) = spec.some("extendedResourceName").filter(|extended| !is_extended(extended.text())) {

@@ -6,9 +6,9 @@ use crate::Resource;
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::kinds::strategy::Context;
 use crate::resource::shared::{conditions, pool_name, taint};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::volume;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, object_at, object_mut};
 
 /// The row.
@@ -34,7 +34,7 @@ fn stamp(rule: &mut Value, old: Option<&Value>, context: &Context<'_>) {
 }
 
 fn taint_rule_spec(rule: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let spec = At::root(rule).child("spec");
+    let spec = FieldValue::root(rule).child("spec");
     let devices = spec.child("deviceSelector");
     if let Some(driver) = devices.some("driver") {
         volume::csi_driver_name(&driver, errors);
@@ -65,6 +65,6 @@ fn validate_update(_: &Resource, rule: &Value, old: &Value) -> Errors {
 fn validate_status(_: &Resource, _: &str, rule: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(rule, old, &mut errors);
-    conditions(&At::root(rule).child("status"), &mut errors);
+    conditions(&FieldValue::root(rule).child("status"), &mut errors);
     errors
 }

@@ -13,11 +13,11 @@ use crate::resource::shared::{
     CONFIGS_COUNT_MAX, PARAMETERS_BYTES_MAX, binding_conditions, conditions, configuration, each, each_once, pool_name, raw_object,
 };
 use crate::shared::cell::{self, age, cells, is_deleted, items, join, some};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::volume;
 use crate::shared::rules::{self, Field, Rule, field, immutable};
 use crate::shared::scheduling::node_selector;
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_zero, list_mut, object_at};
 
 const RESULTS_COUNT_MAX: usize = 32;
@@ -51,7 +51,7 @@ fn default(_: &Resource, claim: &mut Value) {
 fn validate(resource: &Resource, claim: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, claim, metadata::subdomain, &mut errors);
-    claim_spec(&At::root(claim).child("spec"), &mut errors);
+    claim_spec(&FieldValue::root(claim).child("spec"), &mut errors);
     errors
 }
 
@@ -60,12 +60,12 @@ fn validate_update(resource: &Resource, claim: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, claim, metadata::subdomain, &mut errors);
     metadata::validate_update(claim, old, &mut errors);
-    rules::check(&[immutable("spec")], &At::root(claim), Some(&At::root(old)), &mut errors);
+    rules::check(&[immutable("spec")], &FieldValue::root(claim), Some(&FieldValue::root(old)), &mut errors);
     errors
 }
 
 /// Which device of which driver's pool, as claims tell devices apart.
-fn device_of(at: &At<'_>) -> [String; 4] {
+fn device_of(at: &FieldValue<'_>) -> [String; 4] {
     ["driver", "pool", "device", "shareID"].map(|name| at.text_of(name).to_owned())
 }
 
@@ -73,7 +73,7 @@ fn device_of(at: &At<'_>) -> [String; 4] {
 fn validate_status(_: &Resource, _: &str, claim: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(claim, old, &mut errors);
-    let status = At::root(claim).child("status");
+    let status = FieldValue::root(claim).child("status");
     each_once(
         &status,
         "reservedFor",
@@ -109,16 +109,16 @@ fn validate_status(_: &Resource, _: &str, claim: &Value, old: &Value) -> Errors 
             errors.push(reserved.forbidden("new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"));
         }
     }
-    let before = At::root(old).child("status").child("allocation");
+    let before = FieldValue::root(old).child("status").child("allocation");
     match (before.value.is_null(), allocation.value.is_null()) {
         (false, false) => allocation.immutable(&before, &mut errors),
-        (true, false) => allocated(&allocation, &request_names(&At::root(claim).child("spec").child("devices")), &mut errors),
+        (true, false) => allocated(&allocation, &request_names(&FieldValue::root(claim).child("spec").child("devices")), &mut errors),
         (_, true) => {}
     }
     errors
 }
 
-fn allocated(at: &At<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
+fn allocated(at: &FieldValue<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
     let devices = at.child("devices");
     each(&devices, "results", RESULTS_COUNT_MAX, errors, |result, errors| {
         request_reference(&result.child("request"), known, errors);
@@ -137,14 +137,14 @@ fn allocated(at: &At<'_>, known: &RequestNames<'_>, errors: &mut Errors) {
     }
 }
 
-fn device_name(at: &At<'_>, errors: &mut Errors) {
+fn device_name(at: &FieldValue<'_>, errors: &mut Errors) {
     volume::csi_driver_name(&at.child("driver"), errors);
     pool_name(&at.child("pool"), errors);
     let device = at.child("device");
     errors.extend(name::is_dns1123_label(device.text()).iter().map(|problem| device.invalid_as(device.text(), problem)));
 }
 
-fn share_id(at: &At<'_>, errors: &mut Errors) {
+fn share_id(at: &FieldValue<'_>, errors: &mut Errors) {
     let Some(id) = at.some("shareID") else { return };
     let form = |text: &str| {
         text.len() == 36 && text.char_indices().all(|(i, c)| if [8, 13, 18, 23].contains(&i) { c == '-' } else { c.is_ascii_hexdigit() })
@@ -163,7 +163,7 @@ const NETWORK: [Field; 2] = [
     field("hardwareAddress", &[Rule::MaxBytes(HARDWARE_ADDRESS_BYTES_MAX)]),
 ];
 
-fn device_status(at: &At<'_>, given: &HashSet<[String; 4]>, errors: &mut Errors) {
+fn device_status(at: &FieldValue<'_>, given: &HashSet<[String; 4]>, errors: &mut Errors) {
     device_name(at, errors);
     share_id(at, errors);
     if !given.contains(&device_of(at)) {

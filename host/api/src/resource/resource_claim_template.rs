@@ -6,9 +6,9 @@ use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::kinds::printers::name_and_age;
 use crate::resource::claim_spec::{claim_spec, default_claim_spec};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, immutable};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::object_at;
 
 /// The row.
@@ -26,7 +26,7 @@ fn default(_: &Resource, template: &mut Value) {
 fn validate(resource: &Resource, template: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, template, metadata::subdomain, &mut errors);
-    let spec = At::root(template).child("spec");
+    let spec = FieldValue::root(template).child("spec");
     metadata::template(&spec.child("metadata"), &mut errors);
     claim_spec(&spec.child("spec"), &mut errors);
     errors
@@ -36,6 +36,6 @@ fn validate(resource: &Resource, template: &Value) -> Errors {
 fn validate_update(_: &Resource, template: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(template, old, &mut errors);
-    rules::check(&[immutable("spec")], &At::root(template), Some(&At::root(old)), &mut errors);
+    rules::check(&[immutable("spec")], &FieldValue::root(template), Some(&FieldValue::root(old)), &mut errors);
     errors
 }

@@ -7,9 +7,9 @@ use apimachinery::field::Error;
 use apimachinery::validation::name;
 use serde_json::Value;
 
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::pod::volume;
 use crate::shared::rules::{self, Field, Rule, field};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value;
 
 pub(crate) const CONFIGS_COUNT_MAX: usize = 32;
@@ -24,7 +24,13 @@ const IDENTIFIER_BYTES_MAX: usize = 32;
 const CEL: Field = field("cel", &[Rule::Present, Rule::Fields(&[field("expression", &[Rule::MaxBytes(EXPRESSION_BYTES_MAX)])])]);
 
 /// A list of limited length. One that is too long is not looked at any further.
-pub(crate) fn each(at: &At<'_>, list: &str, most: usize, errors: &mut Errors, mut item: impl FnMut(&At<'_>, &mut Errors)) -> bool {
+pub(crate) fn each(
+    at: &FieldValue<'_>,
+    list: &str,
+    most: usize,
+    errors: &mut Errors,
+    mut item: impl FnMut(&FieldValue<'_>, &mut Errors),
+) -> bool {
     let found = errors.len();
     rules::check_value(&[Rule::MaxItems(most)], &at.child(list), None, errors);
     if errors.len() > found {
@@ -36,23 +42,23 @@ pub(crate) fn each(at: &At<'_>, list: &str, most: usize, errors: &mut Errors, mu
 
 /// The same, of items that are told apart by a key.
 pub(crate) fn each_once(
-    at: &At<'_>,
+    at: &FieldValue<'_>,
     list: &str,
     most: usize,
-    key: impl Fn(&At<'_>) -> String,
+    key: impl Fn(&FieldValue<'_>) -> String,
     errors: &mut Errors,
-    item: impl FnMut(&At<'_>, &mut Errors),
+    item: impl FnMut(&FieldValue<'_>, &mut Errors),
 ) {
     if each(at, list, most, errors, item) {
         rules::once(at.items(list), key, errors);
     }
 }
 
-pub(crate) fn selector(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn selector(at: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&[CEL], at, None, errors);
 }
 
-pub(crate) fn configuration(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn configuration(at: &FieldValue<'_>, errors: &mut Errors) {
     let opaque = at.child("opaque");
     if opaque.value.is_null() {
         return errors.push(opaque.required(""));
@@ -62,7 +68,7 @@ pub(crate) fn configuration(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// An object that is somebody else's to understand.
-pub(crate) fn raw_object(at: &At<'_>, bytes_max: usize, errors: &mut Errors) {
+pub(crate) fn raw_object(at: &FieldValue<'_>, bytes_max: usize, errors: &mut Errors) {
     if at.value.is_null() {
         errors.push(at.required(""));
     } else if at.value.to_string().len() > bytes_max {
@@ -75,7 +81,7 @@ pub(crate) fn raw_object(at: &At<'_>, bytes_max: usize, errors: &mut Errors) {
 pub(crate) const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "None"];
 
 /// A taint; an effect that it had before is not asked about again.
-pub(crate) fn taint(at: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
+pub(crate) fn taint(at: &FieldValue<'_>, old: Option<&Value>, errors: &mut Errors) {
     let (key, value, effect) = (at.child("key"), at.child("value"), at.child("effect"));
     errors.extend(name::is_label_key(key.text()).iter().map(|problem| key.invalid_as(key.text(), problem)));
     if !value.text().is_empty() {
@@ -87,7 +93,7 @@ pub(crate) fn taint(at: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
 }
 
 /// `domain/name`, or `name`.
-pub(crate) fn qualified_name(text: &str, at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn qualified_name(text: &str, at: &FieldValue<'_>, errors: &mut Errors) {
     let identifier = |text: &str, errors: &mut Errors| {
         if text.len() > IDENTIFIER_BYTES_MAX {
             errors.push(Error::too_long(&at.path, IDENTIFIER_BYTES_MAX));
@@ -101,7 +107,7 @@ pub(crate) fn qualified_name(text: &str, at: &At<'_>, errors: &mut Errors) {
             if domain.is_empty() {
                 errors.push(at.invalid_as("", "the domain must not be empty"));
             } else {
-                volume::csi_driver_name(&At { value: &Value::from(*domain), path: at.path.clone() }, errors);
+                volume::csi_driver_name(&FieldValue { value: &Value::from(*domain), path: at.path.clone() }, errors);
             }
             if name.is_empty() {
                 errors.push(at.invalid_as("", "the name must not be empty"));
@@ -114,7 +120,7 @@ pub(crate) fn qualified_name(text: &str, at: &At<'_>, errors: &mut Errors) {
 }
 
 /// Subdomains between slashes.
-pub(crate) fn pool_name(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn pool_name(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.text().is_empty() {
         return errors.push(at.required(""));
     }
@@ -127,11 +133,11 @@ pub(crate) fn pool_name(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// What has to be so before a pod is bound, and what says that it will not be.
-pub(crate) fn binding_conditions(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn binding_conditions(at: &FieldValue<'_>, errors: &mut Errors) {
     const WANTED: &str = "bindingConditions";
     const FAILED: &str = "bindingFailureConditions";
     for list in [WANTED, FAILED] {
-        let key = |item: &At<'_>| item.text().to_owned();
+        let key = |item: &FieldValue<'_>| item.text().to_owned();
         each_once(at, list, BINDING_CONDITIONS_COUNT_MAX, key, errors, |item, errors| item.label_key(errors));
     }
     let wanted: HashSet<&str> = at.texts(WANTED).collect();
@@ -154,7 +160,7 @@ const CONDITION: [Field; 5] = [
 ];
 
 /// `metav1.Condition`s.
-pub(crate) fn conditions(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn conditions(at: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&[field("conditions", &[Rule::MaxItems(CONDITIONS_COUNT_MAX)])], at, None, errors);
     let mut seen: HashSet<&str> = HashSet::new();
     for condition in at.items("conditions") {

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::{Generation, Kind};
 use crate::shared::cell::{self, age, cells, flag, int, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, PREEMPTION_POLICY, immutable};
-use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, value};
 
 const USER_PRIORITY_MAX: i64 = 1_000_000_000;
@@ -32,7 +32,7 @@ fn refuses_deletion(name: &str) -> Option<&'static str> {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let (priority, name) = (root.child("value"), root.child("metadata").child("name"));
     if name.text().starts_with("system-") {
         let known = match name.text() {
@@ -61,7 +61,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let (root, before) = (At::root(object), At::root(old));
+    let (root, before) = (FieldValue::root(object), FieldValue::root(old));
     if root.child("value").int() != before.child("value").int() {
         errors.push(root.child("value").forbidden("may not be changed in an update."));
     }

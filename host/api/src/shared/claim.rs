@@ -3,10 +3,11 @@
 use apimachinery::quantity::Quantity;
 use serde_json::Value;
 
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::pod::defaults::{default_resources, round_up_quantities};
+use crate::shared::resources::{default_resources, round_up_quantities};
 use crate::shared::selector::{self, label_selector};
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::validation;
 use crate::shared::value::{if_nil, if_zero, object_at, object_mut};
 use crate::shared::warnings::{self, Warnings};
 
@@ -28,7 +29,7 @@ pub(crate) fn default_claim_spec(spec: &mut Value) {
 }
 
 /// The spec of a claim, also that of an ephemeral volume or of a stateful set's template.
-pub(crate) fn warn_of_claim_spec(spec: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn warn_of_claim_spec(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     for list in ["requests", "limits"] {
         warnings::fractional_bytes(&spec.child("resources").child(list), "storage", warnings);
     }
@@ -38,14 +39,14 @@ const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce
 pub(crate) const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
 
 /// The template of a claim, in an ephemeral volume.
-pub(crate) fn claim_template(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn claim_template(at: &FieldValue<'_>, errors: &mut Errors) {
     let meta = at.child("metadata");
     selector::labels(&meta.child("labels"), errors);
     metadata::annotations(&meta.child("annotations"), errors);
     claim_spec(&at.child("spec"), errors);
 }
 
-pub(crate) fn access_modes(at: &At<'_>, detail: &str, errors: &mut Errors) {
+pub(crate) fn access_modes(at: &FieldValue<'_>, detail: &str, errors: &mut Errors) {
     let list = at.child("accessModes");
     if at.is_empty("accessModes") {
         errors.push(list.required(detail));
@@ -60,14 +61,14 @@ pub(crate) fn access_modes(at: &At<'_>, detail: &str, errors: &mut Errors) {
 }
 
 /// The spec of a claim.
-pub(crate) fn claim_spec(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn claim_spec(at: &FieldValue<'_>, errors: &mut Errors) {
     access_modes(at, "at least 1 access mode is required", errors);
     label_selector(&at.child("selector"), errors);
     let storage = at.child("resources").child("requests");
     match storage.value.get("storage") {
-        None => errors.push(At { value: at.value, path: at.path.child("resources").key("storage") }.required("")),
+        None => errors.push(FieldValue { value: at.value, path: at.path.child("resources").key("storage") }.required("")),
         Some(amount) => {
-            let at = At { value: amount, path: at.path.child("resources").key("storage") };
+            let at = FieldValue { value: amount, path: at.path.child("resources").key("storage") };
             let quantity = Quantity::of_json(amount).unwrap_or(Quantity::ZERO);
             if quantity.sign() <= 0 {
                 errors.push(at.invalid_as(quantity.to_string(), "must be greater than zero"));
@@ -102,7 +103,7 @@ pub(crate) fn claim_spec(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn data_source(at: &At<'_>, errors: &mut Errors) {
+fn data_source(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.value.is_null() {
         return;
     }

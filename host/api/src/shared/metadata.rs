@@ -8,7 +8,8 @@ use apimachinery::validation::name::{self, Problems};
 use serde_json::Value;
 
 use crate::Resource;
-use crate::shared::validation::{At, Errors, IMMUTABLE, invalid_shown};
+use crate::shared::field_value::{Errors, FieldValue, IMMUTABLE};
+use crate::shared::validation::invalid_shown;
 use crate::shared::{selector, value};
 
 /// All annotations of an object together.
@@ -43,18 +44,18 @@ pub(crate) fn path_segment(text: &str, prefix: bool) -> Problems {
 /// A new object's metadata.
 pub(crate) fn validate(resource: &Resource, object: &Value, rule: NameRule, errors: &mut Errors) {
     validate_generic(resource, object, rule, errors);
-    known_finalizers(&At::root(object).child("metadata"), errors);
+    known_finalizers(&FieldValue::root(object).child("metadata"), errors);
 }
 
 /// The same for the groups that know nothing of the core group's finalizers.
 pub(crate) fn validate_generic(resource: &Resource, object: &Value, rule: NameRule, errors: &mut Errors) {
-    let at = At::root(object).child("metadata");
+    let at = FieldValue::root(object).child("metadata");
     names(resource, &at, rule, errors);
     common(&at, errors);
 }
 
 /// A finalizer without a domain is one of the three that Kubernetes has.
-fn known_finalizers(at: &At<'_>, errors: &mut Errors) {
+fn known_finalizers(at: &FieldValue<'_>, errors: &mut Errors) {
     for finalizer in at.items("finalizers") {
         if !finalizer.text().contains('/') && !matches!(finalizer.text(), "kubernetes" | "orphan" | "foregroundDeletion") {
             errors.push(finalizer.invalid("name is neither a standard finalizer name nor is it fully qualified"));
@@ -62,7 +63,7 @@ fn known_finalizers(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn names(resource: &Resource, at: &At<'_>, rule: NameRule, errors: &mut Errors) {
+fn names(resource: &Resource, at: &FieldValue<'_>, rule: NameRule, errors: &mut Errors) {
     let generated = at.child("generateName");
     if !generated.text().is_empty() {
         generated.problems(rule(generated.text(), true), errors);
@@ -82,21 +83,21 @@ fn names(resource: &Resource, at: &At<'_>, rule: NameRule, errors: &mut Errors) 
     }
 }
 
-fn common(at: &At<'_>, errors: &mut Errors) {
+fn common(at: &FieldValue<'_>, errors: &mut Errors) {
     at.child("generation").non_negative(errors);
     client_metadata(at, errors);
     finalizers(&at.child("finalizers"), errors);
 }
 
 /// What upstream asks of a whole and of a change alike; where a kind asks both, each problem is told twice.
-fn client_metadata(at: &At<'_>, errors: &mut Errors) {
+fn client_metadata(at: &FieldValue<'_>, errors: &mut Errors) {
     selector::labels(&at.child("labels"), errors);
     annotations(&at.child("annotations"), errors);
     owner_references(&at.child("ownerReferences"), errors);
 }
 
 /// A map of annotations.
-pub(crate) fn annotations(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn annotations(at: &FieldValue<'_>, errors: &mut Errors) {
     let mut bytes = 0;
     for (key, value) in at.value.as_object().into_iter().flatten() {
         errors.extend(name::is_qualified_name(&key.to_lowercase()).iter().map(|problem| at.invalid_as(key.as_str(), problem)));
@@ -110,7 +111,7 @@ pub(crate) fn annotations(at: &At<'_>, errors: &mut Errors) {
 /// Bytes of all owners that are shown where two of them are controllers.
 const SHOWN_OWNERS_BYTES_MAX: usize = 8 << 10;
 
-fn owner_references(at: &At<'_>, errors: &mut Errors) {
+fn owner_references(at: &FieldValue<'_>, errors: &mut Errors) {
     let mut controller: Option<String> = None;
     let all = LazyCell::new(|| {
         let mut all = String::new();
@@ -125,7 +126,7 @@ fn owner_references(at: &At<'_>, errors: &mut Errors) {
         all + "]"
     });
     for reference in at.value.as_array().into_iter().flatten() {
-        let reference = At { value: reference, path: at.path.clone() };
+        let reference = FieldValue { value: reference, path: at.path.clone() };
         let api_version = reference.child("apiVersion");
         let version = match api_version.text().split_once('/') {
             None => api_version.text(),
@@ -174,7 +175,7 @@ fn shown_reference(reference: &Value) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-fn finalizers(at: &At<'_>, errors: &mut Errors) {
+fn finalizers(at: &FieldValue<'_>, errors: &mut Errors) {
     let names: Vec<&str> = at.value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for finalizer in &names {
         errors.extend(name::is_qualified_name(finalizer).iter().map(|problem| at.invalid_as(*finalizer, problem)));
@@ -185,7 +186,7 @@ fn finalizers(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// `metadata` of a template: labels and annotations, and nothing else.
-pub(crate) fn template(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn template(at: &FieldValue<'_>, errors: &mut Errors) {
     annotations(&at.child("annotations"), errors);
     selector::labels(&at.child("labels"), errors);
     for (name, value) in at.value.as_object().into_iter().flatten() {
@@ -198,12 +199,12 @@ pub(crate) fn template(at: &At<'_>, errors: &mut Errors) {
 /// What an update may not change of metadata.
 pub(crate) fn validate_update(object: &Value, old: &Value, errors: &mut Errors) {
     validate_update_generic(object, old, errors);
-    known_finalizers(&At::root(object).child("metadata"), errors);
+    known_finalizers(&FieldValue::root(object).child("metadata"), errors);
 }
 
 /// The same for the groups that know nothing of the core group's finalizers.
 pub(crate) fn validate_update_generic(object: &Value, old: &Value, errors: &mut Errors) {
-    let (at, before) = (At::root(object).child("metadata"), At::root(old).child("metadata"));
+    let (at, before) = (FieldValue::root(object).child("metadata"), FieldValue::root(old).child("metadata"));
     let being_deleted = object::is_being_deleted(old);
     if being_deleted {
         let known: HashSet<&str> = before.texts("finalizers").collect();

@@ -1,8 +1,9 @@
-//! What kinds of several groups are made of: places in an object and what can be wrong there, metadata, selectors, pods.
+//! What kinds of several groups are made of: fields of an object and what can be wrong with them, metadata, selectors, pods.
 
 pub(crate) mod cell;
 pub(crate) mod claim;
 pub(crate) mod der;
+pub(crate) mod field_value;
 pub(crate) mod metadata;
 pub(crate) mod pod;
 pub(crate) mod resources;

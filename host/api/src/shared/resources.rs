@@ -4,8 +4,27 @@ use std::collections::HashSet;
 
 use apimachinery::quantity::Quantity;
 use apimachinery::validation::name;
+use serde_json::Value;
 
-use crate::shared::validation::{self, At, Errors, NEGATIVE};
+use crate::shared::field_value::{self, Errors, FieldValue, NEGATIVE};
+
+/// Limits and requests are kept in thousandths.
+pub(crate) fn default_resources(resources: &mut Value) {
+    round_up_quantities(resources, "limits");
+    round_up_quantities(resources, "requests");
+}
+
+/// Rounds each quantity of a map up to thousandths.
+pub(crate) fn round_up_quantities(value: &mut Value, name: &str) {
+    for (_, quantity) in value.get_mut(name).and_then(Value::as_object_mut).into_iter().flatten() {
+        let Some(given) = Quantity::of_json(quantity) else { continue };
+        let mut rounded = given.clone();
+        rounded.round_up(-3);
+        if rounded != given {
+            *quantity = Value::String(rounded.to_string());
+        }
+    }
+}
 
 /// `hugepages-2Mi`
 pub(crate) fn is_huge_page(resource: &str) -> bool {
@@ -59,7 +78,7 @@ fn is_overcommit_allowed(resource: &str) -> bool {
 }
 
 /// A resource's name; `at` is where it is the key.
-pub(crate) fn resource_name(resource: &str, at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn resource_name(resource: &str, at: &FieldValue<'_>, errors: &mut Errors) {
     let problems = name::is_qualified_name(resource);
     if !problems.is_empty() {
         errors.extend(problems.iter().map(|problem| at.invalid_as(resource, problem)));
@@ -68,7 +87,7 @@ pub(crate) fn resource_name(resource: &str, at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-pub(crate) fn container_resource_name(resource: &str, at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn container_resource_name(resource: &str, at: &FieldValue<'_>, errors: &mut Errors) {
     resource_name(resource, at, errors);
     if !resource.contains('/') {
         if !is_standard_for_containers(resource) {
@@ -79,15 +98,15 @@ pub(crate) fn container_resource_name(resource: &str, at: &At<'_>, errors: &mut 
     }
 }
 
-fn pod_resource_name(resource: &str, at: &At<'_>, errors: &mut Errors) {
+fn pod_resource_name(resource: &str, at: &FieldValue<'_>, errors: &mut Errors) {
     resource_name(resource, at, errors);
     if !matches!(resource, "cpu" | "memory") && !is_huge_page(resource) {
-        errors.push(validation::unsupported(&at.path, &resource.into(), &["cpu", "hugepages-", "memory"]));
+        errors.push(field_value::unsupported(&at.path, &resource.into(), &["cpu", "hugepages-", "memory"]));
     }
 }
 
 /// Not negative, and whole where only whole ones make sense.
-pub(crate) fn quantity_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn quantity_value(resource: &str, at: &FieldValue<'_>, errors: &mut Errors) {
     let Some(quantity) = at.quantity() else { return };
     if quantity.sign() < 0 {
         errors.push(at.invalid_as(quantity.to_string(), NEGATIVE));
@@ -110,17 +129,17 @@ pub(crate) fn quantity_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
 }
 
 /// Not negative.
-pub(crate) fn non_negative_quantity(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn non_negative_quantity(at: &FieldValue<'_>, errors: &mut Errors) {
     if let Some(quantity) = at.quantity().filter(|quantity| quantity.sign() < 0) {
         errors.push(at.invalid_as(quantity.to_string(), NEGATIVE));
     }
 }
 
 /// What is said of resources, of a container or of a pod.
-pub(crate) fn requirements(at: &At<'_>, of_pod: bool, claims: &HashSet<&str>, errors: &mut Errors) {
+pub(crate) fn requirements(at: &FieldValue<'_>, of_pod: bool, claims: &HashSet<&str>, errors: &mut Errors) {
     let check_name = if of_pod { pod_resource_name } else { container_resource_name };
     let (mut compute, mut huge) = (false, false);
-    let mut one = |resource: &str, entry: &At<'_>, errors: &mut Errors| {
+    let mut one = |resource: &str, entry: &FieldValue<'_>, errors: &mut Errors| {
         huge |= is_huge_page(resource);
         compute |= matches!(resource, "cpu" | "memory");
         if is_huge_page(resource) {
@@ -158,7 +177,7 @@ pub(crate) fn requirements(at: &At<'_>, of_pod: bool, claims: &HashSet<&str>, er
     claim_names(at, claims, errors);
 }
 
-fn huge_page_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
+fn huge_page_value(resource: &str, at: &FieldValue<'_>, errors: &mut Errors) {
     let Some(size) = resource.strip_prefix("hugepages-").and_then(|size| Quantity::parse(size).ok()) else { return };
     if let Some(quantity) = at.quantity()
         && size.value() > 0
@@ -169,7 +188,7 @@ fn huge_page_value(resource: &str, at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn claim_names(at: &At<'_>, known: &HashSet<&str>, errors: &mut Errors) {
+fn claim_names(at: &FieldValue<'_>, known: &HashSet<&str>, errors: &mut Errors) {
     let (mut seen, mut names): (HashSet<(&str, &str)>, HashSet<&str>) = (HashSet::new(), HashSet::new());
     for claim in at.items("claims") {
         let name = claim.child("name");

@@ -15,7 +15,7 @@ use apimachinery::field::Error;
 use apimachinery::validation::name;
 use serde_json::Value;
 
-use super::validation::{At, Errors, IMMUTABLE, NEGATIVE};
+use super::field_value::{Errors, FieldValue, IMMUTABLE, NEGATIVE};
 
 /// A field, and what it has to be.
 pub(crate) struct Field {
@@ -102,14 +102,14 @@ pub(crate) const PREEMPTION_POLICY: Field = field("preemptionPolicy", &[Rule::Op
 pub(crate) const PROTOCOL: Field = field("protocol", &[Rule::Required, Rule::Enum(&["SCTP", "TCP", "UDP"])]);
 
 /// Adds what is wrong with these fields of an object. `old` is the object before an update.
-pub(crate) fn check(fields: &[Field], at: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
+pub(crate) fn check(fields: &[Field], at: &FieldValue<'_>, old: Option<&FieldValue<'_>>, errors: &mut Errors) {
     for field in fields {
         check_value(field.rules, &at.child(field.name), old.map(|old| old.child(field.name)).as_ref(), errors);
     }
 }
 
 /// Adds what is wrong with a value.
-pub(crate) fn check_value(rules: &[Rule], at: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
+pub(crate) fn check_value(rules: &[Rule], at: &FieldValue<'_>, old: Option<&FieldValue<'_>>, errors: &mut Errors) {
     for rule in rules {
         match rule {
             Rule::Optional if at.value.is_null() => return,
@@ -134,7 +134,7 @@ pub(crate) fn check_value(rules: &[Rule], at: &At<'_>, old: Option<&At<'_>>, err
             Rule::Fields(fields) => check(fields, at, old, errors),
             Rule::Each(rules) => {
                 for (i, value) in items(at).iter().enumerate() {
-                    check_value(rules, &At { value, path: at.path.index(i) }, None, errors);
+                    check_value(rules, &FieldValue { value, path: at.path.index(i) }, None, errors);
                 }
             }
         }
@@ -164,12 +164,12 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn items<'a>(at: &At<'a>) -> &'a [Value] {
+fn items<'a>(at: &FieldValue<'a>) -> &'a [Value] {
     at.value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Adds what is said twice in a list whose items are told apart by a key.
-pub(crate) fn once<'a>(items: impl IntoIterator<Item = At<'a>>, key: impl Fn(&At<'a>) -> String, errors: &mut Errors) {
+pub(crate) fn once<'a>(items: impl IntoIterator<Item = FieldValue<'a>>, key: impl Fn(&FieldValue<'a>) -> String, errors: &mut Errors) {
     let mut seen = HashSet::new();
     for item in items {
         let key = key(&item);
@@ -192,7 +192,7 @@ mod tests {
         let of = |value: &Value| json!({ "f": value });
         let (object, old) = (of(value), old.map(of));
         let mut errors = Errors::new();
-        check(&[Field { name: "f", rules }], &At::root(&object), old.as_ref().map(At::root).as_ref(), &mut errors);
+        check(&[Field { name: "f", rules }], &FieldValue::root(&object), old.as_ref().map(FieldValue::root).as_ref(), &mut errors);
         errors.iter().map(ToString::to_string).collect()
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let of = |list: Value| {
             let object = json!({ "l": list });
             let mut errors = Errors::new();
-            once(At::root(&object).items("l"), |item| item.text_of("k").to_owned(), &mut errors);
+            once(FieldValue::root(&object).items("l"), |item| item.text_of("k").to_owned(), &mut errors);
             errors.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(of(json!([{ "k": "a" }, { "k": "b" }, { "k": "a" }, {}])), [r#"l[2]: Duplicate value: "a""#]);

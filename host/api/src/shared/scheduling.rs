@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use apimachinery::validation::name;
 use serde_json::Value;
 
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::selector::label_selector;
-use crate::shared::validation::{self, At, Errors};
 
 /// `affinity`
-pub(crate) fn affinity(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn affinity(at: &FieldValue<'_>, errors: &mut Errors) {
     if let Some(node) = at.some("nodeAffinity") {
         if let Some(required) = node.some("requiredDuringSchedulingIgnoredDuringExecution") {
             node_selector(&required, errors);
@@ -32,7 +32,7 @@ pub(crate) fn affinity(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn weight(term: &At<'_>, errors: &mut Errors) {
+fn weight(term: &FieldValue<'_>, errors: &mut Errors) {
     let weight = term.child("weight");
     if !(1..=100).contains(&weight.int()) {
         errors.push(weight.invalid_as(weight.int(), "must be in the range 1-100"));
@@ -40,7 +40,7 @@ fn weight(term: &At<'_>, errors: &mut Errors) {
 }
 
 /// A `NodeSelector`.
-pub(crate) fn node_selector(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn node_selector(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.is_empty("nodeSelectorTerms") {
         errors.push(at.child("nodeSelectorTerms").required("must have at least one node selector term"));
     }
@@ -50,7 +50,7 @@ pub(crate) fn node_selector(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// One term; upstream does not look at values in a preference.
-fn node_selector_term(at: &At<'_>, any_value: bool, errors: &mut Errors) {
+fn node_selector_term(at: &FieldValue<'_>, any_value: bool, errors: &mut Errors) {
     for requirement in at.items("matchExpressions") {
         let values = requirement.child("values");
         match requirement.text_of("operator") {
@@ -93,7 +93,7 @@ fn node_selector_term(at: &At<'_>, any_value: bool, errors: &mut Errors) {
     }
 }
 
-fn pod_affinity_term(at: &At<'_>, errors: &mut Errors) {
+fn pod_affinity_term(at: &FieldValue<'_>, errors: &mut Errors) {
     label_selector(&at.child("labelSelector"), errors);
     label_selector(&at.child("namespaceSelector"), errors);
     for namespace in at.texts("namespaces") {
@@ -108,7 +108,7 @@ fn pod_affinity_term(at: &At<'_>, errors: &mut Errors) {
     errors.extend(name::is_label_key(key.text()).iter().map(|problem| key.invalid_as(key.text(), problem)));
 }
 
-fn match_label_keys(at: &At<'_>, errors: &mut Errors) {
+fn match_label_keys(at: &FieldValue<'_>, errors: &mut Errors) {
     let selector = at.child("labelSelector");
     for which in ["matchLabelKeys", "mismatchLabelKeys"] {
         if at.is_empty(which) {
@@ -130,7 +130,9 @@ fn match_label_keys(at: &At<'_>, errors: &mut Errors) {
     for expression in selector.items("matchExpressions") {
         let key = expression.text_of("key");
         if let Some(i) = keys.get(key).filter(|_| selected.contains(key)) {
-            errors.push(At { value: at.value, path: at.path.index(*i) }.invalid_as(key, "exists in both matchLabelKeys and labelSelector"));
+            errors.push(
+                FieldValue { value: at.value, path: at.path.index(*i) }.invalid_as(key, "exists in both matchLabelKeys and labelSelector"),
+            );
         }
         selected.insert(key);
     }
@@ -141,7 +143,7 @@ fn match_label_keys(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// `tolerations`
-pub(crate) fn tolerations(spec: &At<'_>, errors: &mut Errors) {
+pub(crate) fn tolerations(spec: &FieldValue<'_>, errors: &mut Errors) {
     for at in spec.items("tolerations") {
         let (key, operator, effect, value) = (at.child("key"), at.child("operator"), at.child("effect"), at.text_of("value"));
         if !key.text().is_empty() {
@@ -176,16 +178,16 @@ pub(crate) fn tolerations(spec: &At<'_>, errors: &mut Errors) {
 }
 
 /// `effect` of a taint or toleration.
-pub(crate) fn taint_effect(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn taint_effect(at: &FieldValue<'_>, errors: &mut Errors) {
     if !matches!(at.text(), "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
-        errors.push(validation::unsupported(&at.path, &Value::from(at.text()), &["NoSchedule", "PreferNoSchedule", "NoExecute"]));
+        errors.push(field_value::unsupported(&at.path, &Value::from(at.text()), &["NoSchedule", "PreferNoSchedule", "NoExecute"]));
     }
 }
 
 /// `topologySpreadConstraints`
-pub(crate) fn topology_spread(spec: &At<'_>, errors: &mut Errors) {
-    let all: Vec<At<'_>> = spec.items("topologySpreadConstraints").collect();
-    let topology = |at: &At<'_>| (at.text_of("topologyKey").to_owned(), at.text_of("whenUnsatisfiable").to_owned());
+pub(crate) fn topology_spread(spec: &FieldValue<'_>, errors: &mut Errors) {
+    let all: Vec<FieldValue<'_>> = spec.items("topologySpreadConstraints").collect();
+    let topology = |at: &FieldValue<'_>| (at.text_of("topologyKey").to_owned(), at.text_of("whenUnsatisfiable").to_owned());
     // How many of each are still to come: all but the last of equal ones are told.
     let mut to_come: HashMap<(String, String), usize> = HashMap::new();
     all.iter().for_each(|at| *to_come.entry(topology(at)).or_default() += 1);
@@ -197,7 +199,7 @@ pub(crate) fn topology_spread(spec: &At<'_>, errors: &mut Errors) {
         }
         let when = at.child("whenUnsatisfiable");
         if !matches!(when.text(), "DoNotSchedule" | "ScheduleAnyway") {
-            errors.push(validation::unsupported(&when.path, &Value::from(when.text()), &["DoNotSchedule", "ScheduleAnyway"]));
+            errors.push(field_value::unsupported(&when.path, &Value::from(when.text()), &["DoNotSchedule", "ScheduleAnyway"]));
         }
         let equal_ones = to_come.entry(topology(at)).or_default();
         *equal_ones = equal_ones.saturating_sub(1);

@@ -4,10 +4,10 @@ use apimachinery::LabelSelector;
 use apimachinery::validation::name;
 use serde_json::Value;
 
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 
 /// A map of labels.
-pub(crate) fn labels(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn labels(at: &FieldValue<'_>, errors: &mut Errors) {
     for (key, value) in at.value.as_object().into_iter().flatten() {
         errors.extend(name::is_label_key(key).iter().map(|problem| at.invalid_as(key.as_str(), problem)));
         let value = value.as_str().unwrap_or_default();
@@ -16,7 +16,7 @@ pub(crate) fn labels(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// A `LabelSelector`.
-pub(crate) fn label_selector(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn label_selector(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.value.is_null() {
         return;
     }

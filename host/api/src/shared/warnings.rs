@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use apimachinery::field::{Path, go_quote};
 use apimachinery::validation::{ip, name};
 
-use crate::shared::validation::At;
+use crate::shared::field_value::FieldValue;
 
 /// Warnings about one object. No more than fit into an answer, in which all of them together have some 4,096 characters: an object
 /// whose parts all collide with each other would make the square of them.
@@ -44,24 +44,24 @@ impl Warnings {
 }
 
 /// The address is not written as it should be.
-pub(crate) fn address(at: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn address(at: &FieldValue<'_>, warnings: &mut Warnings) {
     ip::warnings_for_ip(&at.path, at.text()).into_iter().for_each(|text| warnings.push(text));
 }
 
 /// The network is not written as it should be.
-pub(crate) fn network(at: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn network(at: &FieldValue<'_>, warnings: &mut Warnings) {
     ip::warnings_for_cidr(&at.path, at.text()).into_iter().for_each(|text| warnings.push(text));
 }
 
 /// Addresses of a load balancer in a status. Upstream leaves `ip` out of the path.
-pub(crate) fn load_balancer(object: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn load_balancer(object: &FieldValue<'_>, warnings: &mut Warnings) {
     for ingress in object.child("status").child("loadBalancer").items("ingress").filter(|ingress| !ingress.is_empty("ip")) {
         address(&ingress.child("ip").renamed(ingress.path.clone()), warnings);
     }
 }
 
 /// An amount of bytes that is no whole number.
-pub(crate) fn fractional_bytes(amounts: &At<'_>, resource: &str, warnings: &mut Warnings) {
+pub(crate) fn fractional_bytes(amounts: &FieldValue<'_>, resource: &str, warnings: &mut Warnings) {
     let Some(quantity) = amounts.some(resource).and_then(|amount| amount.quantity()) else { return };
     // Upstream looks at thousandths, rounded up.
     if !quantity.is_whole() && quantity.milli_value() % 1000 != 0 {
@@ -71,7 +71,7 @@ pub(crate) fn fractional_bytes(amounts: &At<'_>, resource: &str, warnings: &mut 
 }
 
 /// The name does not fit into the hostname of a pod; `used` says how it gets there.
-pub(crate) fn not_a_hostname(object: &At<'_>, used: &str, warnings: &mut Warnings) {
+pub(crate) fn not_a_hostname(object: &FieldValue<'_>, used: &str, warnings: &mut Warnings) {
     let problems = name::is_dns1123_label(object.child("metadata").text_of("name"));
     if !problems.is_empty() {
         let problems = problems.join(" ");
@@ -97,13 +97,13 @@ pub(crate) fn deprecated_node_label(label: &str) -> Option<&'static str> {
 }
 
 /// Deprecated labels among a selector's expressions: `… is deprecated since …`.
-pub(crate) fn node_label_expressions(selector: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn node_label_expressions(selector: &FieldValue<'_>, warnings: &mut Warnings) {
     for expression in selector.items("matchExpressions") {
         deprecated_key(&expression, warnings);
     }
 }
 
-fn deprecated_key(expression: &At<'_>, warnings: &mut Warnings) {
+fn deprecated_key(expression: &FieldValue<'_>, warnings: &mut Warnings) {
     let key = expression.child("key");
     if let Some(why) = deprecated_node_label(key.text()) {
         warnings.at(&key.path, &format!("{} is {why}", key.text()));
@@ -111,7 +111,7 @@ fn deprecated_key(expression: &At<'_>, warnings: &mut Warnings) {
 }
 
 /// A term that says which nodes are preferred: values that no label can have, too.
-pub(crate) fn preferred_node_term(term: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn preferred_node_term(term: &FieldValue<'_>, warnings: &mut Warnings) {
     for expression in term.items("matchExpressions") {
         deprecated_key(&expression, warnings);
         for value in expression.items("values") {

@@ -2,10 +2,10 @@
 
 use apimachinery::validation::name;
 
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 
 /// Where a webhook is.
-pub(crate) fn client_config(at: &At<'_>, words: &str, errors: &mut Errors) {
+pub(crate) fn client_config(at: &FieldValue<'_>, words: &str, errors: &mut Errors) {
     match (at.some("url"), at.some("service")) {
         (Some(url), None) => webhook_url(&url, errors),
         (None, Some(service)) => webhook_service(&service, errors),
@@ -13,7 +13,7 @@ pub(crate) fn client_config(at: &At<'_>, words: &str, errors: &mut Errors) {
     }
 }
 
-fn webhook_url(at: &At<'_>, errors: &mut Errors) {
+fn webhook_url(at: &FieldValue<'_>, errors: &mut Errors) {
     const FORM: &str = "; desired format: https://host[/path]";
     let text = at.text();
     let (scheme, rest) = match text.split_once("://") {
@@ -41,7 +41,7 @@ fn webhook_url(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn webhook_service(at: &At<'_>, errors: &mut Errors) {
+fn webhook_service(at: &FieldValue<'_>, errors: &mut Errors) {
     for (name, words) in [("name", "service name is required"), ("namespace", "service namespace is required")] {
         if at.is_empty(name) {
             errors.push(at.child(name).required(words));

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::Resource;
 use crate::kinds::kind::{Generation, Kind, spec};
 use crate::shared::cell::{UNSET, age, at, cells, flag, items, join, name, or_none, some, text_or};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Field, Rule, field};
-use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{self, has, if_nil, if_zero, list, object_at};
 use crate::shared::warnings::Warnings;
 
@@ -47,7 +47,7 @@ fn default(_: &Resource, driver: &mut Value) {
     if_nil(spec, "seLinuxMount", false);
 }
 
-fn driver_spec(spec: &At<'_>, errors: &mut Errors) {
+fn driver_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     rules::check(&[GROUP_POLICY], spec, None, errors);
     let mut audiences: HashSet<&str> = HashSet::new();
     for request in spec.items("tokenRequests") {
@@ -81,18 +81,18 @@ fn driver_name(text: &str, prefix: bool) -> Vec<String> {
 fn validate(resource: &Resource, driver: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, driver, driver_name, &mut errors);
-    driver_spec(&At::root(driver).child("spec"), &mut errors);
+    driver_spec(&FieldValue::root(driver).child("spec"), &mut errors);
     errors
 }
 
 fn validate_update(_: &Resource, driver: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(driver, old, &mut errors);
-    let (spec, before) = (At::root(driver).child("spec"), At::root(old).child("spec"));
+    let (spec, before) = (FieldValue::root(driver).child("spec"), FieldValue::root(old).child("spec"));
     driver_spec(&spec, &mut errors);
     for (name, shown) in [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")] {
         if spec.child(name).value != before.child(name).value {
-            errors.push(spec.child(name).renamed(spec.child(shown).path).invalid(validation::IMMUTABLE));
+            errors.push(spec.child(name).renamed(spec.child(shown).path).invalid(field_value::IMMUTABLE));
         }
     }
     errors

@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{age, cells, len, name};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::pod::volume;
 use crate::shared::rules::{self, Rule};
-use crate::shared::validation::{self, At, Errors};
 use crate::shared::{metadata, value};
 
 /// The row.
@@ -24,7 +24,7 @@ fn validate(resource: &Resource, node: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, node, metadata::subdomain, &mut errors);
     let mut names: HashSet<&str> = HashSet::new();
-    for driver in At::root(node).child("spec").items("drivers") {
+    for driver in FieldValue::root(node).child("spec").items("drivers") {
         let (name, id) = (driver.child("name"), driver.child("nodeID"));
         volume::csi_driver_name(&name, &mut errors);
         rules::check_value(&[Rule::Required], &id, None, &mut errors);
@@ -55,7 +55,7 @@ fn validate(resource: &Resource, node: &Value) -> Errors {
 /// A driver stays as it is.
 fn validate_update(resource: &Resource, node: &Value, old: &Value) -> Errors {
     let mut errors = validate(resource, node);
-    let spec = At::root(node).child("spec");
+    let spec = FieldValue::root(node).child("spec");
     let bare = |driver: &Value| {
         let mut driver = driver.clone();
         value::remove(&mut driver, "allocatable");
@@ -69,7 +69,7 @@ fn validate_update(resource: &Resource, node: &Value, old: &Value) -> Errors {
     for old in value::list(&old["spec"], "drivers") {
         for new in by_name.remove(value::text(old, "name")).into_iter().flatten() {
             if bare(new) != bare(old) {
-                errors.push(spec.child("drivers").invalid_as(bare(new), validation::IMMUTABLE));
+                errors.push(spec.child("drivers").invalid_as(bare(new), field_value::IMMUTABLE));
             }
         }
     }

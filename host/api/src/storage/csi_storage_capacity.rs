@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::kinds::kind::Kind;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, immutable};
 use crate::shared::selector::label_selector;
-use crate::shared::validation::{At, Errors};
 use crate::shared::warnings::{self, Warnings};
 use crate::shared::{metadata, resources};
 
@@ -17,7 +17,7 @@ pub(crate) static KIND: Kind =
 fn validate(resource: &Resource, capacity: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, capacity, metadata::subdomain, &mut errors);
-    let root = At::root(capacity);
+    let root = FieldValue::root(capacity);
     label_selector(&root.child("nodeTopology"), &mut errors);
     let class = root.child("storageClassName");
     errors.extend(metadata::subdomain(class.text(), false).iter().map(|problem| class.invalid_as(class.text(), problem)));
@@ -28,13 +28,18 @@ fn validate(resource: &Resource, capacity: &Value) -> Errors {
 fn validate_update(_: &Resource, capacity: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(capacity, old, &mut errors);
-    rules::check(&[immutable("nodeTopology"), immutable("storageClassName")], &At::root(capacity), Some(&At::root(old)), &mut errors);
+    rules::check(
+        &[immutable("nodeTopology"), immutable("storageClassName")],
+        &FieldValue::root(capacity),
+        Some(&FieldValue::root(old)),
+        &mut errors,
+    );
     errors
 }
 
 /// Labels of nodes.
 fn warn(capacity: &Value, _: Option<&Value>, warnings: &mut Warnings) {
-    let topology = At::root(capacity).child("nodeTopology");
+    let topology = FieldValue::root(capacity).child("nodeTopology");
     warnings::node_label_expressions(&topology, warnings);
     let labels = topology.path.child("matchLabels");
     for (label, _) in topology.entries("matchLabels") {

@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{age, at, cells, flag, name, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, Field, Rule, field, immutable};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::if_nil;
 use crate::shared::warnings::{self, Warnings};
 
@@ -35,7 +35,7 @@ fn default(_: &Resource, class: &mut Value) {
     if_nil(class, "volumeBindingMode", "Immediate");
 }
 
-pub(crate) fn provisioner(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn provisioner(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.text().is_empty() {
         return errors.push(at.required(""));
     }
@@ -43,7 +43,7 @@ pub(crate) fn provisioner(at: &At<'_>, errors: &mut Errors) {
     errors.extend(apimachinery::validation::name::is_qualified_name(&lower).iter().map(|problem| at.invalid_as(lower.as_str(), problem)));
 }
 
-pub(crate) fn parameters(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn parameters(at: &FieldValue<'_>, errors: &mut Errors) {
     const COUNT_MAX: usize = 512;
     const BYTES_MAX: usize = 256 * 1024;
     let entries: Vec<(&String, &Value)> = at.value.as_object().into_iter().flatten().collect();
@@ -61,7 +61,7 @@ pub(crate) fn parameters(at: &At<'_>, errors: &mut Errors) {
 fn validate(resource: &Resource, class: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, class, metadata::subdomain, &mut errors);
-    let root = At::root(class);
+    let root = FieldValue::root(class);
     provisioner(&root.child("provisioner"), &mut errors);
     parameters(&root.child("parameters"), &mut errors);
     rules::check(&MODES, &root, None, &mut errors);
@@ -93,13 +93,13 @@ fn validate(resource: &Resource, class: &Value) -> Errors {
 fn validate_update(_: &Resource, class: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(class, old, &mut errors);
-    rules::check(&FIXED, &At::root(class), Some(&At::root(old)), &mut errors);
+    rules::check(&FIXED, &FieldValue::root(class), Some(&FieldValue::root(old)), &mut errors);
     errors
 }
 
 /// Labels of nodes.
 fn warn(class: &Value, _: Option<&Value>, warnings: &mut Warnings) {
-    for expression in At::root(class).items("allowedTopologies").flat_map(|topology| topology.items("matchLabelExpressions")) {
+    for expression in FieldValue::root(class).items("allowedTopologies").flat_map(|topology| topology.items("matchLabelExpressions")) {
         if let Some(why) = warnings::deprecated_node_label(expression.text_of("key")) {
             warnings.at(&expression.path.child("key"), why);
         }

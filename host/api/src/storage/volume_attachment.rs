@@ -6,10 +6,10 @@ use crate::Resource;
 use crate::core::persistent_volume::defaults::default_volume_spec;
 use crate::kinds::kind::{Kind, StatusMetadata};
 use crate::shared::cell::{age, cells, flag, name, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::volume;
 use crate::shared::rules::{self, immutable};
-use crate::shared::validation::{At, Errors};
 
 /// The row.
 pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "VolumeAttachment")
@@ -31,7 +31,7 @@ fn default(_: &Resource, attachment: &mut Value) {
 fn validate(resource: &Resource, attachment: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, attachment, metadata::subdomain, &mut errors);
-    let spec = At::root(attachment).child("spec");
+    let spec = FieldValue::root(attachment).child("spec");
     volume::csi_driver_name(&spec.child("attacher"), &mut errors);
     let source = spec.child("source");
     let volume = source.child("persistentVolumeName");
@@ -51,7 +51,7 @@ fn validate(resource: &Resource, attachment: &Value) -> Errors {
 
 fn validate_update(resource: &Resource, attachment: &Value, old: &Value) -> Errors {
     let mut errors = validate(resource, attachment);
-    rules::check(&[immutable("spec")], &At::root(attachment), Some(&At::root(old)), &mut errors);
+    rules::check(&[immutable("spec")], &FieldValue::root(attachment), Some(&FieldValue::root(old)), &mut errors);
     errors
 }
 

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{age, cells, name, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
-use crate::shared::validation::{At, Errors};
 use crate::storage::storage_class::{parameters, provisioner};
 
 /// The row.
@@ -19,7 +19,7 @@ pub(crate) static KIND: Kind = Kind::new("storage.k8s.io", "VolumeAttributesClas
 fn validate(resource: &Resource, class: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, class, metadata::subdomain, &mut errors);
-    let root = At::root(class);
+    let root = FieldValue::root(class);
     provisioner(&root.child("driverName"), &mut errors);
     parameters(&root.child("parameters"), &mut errors);
     if root.is_empty("parameters") {
@@ -33,7 +33,7 @@ fn validate_update(resource: &Resource, class: &Value, old: &Value) -> Errors {
     metadata::validate_update(class, old, &mut errors);
     for name in ["driverName", "parameters"] {
         if class.get(name) != old.get(name) {
-            errors.push(At::root(class).child(name).forbidden(&format!("updates to {name} are forbidden.")));
+            errors.push(FieldValue::root(class).child(name).forbidden(&format!("updates to {name} are forbidden.")));
         }
     }
     errors.extend(validate(resource, class));

@@ -75,7 +75,7 @@ pub fn check_as(node: Node<'_>, schema: &Schema, reader: Reader) -> Result<Decod
         Node::Object(pairs) => checker.object(pairs, schema, &mut map)?,
         Node::Null => {}
         Node::TooDeep => return Err(TOO_DEEP.to_owned()),
-        other => checker.type_error(other.kind(), &go_object_type(schema)),
+        other => checker.type_error(other.kind(), &schema.go_type()),
     }
     checker.finish(Value::Object(map))
 }
@@ -408,15 +408,6 @@ fn short_name(definition: &str) -> &str {
     definition.rsplit('.').next().unwrap_or(definition)
 }
 
-/// `v1.DeploymentSpec` of `io.k8s.api.apps.v1.DeploymentSpec`.
-pub(super) fn go_object_type(schema: &Schema) -> String {
-    let mut parts = schema.name.rsplitn(3, '.');
-    match (parts.next(), parts.next()) {
-        (Some(name), Some(package)) => format!("{package}.{name}"),
-        _ => schema.name.to_string(),
-    }
-}
-
 /// The type's name in Go's messages.
 fn go_type(kind: &FieldType) -> String {
     match kind {
@@ -434,6 +425,6 @@ fn go_type(kind: &FieldType) -> String {
         FieldType::IntOrString => "intstr.IntOrString".to_owned(),
         FieldType::List(_) | FieldType::SharedList(_) => format!("[]{}", kind.items().map(go_type).unwrap_or_default()),
         FieldType::Map(_) | FieldType::SharedMap(_) => format!("map[string]{}", kind.values().map(go_type).unwrap_or_default()),
-        FieldType::Object(schema) => go_object_type(schema),
+        FieldType::Object(schema) => schema.go_type(),
     }
 }

@@ -19,9 +19,9 @@ use crate::options::DeleteOptions;
 use crate::schema::{Field, FieldType, Schema, SchemaRef};
 use crate::status::Status;
 
+use crate::message::{Content, Form, Message, Part};
 pub use check::{Decoded, check_field, check_value};
 use node::Node;
-use protobuf::{Content, Form, Message, Part};
 
 /// What a body is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use apimachinery::field::Path;
 use serde_json::Value;
 
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::value::{entries, flag, has, list, some, text};
 
 const TYPES: &[&str] = &["array", "boolean", "integer", "number", "object", "string"];
@@ -41,20 +41,20 @@ impl Asked {
         let whole = |found: &dyn Fn(&Value) -> bool| !schemas.iter().any(|schema| found(schema));
         Self {
             types: none(&|schema| !text(schema, "type").is_empty() && !TYPES.contains(&text(schema, "type"))),
-            structural: whole(&|schema| unsupported(schema) || !structural(&At::root(schema)).is_empty()),
+            structural: whole(&|schema| unsupported(schema) || !structural(&FieldValue::root(schema)).is_empty()),
             pruned: whole(&|schema| {
                 let mut errors = Errors::new();
-                pruned_defaults(&At::root(schema), true, false, &mut errors);
+                pruned_defaults(&FieldValue::root(schema), true, false, &mut errors);
                 !errors.is_empty()
             }),
             atomic_sets: none(&|schema| {
                 let mut errors = Errors::new();
-                atomic_set(&At::root(schema), &mut errors);
+                atomic_set(&FieldValue::root(schema), &mut errors);
                 !errors.is_empty()
             }),
             map_keys: none(&|schema| {
                 let mut errors = Errors::new();
-                map_keys(&At::root(schema), &mut errors);
+                map_keys(&FieldValue::root(schema), &mut errors);
                 !errors.is_empty()
             }),
         }
@@ -86,7 +86,7 @@ pub(crate) fn has_defaults(schema: &Value) -> bool {
 }
 
 /// The schema of a version, at `openAPIV3Schema`.
-pub(crate) fn validate(at: &At<'_>, with_status: bool, asked: Asked, errors: &mut Errors) {
+pub(crate) fn validate(at: &FieldValue<'_>, with_status: bool, asked: Asked, errors: &mut Errors) {
     if with_status {
         root_with_status(at, errors);
     }
@@ -104,7 +104,7 @@ pub(crate) fn validate(at: &At<'_>, with_status: bool, asked: Asked, errors: &mu
 }
 
 /// With a status of its own, a root says nothing that would have to hold for both halves.
-fn root_with_status(at: &At<'_>, errors: &mut Errors) {
+fn root_with_status(at: &FieldValue<'_>, errors: &mut Errors) {
     const FORBIDDEN: &[&str] = &[
         "id",
         "$schema",
@@ -158,11 +158,11 @@ struct Place {
 }
 
 /// A schema inside of another one.
-fn inner<'a>(at: &At<'a>, name: &str) -> Option<At<'a>> {
+fn inner<'a>(at: &FieldValue<'a>, name: &str) -> Option<FieldValue<'a>> {
     at.some(name).filter(|at| at.value.is_object())
 }
 
-fn open_api(at: &At<'_>, place: &Place, asked: Asked, errors: &mut Errors) {
+fn open_api(at: &FieldValue<'_>, place: &Place, asked: Asked, errors: &mut Errors) {
     standard(at, place, asked, errors);
     let nested = Place { root: false, ..place.clone() };
     if at.flag("uniqueItems") {
@@ -244,7 +244,7 @@ fn open_api(at: &At<'_>, place: &Place, asked: Asked, errors: &mut Errors) {
 }
 
 /// What no schema may have.
-fn standard(at: &At<'_>, place: &Place, asked: Asked, errors: &mut Errors) {
+fn standard(at: &FieldValue<'_>, place: &Place, asked: Asked, errors: &mut Errors) {
     let kind = at.child("type");
     if asked.types && !kind.text().is_empty() && !TYPES.contains(&kind.text()) {
         errors.push(kind.unsupported(TYPES));
@@ -277,7 +277,7 @@ fn standard(at: &At<'_>, place: &Place, asked: Asked, errors: &mut Errors) {
 }
 
 /// The items of a set are compared as wholes.
-fn atomic_set(at: &At<'_>, errors: &mut Errors) {
+fn atomic_set(at: &FieldValue<'_>, errors: &mut Errors) {
     const WORDS: &str = "must be atomic as item of a list with x-kubernetes-list-type=set";
     let Some(items) = inner(at, "items").filter(|_| at.text_of(LIST_TYPE) == "set") else { return };
     let list_type = items.child(LIST_TYPE);
@@ -290,7 +290,7 @@ fn atomic_set(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// A list with keys has objects with those keys.
-fn map_list(at: &At<'_>, errors: &mut Errors) {
+fn map_list(at: &FieldValue<'_>, errors: &mut Errors) {
     let keys = at.child(MAP_KEYS);
     if at.is_empty(MAP_KEYS) {
         errors.push(keys.required("must not be empty if x-kubernetes-list-type is map"));
@@ -325,7 +325,7 @@ fn map_list(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// What tells items apart is always there.
-fn map_keys(at: &At<'_>, errors: &mut Errors) {
+fn map_keys(at: &FieldValue<'_>, errors: &mut Errors) {
     let kind = at.text_of(LIST_TYPE);
     let Some(items) = inner(at, "items").filter(|_| matches!(kind, "set" | "map")) else { return };
     if items.flag("nullable") {
@@ -338,7 +338,7 @@ fn map_keys(at: &At<'_>, errors: &mut Errors) {
     let properties = items.child("properties");
     for key in at.texts(MAP_KEYS) {
         let Some(property) = properties.value.get(key) else { continue };
-        let property = At { value: property, path: properties.path.key(key) };
+        let property = FieldValue { value: property, path: properties.path.key(key) };
         if !required.contains(key) && !property.has("default") {
             let words = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property";
             errors.push(property.child("default").required(words));
@@ -355,7 +355,7 @@ fn has_newlines(text: &str) -> bool {
 }
 
 /// What a rule says around its expression.
-fn validation_rule(schema: &At<'_>, rule: &At<'_>, errors: &mut Errors) {
+fn validation_rule(schema: &FieldValue<'_>, rule: &FieldValue<'_>, errors: &mut Errors) {
     let expression = rule.text_of("rule").trim();
     let (message, trimmed) = (rule.child("message"), rule.text_of("message").trim());
     if expression.is_empty() {
@@ -440,7 +440,7 @@ pub(crate) fn field_at<'a>(schema: &'a Value, path: &str, brackets: bool) -> Res
 }
 
 /// Why a schema is not structural, sorted.
-fn structural(at: &At<'_>) -> Errors {
+fn structural(at: &FieldValue<'_>) -> Errors {
     let mut errors = Errors::new();
     invariants(at, "at the root", &mut errors);
     complete(at.value, Some(at.value), &at.path, &at.path, &mut errors);
@@ -452,7 +452,7 @@ const ROOT: &str = "at the root";
 const ITEM: &str = "for specified array items";
 const FIELD: &str = "for specified object fields";
 
-fn invariants(at: &At<'_>, level: &str, errors: &mut Errors) {
+fn invariants(at: &FieldValue<'_>, level: &str, errors: &mut Errors) {
     let kind = at.child("type");
     let (embedded, preserve, either) = (at.flag(EMBEDDED), at.flag(PRESERVE), at.flag(INT_OR_STRING));
     match inner(at, "items") {
@@ -521,7 +521,7 @@ fn names_only(metadata: &Value) -> bool {
 }
 
 /// What is nested in a schema says nothing about structure.
-fn values(at: &At<'_>, skip_any: bool, skip_first_any: bool, errors: &mut Errors) {
+fn values(at: &FieldValue<'_>, skip_any: bool, skip_first_any: bool, errors: &mut Errors) {
     if !skip_any {
         at.items("anyOf").for_each(|schema| nested(&schema, false, errors));
     }
@@ -534,7 +534,7 @@ fn values(at: &At<'_>, skip_any: bool, skip_first_any: bool, errors: &mut Errors
     }
 }
 
-fn nested(at: &At<'_>, skip_any: bool, errors: &mut Errors) {
+fn nested(at: &FieldValue<'_>, skip_any: bool, errors: &mut Errors) {
     values(at, skip_any, false, errors);
     if let Some(items) = inner(at, "items") {
         nested(&items, false, errors);
@@ -596,7 +596,7 @@ fn complete(nested: &Value, schema: Option<&Value>, at: &Path, nested_at: &Path,
 
 fn complete_nested(nested: &Value, schema: Option<&Value>, at: &Path, nested_at: &Path, errors: &mut Errors) {
     let Some(schema) = schema else {
-        errors.push(At { value: nested, path: at.clone() }.required(&format!("because it is defined in {nested_at}")));
+        errors.push(FieldValue { value: nested, path: at.clone() }.required(&format!("because it is defined in {nested_at}")));
         return;
     };
     let wrapped = serde_json::json!({ "allOf": [nested] });
@@ -611,7 +611,7 @@ fn complete_nested(nested: &Value, schema: Option<&Value>, at: &Path, nested_at:
 }
 
 /// Defaults hold nothing that would be pruned from them.
-fn pruned_defaults(at: &At<'_>, root: bool, metadata: bool, errors: &mut Errors) {
+fn pruned_defaults(at: &FieldValue<'_>, root: bool, metadata: bool, errors: &mut Errors) {
     let embedded = root || at.flag(EMBEDDED);
     let metadata = metadata && !embedded;
     if let Some(default) = at.some("default").filter(|_| !metadata)

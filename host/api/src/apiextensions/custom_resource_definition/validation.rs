@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::Resource;
 use crate::apiextensions::custom_resource_definition::schema;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, Field, Rule, field, immutable};
-use crate::shared::validation::{At, Errors, invalid_shown};
+use crate::shared::validation::invalid_shown;
 use crate::shared::value::{entries, flag, has, list, set, some, text};
 use crate::shared::{metadata, webhook_client};
 
@@ -37,7 +38,7 @@ struct Asked {
 pub(crate) fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_generic(resource, object, metadata::subdomain, &mut errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let name = root.child("metadata").child("name");
     let spec = &object["spec"];
     if !name.text().is_empty() && name.text() != format!("{}.{}", text(&spec["names"], "plural"), text(spec, "group")) {
@@ -70,7 +71,7 @@ pub(crate) fn validate_status(_: &Resource, subresource: &str, object: &Value, o
     let mut errors = Errors::new();
     if subresource == "status" {
         metadata::validate_update_generic(object, old, &mut errors);
-        names(&At::root(object).child("status").child("acceptedNames"), &mut errors);
+        names(&FieldValue::root(object).child("status").child("acceptedNames"), &mut errors);
     }
     errors
 }
@@ -84,11 +85,11 @@ const FIXED: [Field; 2] = [immutable("group"), field("names", &[Rule::Fields(&[i
 
 fn rest(object: &Value, old: Option<&Value>, asked: &Asked, errors: &mut Errors) {
     let spec = shared_form(&object["spec"]);
-    let at = At { value: &spec, path: Path::new("spec") };
+    let at = FieldValue { value: &spec, path: Path::new("spec") };
     validate_spec(&at, asked, errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     if let Some(old) = old {
-        let old_spec = At::root(&old["spec"]);
+        let old_spec = FieldValue::root(&old["spec"]);
         let established = list(&old["status"], "conditions").iter().any(|c| c["type"] == "Established" && c["status"] == "True");
         if established {
             rules::check(&FIXED_WHEN_ESTABLISHED, &at, Some(&old_spec), errors);
@@ -152,14 +153,14 @@ fn show_versions(versions: &[Value]) -> String {
     format!("[{}]", shown.join(","))
 }
 
-fn dns1035(at: &At<'_>, errors: &mut Errors) {
+fn dns1035(at: &FieldValue<'_>, errors: &mut Errors) {
     let problems = name::is_dns1035_label(at.text());
     if !problems.is_empty() {
         errors.push(at.invalid_as(at.text(), &problems.join(",")));
     }
 }
 
-fn validate_spec(at: &At<'_>, asked: &Asked, errors: &mut Errors) {
+fn validate_spec(at: &FieldValue<'_>, asked: &Asked, errors: &mut Errors) {
     let group = at.child("group");
     let problems = name::is_dns1123_subdomain(group.text());
     if group.text().is_empty() {
@@ -248,7 +249,7 @@ fn validate_spec(at: &At<'_>, asked: &Asked, errors: &mut Errors) {
 }
 
 /// What a version may have of its own, or all of them together.
-fn shared_parts(at: &At<'_>, schema_name: &str, with_status: bool, asked: schema::Asked, errors: &mut Errors) {
+fn shared_parts(at: &FieldValue<'_>, schema_name: &str, with_status: bool, asked: schema::Asked, errors: &mut Errors) {
     if let Some(schema) = at.child(schema_name).some("openAPIV3Schema") {
         schema::validate(&schema, with_status, asked, errors);
     }
@@ -299,7 +300,7 @@ fn shared_parts(at: &At<'_>, schema_name: &str, with_status: bool, asked: schema
     }
 }
 
-fn deprecation(version: &At<'_>, errors: &mut Errors) {
+fn deprecation(version: &FieldValue<'_>, errors: &mut Errors) {
     let Some(warning) = version.some("deprecationWarning") else { return };
     if !version.flag("deprecated") {
         errors.push(warning.invalid("can only be set for deprecated versions"));
@@ -317,7 +318,7 @@ fn deprecation(version: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn selectable(at: &At<'_>, schema: &Value, asked: &Asked, errors: &mut Errors) {
+fn selectable(at: &FieldValue<'_>, schema: &Value, asked: &Asked, errors: &mut Errors) {
     let mut seen: HashSet<Vec<String>> = HashSet::new();
     for field in at.items("selectableFields") {
         let path = field.child("jsonPath");
@@ -349,7 +350,7 @@ fn selectable(at: &At<'_>, schema: &Value, asked: &Asked, errors: &mut Errors) {
 }
 
 /// The names that are there.
-fn names(at: &At<'_>, errors: &mut Errors) {
+fn names(at: &FieldValue<'_>, errors: &mut Errors) {
     for name in ["plural", "singular"] {
         if !at.is_empty(name) {
             dns1035(&at.child(name), errors);
@@ -370,7 +371,7 @@ fn names(at: &At<'_>, errors: &mut Errors) {
     at.items("categories").for_each(|name| dns1035(&name, errors));
 }
 
-fn validate_conversion(at: &At<'_>, asked: &Asked, errors: &mut Errors) {
+fn validate_conversion(at: &FieldValue<'_>, asked: &Asked, errors: &mut Errors) {
     at.child("strategy").one_of(&["None", "Webhook"], errors);
     let (config, reviews) = (at.child("webhookClientConfig"), at.child("conversionReviewVersions"));
     if at.text_of("strategy") != "Webhook" {
@@ -404,7 +405,7 @@ fn validate_conversion(at: &At<'_>, asked: &Asked, errors: &mut Errors) {
     }
 }
 
-fn stored_versions(at: &At<'_>, versions: &[Value], errors: &mut Errors) {
+fn stored_versions(at: &FieldValue<'_>, versions: &[Value], errors: &mut Errors) {
     let stored: Vec<&str> = at.value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if stored.is_empty() {
         errors.push(at.invalid("must have at least one stored version"));
@@ -423,7 +424,7 @@ fn stored_versions(at: &At<'_>, versions: &[Value], errors: &mut Errors) {
             let words = format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
             );
-            errors.push(At { value: &json!(name), path: at.path.index(i) }.invalid(&words));
+            errors.push(FieldValue { value: &json!(name), path: at.path.index(i) }.invalid(&words));
         }
     }
 }
@@ -453,8 +454,8 @@ fn approval(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     if old.is_some_and(|old| state(old) == new) {
         return;
     }
-    let at = At::root(object).child("metadata").child("annotations");
-    let at = At { value: at.value.get(APPROVED).unwrap_or(&Value::Null), path: at.path.key(APPROVED) };
+    let at = FieldValue::root(object).child("metadata").child("annotations");
+    let at = FieldValue { value: at.value.get(APPROVED).unwrap_or(&Value::Null), path: at.path.key(APPROVED) };
     let words = format!("protected groups must have approval annotation \"{APPROVED}\"");
     const SEE: &str = "see https://github.com/kubernetes/enhancements/pull/1111";
     match new {

@@ -4,8 +4,8 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::Resource;
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::rules::{self, Format, Rule, count, field};
-use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, resources, value};
 
 const STABILIZATION_SECONDS_MAX: i64 = 3600;
@@ -19,7 +19,7 @@ enum Group {
     Named,
 }
 
-fn reference(at: &At<'_>, group: Group, errors: &mut Errors) {
+fn reference(at: &FieldValue<'_>, group: Group, errors: &mut Errors) {
     for name in ["kind", "name"] {
         let field = at.child(name);
         rules::check_value(&[Rule::Required, Rule::Format(Format::PathSegment)], &field, None, errors);
@@ -37,7 +37,7 @@ fn reference(at: &At<'_>, group: Group, errors: &mut Errors) {
     }
 }
 
-fn spec(at: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
+fn spec(at: &FieldValue<'_>, old: Option<&Value>, errors: &mut Errors) {
     let (min, max) = (at.child("minReplicas"), at.child("maxReplicas"));
     if !min.value.is_null() && min.int() < 1 {
         errors.push(min.invalid("must be greater than or equal to 1"));
@@ -79,7 +79,7 @@ fn spec(at: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
     }
 }
 
-fn scaling_rules(at: &At<'_>, errors: &mut Errors) {
+fn scaling_rules(at: &FieldValue<'_>, errors: &mut Errors) {
     if let Some(window) = at.some("stabilizationWindowSeconds") {
         if window.int() < 0 {
             errors.push(window.invalid("must be greater than or equal to zero"));
@@ -104,7 +104,7 @@ fn scaling_rules(at: &At<'_>, errors: &mut Errors) {
     resources::non_negative_quantity(&at.child("tolerance"), errors);
 }
 
-fn metric_spec(at: &At<'_>, errors: &mut Errors) {
+fn metric_spec(at: &FieldValue<'_>, errors: &mut Errors) {
     const TYPES: [&str; 5] = ["ContainerResource", "External", "Object", "Pods", "Resource"];
     const SOURCES: [(&str, &str); 5] = [
         ("Object", "object"),
@@ -137,10 +137,10 @@ fn metric_spec(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn metric_source(kind: &str, at: &At<'_>, errors: &mut Errors) {
+fn metric_source(kind: &str, at: &FieldValue<'_>, errors: &mut Errors) {
     let target = at.child("target");
     let (value, average, utilization) = (target.child("value"), target.child("averageValue"), target.child("averageUtilization"));
-    let missing = |at: &At<'_>| at.value.is_null();
+    let missing = |at: &FieldValue<'_>| at.value.is_null();
     match kind {
         "object" => reference(&at.child("describedObject"), Group::Any, errors),
         "resource" if at.is_empty("name") => errors.push(at.child("name").required("must specify a resource name")),
@@ -187,7 +187,7 @@ fn metric_source(kind: &str, at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn metric_target(at: &At<'_>, errors: &mut Errors) {
+fn metric_target(at: &FieldValue<'_>, errors: &mut Errors) {
     let kind = at.child("type");
     if kind.text().is_empty() {
         errors.push(kind.required("must specify a metric target type"));
@@ -208,20 +208,20 @@ fn metric_target(at: &At<'_>, errors: &mut Errors) {
 pub(crate) fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    spec(&At::root(object).child("spec"), None, &mut errors);
+    spec(&FieldValue::root(object).child("spec"), None, &mut errors);
     errors
 }
 
 pub(crate) fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    spec(&At::root(object).child("spec"), Some(&old["spec"]), &mut errors);
+    spec(&FieldValue::root(object).child("spec"), Some(&old["spec"]), &mut errors);
     errors
 }
 
 pub(crate) fn validate_status(_: &Resource, _: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    rules::check(&[count("currentReplicas"), count("desiredReplicas")], &At::root(object).child("status"), None, &mut errors);
+    rules::check(&[count("currentReplicas"), count("desiredReplicas")], &FieldValue::root(object).child("status"), None, &mut errors);
     errors
 }

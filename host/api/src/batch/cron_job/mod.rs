@@ -8,10 +8,10 @@ use crate::Resource;
 use crate::batch::job_spec::{common_spec, default_failure_policy, warn_of_job_spec};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
 use crate::shared::cell::{NONE, UNSET, age, at, cells, containers, len, name, selector, since, some, text};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::pod::defaults::default_template;
 use crate::shared::rules::{self, Field, Rule, count, field};
-use crate::shared::validation::{At, Errors};
 use crate::shared::value::{self, if_nil, if_zero, object_at};
 use crate::shared::warnings::{self, Warnings};
 use crate::shared::workload::{IN_POD_NAMES, spec_is_new, spec_mut};
@@ -49,7 +49,7 @@ fn validate_status(_: &Resource, _: &str, _: &Value, _: &Value) -> Errors {
     Errors::new()
 }
 
-fn cron_job_spec(spec: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
+fn cron_job_spec(spec: &FieldValue<'_>, old: Option<&Value>, errors: &mut Errors) {
     let at = spec.child("schedule");
     if at.text().is_empty() {
         errors.push(at.required(""));
@@ -85,8 +85,8 @@ fn cron_job_spec(spec: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
 fn validate(resource: &Resource, object: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, object, metadata::subdomain, &mut errors);
-    cron_job_spec(&At::root(object).child("spec"), None, &mut errors);
-    let name = At::root(object).child("metadata").child("name");
+    cron_job_spec(&FieldValue::root(object).child("spec"), None, &mut errors);
+    let name = FieldValue::root(object).child("metadata").child("name");
     if name.text().len() > CRON_JOB_NAME_BYTES_MAX {
         errors.push(name.invalid(&format!("must be no more than {CRON_JOB_NAME_BYTES_MAX} characters")));
     }
@@ -96,12 +96,12 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(_: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    cron_job_spec(&At::root(object).child("spec"), Some(&old["spec"]), &mut errors);
+    cron_job_spec(&FieldValue::root(object).child("spec"), Some(&old["spec"]), &mut errors);
     errors
 }
 
 fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     if old.is_none() {
         warnings::not_a_hostname(&root, IN_POD_NAMES, warnings);
     }

@@ -1,6 +1,6 @@
 //! A cron job's schedule and time zone.
 
-use crate::shared::validation::{At, Errors};
+use crate::shared::field_value::{Errors, FieldValue};
 
 struct Bounds {
     low: u32,
@@ -110,7 +110,7 @@ fn int(text: &str) -> Result<u32, String> {
 }
 
 /// The time zone of a schedule.
-pub(crate) fn time_zone(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn time_zone(at: &FieldValue<'_>, errors: &mut Errors) {
     let zone = at.text();
     if zone.is_empty() {
         return errors.push(at.invalid("timeZone must be nil or non-empty string"));

@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::Resource;
 use crate::batch::job_spec::{default_failure_policy, default_job_spec, warn_of_job_spec};
 use crate::kinds::kind::{Kind, SPEC, StatusMetadata};
+use crate::shared::field_value::FieldValue;
 use crate::shared::pod::defaults::default_template;
-use crate::shared::validation::At;
 use crate::shared::value::{if_zero, object_at};
 use crate::shared::warnings::{self, Warnings};
 use crate::shared::workload::{IN_POD_NAMES, spec_is_new, spec_mut};
@@ -46,7 +46,7 @@ pub(crate) fn default(_: &Resource, object: &mut Value) {
 }
 
 fn warn(object: &Value, old: Option<&Value>, warnings: &mut Warnings) {
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     if old.is_none() {
         warnings::not_a_hostname(&root, IN_POD_NAMES, warnings);
     }

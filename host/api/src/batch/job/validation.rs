@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::batch::job_spec::{job_spec, omitted};
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::{metadata, selector, value};
 
 fn has_label(job: &Value, name: &str, expected: &str, errors: &mut Errors) {
-    let meta = At::root(job).child("spec").child("template").child("metadata");
+    let meta = FieldValue::root(job).child("spec").child("template").child("metadata");
     let labels = meta.child("labels");
-    let at = At { value: labels.value, path: labels.path.key(name) };
+    let at = FieldValue { value: labels.value, path: labels.path.key(name) };
     match labels.value.get(name).and_then(Value::as_str) {
         None => errors.push(at.required(&format!("must be '{expected}'"))),
         Some(actual) if actual != expected => errors.push(at.invalid(&format!("must be '{expected}'"))),
@@ -20,7 +20,7 @@ fn has_label(job: &Value, name: &str, expected: &str, errors: &mut Errors) {
 }
 
 fn generated_selector(job: &Value, prefixed: bool, errors: &mut Errors) {
-    let spec = At::root(job).child("spec");
+    let spec = FieldValue::root(job).child("spec");
     let selector = spec.child("selector");
     if spec.flag("manualSelector") || selector.value.is_null() {
         return;
@@ -43,11 +43,11 @@ fn generated_selector(job: &Value, prefixed: bool, errors: &mut Errors) {
 fn job(resource: &Resource, job: &Value, prefixed: bool, errors: &mut Errors) {
     metadata::validate(resource, job, metadata::subdomain, errors);
     generated_selector(job, prefixed, errors);
-    let spec = At::root(job).child("spec");
+    let spec = FieldValue::root(job).child("spec");
     job_spec(&spec, errors);
     let completions = spec.child("completions").int();
     if spec.text_of("completionMode") == "Indexed" && completions > 0 {
-        let at = At::root(job).child("metadata").child("name");
+        let at = FieldValue::root(job).child("metadata").child("name");
         let hostname = format!("{}-{}", at.text(), completions - 1);
         if !name::is_dns1123_label(&hostname).is_empty() {
             errors.push(at.invalid(&format!("will not able to create pod with invalid DNS label: {hostname}")));
@@ -71,12 +71,12 @@ pub(crate) fn validate(resource: &Resource, object: &Value) -> Errors {
 
 pub(crate) fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
-    let old_labels = old.pointer("/spec/template/metadata/labels").unwrap_or(validation::NULL);
+    let old_labels = old.pointer("/spec/template/metadata/labels").unwrap_or(field_value::NULL);
     let prefixed = value::has(old_labels, "batch.kubernetes.io/job-name") && value::has(old_labels, "batch.kubernetes.io/controller-uid");
     job(resource, object, prefixed, &mut errors);
     metadata::validate_update(object, old, &mut errors);
-    let spec = At::root(object).child("spec");
-    let before = At::root(old).child("spec");
+    let spec = FieldValue::root(object).child("spec");
+    let before = FieldValue::root(old).child("spec");
     job_spec(&spec, &mut errors);
     let completions = spec.child("completions");
     if spec.text_of("completionMode") != "Indexed" {
@@ -96,7 +96,7 @@ pub(crate) fn validate_update(resource: &Resource, object: &Value, old: &Value) 
 }
 
 /// Of a job that waits, where its pods run and what they need may still change.
-fn template_update(spec: &At<'_>, before: &At<'_>, old: &Value, errors: &mut Errors) {
+fn template_update(spec: &FieldValue<'_>, before: &FieldValue<'_>, old: &Value, errors: &mut Errors) {
     let mut kept = before.child("template").value.clone();
     let template = spec.child("template");
     let waits = before.flag("suspend") && old.pointer("/status/startTime").is_none();
@@ -130,7 +130,7 @@ fn template_update(spec: &At<'_>, before: &At<'_>, old: &Value, errors: &mut Err
         }
     }
     if *template.value != kept {
-        errors.push(template.invalid(validation::IMMUTABLE));
+        errors.push(template.invalid(field_value::IMMUTABLE));
     }
 }
 
@@ -144,8 +144,8 @@ fn has_condition(job: &Value, kind: &str) -> bool {
 pub(crate) fn validate_status(_: &Resource, _: &str, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    let at = At::root(object).child("status");
-    let before = At::root(old).child("status");
+    let at = FieldValue::root(object).child("status");
+    let before = FieldValue::root(old).child("status");
     for name in ["active", "succeeded", "failed", "ready", "terminating"] {
         at.child(name).non_negative(&mut errors);
     }
@@ -214,7 +214,7 @@ pub(crate) fn validate_status(_: &Resource, _: &str, object: &Value, old: &Value
             errors.push(count.invalid_as(count.int(), words));
         }
     }
-    let spec = At::root(object).child("spec");
+    let spec = FieldValue::root(object).child("spec");
     if !before.child("startTime").value.is_null() && changed("startTime") && !spec.flag("suspend") {
         errors.push(start.invalid("field is immutable for unsuspended job once set"));
     }

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::shared::der::element;
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::rules::{self, Rule, field};
-use crate::shared::validation::{self, At, Errors};
 use crate::shared::{metadata, value};
 
 const USAGES: [&str; 23] = [
@@ -74,7 +74,7 @@ fn request_problem(bytes: &[u8]) -> Option<String> {
 }
 
 /// `example.com/signer`
-fn signer_name(at: &At<'_>, errors: &mut Errors) {
+fn signer_name(at: &FieldValue<'_>, errors: &mut Errors) {
     let text = at.text();
     if text.is_empty() {
         return errors.push(at.required(""));
@@ -105,7 +105,7 @@ fn signer_name(at: &At<'_>, errors: &mut Errors) {
 
 fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mut Errors) {
     metadata::validate(resource, object, |_, _| Vec::new(), errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let spec = root.child("spec");
     let body = spec.child("request");
     if let Some(why) = request_problem(&STANDARD.decode(body.text()).unwrap_or_default()) {
@@ -131,7 +131,7 @@ fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mu
     }
     conditions(&root.child("status"), errors);
     let certificate = root.child("status").child("certificate");
-    let touched = old.is_none_or(|old| old["status"].get("certificate").unwrap_or(validation::NULL) != certificate.value);
+    let touched = old.is_none_or(|old| old["status"].get("certificate").unwrap_or(field_value::NULL) != certificate.value);
     if touched && !certificate.text().is_empty() {
         let decoded = STANDARD.decode(certificate.text()).unwrap_or_default();
         let why = match pem_block(std::str::from_utf8(&decoded).unwrap_or_default()) {
@@ -145,7 +145,7 @@ fn request(resource: &Resource, object: &Value, old: Option<&Value>, errors: &mu
     }
 }
 
-fn conditions(status: &At<'_>, errors: &mut Errors) {
+fn conditions(status: &FieldValue<'_>, errors: &mut Errors) {
     let list = status.child("conditions");
     let (mut approved, mut denied) = (false, false);
     let mut seen: HashSet<&str> = HashSet::new();
@@ -190,7 +190,7 @@ pub(crate) fn validate_subresource(resource: &Resource, subresource: &str, objec
 fn changed(resource: &Resource, object: &Value, old: &Value, may_sign: bool, may_decide: bool) -> Errors {
     let mut errors = Errors::new();
     request(resource, object, Some(old), &mut errors);
-    let status = At::root(object).child("status");
+    let status = FieldValue::root(object).child("status");
     let list = status.child("conditions");
     let of = |object: &Value, kind: &str| -> Vec<Value> {
         value::list(&object["status"], "conditions").iter().filter(|condition| value::text(condition, "type") == kind).cloned().collect()
@@ -209,7 +209,7 @@ fn changed(resource: &Resource, object: &Value, old: &Value, may_sign: bool, may
         }
     }
     let certificate = status.child("certificate");
-    let before = old["status"].get("certificate").unwrap_or(validation::NULL);
+    let before = old["status"].get("certificate").unwrap_or(field_value::NULL);
     if certificate.value != before {
         if !may_sign {
             errors.push(certificate.forbidden("updates may not set certificate content"));

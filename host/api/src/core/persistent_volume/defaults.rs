@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::Resource;
-use crate::shared::pod::defaults::{default_volume_source, round_up_quantities};
+use crate::shared::pod::defaults::default_volume_source;
+use crate::shared::resources::round_up_quantities;
 use crate::shared::value::{if_nil, if_zero, object_at};
 
 pub(crate) fn default(_: &Resource, volume: &mut Value) {

@@ -5,9 +5,9 @@ use serde_json::Value;
 use crate::Resource;
 use crate::kinds::go_struct;
 use crate::shared::claim::{VOLUME_MODES, access_modes};
-use crate::shared::pod::volume;
+use crate::shared::field_value::{self, Errors, FieldValue};
+use crate::shared::pod::{path, volume};
 use crate::shared::rules::{self, Rule};
-use crate::shared::validation::{self, At, Errors};
 use crate::shared::{metadata, scheduling, value};
 
 /// Sources that persistent volumes have, with the name that errors give them.
@@ -35,7 +35,7 @@ const PERSISTENT_SOURCES: [(&str, &str); 21] = [
     ("storageos", "storageos"),
 ];
 
-fn volume_spec(spec: &At<'_>, errors: &mut Errors) {
+fn volume_spec(spec: &FieldValue<'_>, errors: &mut Errors) {
     access_modes(spec, "", errors);
     let capacity = spec.child("capacity");
     if spec.is_empty("capacity") {
@@ -43,7 +43,7 @@ fn volume_spec(spec: &At<'_>, errors: &mut Errors) {
     }
     if capacity.value.get("storage").is_none() || spec.entries("capacity").count() > 1 {
         let shown = if capacity.value.is_null() { Value::Object(Default::default()) } else { capacity.value.clone() };
-        errors.push(validation::unsupported(&capacity.path, &shown, &["storage"]));
+        errors.push(field_value::unsupported(&capacity.path, &shown, &["storage"]));
     }
     for (_, entry) in spec.entries("capacity") {
         let Some(quantity) = entry.quantity() else { continue };
@@ -90,7 +90,7 @@ fn volume_spec(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn persistent_source(spec: &At<'_>, has_affinity: bool, errors: &mut Errors) {
+fn persistent_source(spec: &FieldValue<'_>, has_affinity: bool, errors: &mut Errors) {
     let mut found = 0;
     for (name, shown) in PERSISTENT_SOURCES.iter().chain(&[("csi", "csi")]) {
         let Some(at) = spec.some(name) else { continue };
@@ -124,7 +124,7 @@ fn persistent_source(spec: &At<'_>, has_affinity: bool, errors: &mut Errors) {
                 if at.is_empty("path") {
                     errors.push(at.child("path").required(""));
                 } else {
-                    volume::no_backsteps(&at.child("path"), errors);
+                    path::no_backsteps(&at.child("path"), errors);
                 }
                 if !has_affinity {
                     errors.push(spec.child("nodeAffinity").required("Local volume requires node affinity"));
@@ -159,13 +159,13 @@ fn persistent_source(spec: &At<'_>, has_affinity: bool, errors: &mut Errors) {
 pub(crate) fn validate(resource: &Resource, volume: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, volume, metadata::subdomain, &mut errors);
-    volume_spec(&At::root(volume).child("spec"), &mut errors);
-    mount_options(&At::root(volume), &mut errors);
+    volume_spec(&FieldValue::root(volume).child("spec"), &mut errors);
+    mount_options(&FieldValue::root(volume), &mut errors);
     errors
 }
 
 /// Only some sources can be told, by an annotation, how to be mounted.
-fn mount_options(root: &At<'_>, errors: &mut Errors) {
+fn mount_options(root: &FieldValue<'_>, errors: &mut Errors) {
     const ANNOTATION: &str = "volume.beta.kubernetes.io/mount-options";
     const SOURCES: [&str; 13] = [
         "gcePersistentDisk",
@@ -191,7 +191,7 @@ fn mount_options(root: &At<'_>, errors: &mut Errors) {
 /// Its source is for good.
 pub(crate) fn validate_update(resource: &Resource, volume: &Value, old: &Value) -> Errors {
     let mut errors = validate(resource, volume);
-    let spec = At::root(volume).child("spec");
+    let spec = FieldValue::root(volume).child("spec");
     let before = &old["spec"];
     let source = |spec: &Value| -> Vec<(String, Value)> {
         PERSISTENT_SOURCES
@@ -219,8 +219,8 @@ pub(crate) fn validate_update(resource: &Resource, volume: &Value, old: &Value) 
         errors.push(at.forbidden(&format!("spec.persistentvolumesource is immutable after creation\n{changes}")));
     }
     let mode = spec.child("volumeMode");
-    if mode.value != before.get("volumeMode").unwrap_or(validation::NULL) {
-        errors.push(mode.renamed(apimachinery::field::Path::new("volumeMode")).invalid(validation::IMMUTABLE));
+    if mode.value != before.get("volumeMode").unwrap_or(field_value::NULL) {
+        errors.push(mode.renamed(apimachinery::field::Path::new("volumeMode")).invalid(field_value::IMMUTABLE));
     }
     if let Some(affinity) = before.get("nodeAffinity") {
         let at = spec.child("nodeAffinity");

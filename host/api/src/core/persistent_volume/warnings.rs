@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::core::volumes::STORAGE_CLASS_ANNOTATION;
-use crate::shared::validation::At;
+use crate::shared::field_value::FieldValue;
 use crate::shared::warnings::{self, Warnings};
 
 /// Annotations, labels of nodes and plugins that are no more, and the policy that nobody should use.
@@ -20,7 +20,7 @@ pub(crate) fn warn(volume: &Value, _: Option<&Value>, warnings: &mut Warnings) {
         ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
         ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
     ];
-    let root = At::root(volume);
+    let root = FieldValue::root(volume);
     let annotations = root.child("metadata").child("annotations");
     for (key, why) in ANNOTATIONS.iter().filter(|(key, _)| annotations.value.get(key).is_some()) {
         warnings.at(&annotations.path.key(key), why);

@@ -10,14 +10,15 @@ use serde_json::Value;
 use crate::Resource;
 use crate::core::pod::strategy;
 use crate::kinds::go_struct::{self, POD_SPEC};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::pod::security::{self, APP_ARMOR_ANNOTATION};
 use crate::shared::pod::validation::{MIRROR, pod_annotations, validate_spec};
 use crate::shared::rules::{self, Rule};
-use crate::shared::validation::{self, At, Errors, legacy_ip};
+use crate::shared::validation::legacy_ip;
 use crate::shared::{metadata, scheduling, value};
 
 /// Images of pods, which are stricter than those of templates.
-fn pod_images(spec: &At<'_>, errors: &mut Errors) {
+fn pod_images(spec: &FieldValue<'_>, errors: &mut Errors) {
     for list in ["containers", "initContainers"] {
         for container in spec.items(list) {
             let image = container.child("image");
@@ -35,19 +36,19 @@ const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].imag
 pub(crate) fn validate(resource: &Resource, pod: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata_and_spec(resource, pod, &mut errors);
-    let spec = At::root(pod).child("spec");
+    let spec = FieldValue::root(pod).child("spec");
     if !spec.is_empty("ephemeralContainers") {
         errors.push(spec.child("ephemeralContainers").forbidden("cannot be set on create"));
     }
     if !spec.is_empty("nodeName") && !spec.is_empty("schedulingGates") {
         errors.push(spec.child("nodeName").forbidden("cannot be set until all schedulingGates have been cleared"));
     }
-    security::app_armor_annotations(&At::root(pod).child("metadata").child("annotations"), &spec, &mut errors);
+    security::app_armor_annotations(&FieldValue::root(pod).child("metadata").child("annotations"), &spec, &mut errors);
     errors
 }
 
 fn metadata_and_spec(resource: &Resource, pod: &Value, errors: &mut Errors) {
-    let root = At::root(pod);
+    let root = FieldValue::root(pod);
     let spec = root.child("spec");
     metadata::validate(resource, pod, metadata::subdomain, errors);
     pod_annotations(&root.child("metadata").child("annotations"), &spec, errors);
@@ -67,7 +68,7 @@ pub(crate) fn validate_update(resource: &Resource, pod: &Value, old: &Value) -> 
     let mut errors = Errors::new();
     metadata::validate_update(pod, old, &mut errors);
     metadata_and_spec(resource, pod, &mut errors);
-    let root = At::root(pod);
+    let root = FieldValue::root(pod);
     annotation_updates(&root, old, &mut errors);
     let spec = root.child("spec");
     let before = &old["spec"];
@@ -123,14 +124,14 @@ pub(crate) fn validate_update(resource: &Resource, pod: &Value, old: &Value) -> 
     errors
 }
 
-fn annotation_updates(root: &At<'_>, old: &Value, errors: &mut Errors) {
+fn annotation_updates(root: &FieldValue<'_>, old: &Value, errors: &mut Errors) {
     let annotations = root.child("metadata").child("annotations");
-    let before = old.pointer("/metadata/annotations").unwrap_or(validation::NULL);
+    let before = old.pointer("/metadata/annotations").unwrap_or(field_value::NULL);
     for (key, value) in before.as_object().into_iter().flatten() {
         if annotations.value.get(key) == Some(value) {
             continue;
         }
-        let at = At { value, path: annotations.path.key(key) };
+        let at = FieldValue { value, path: annotations.path.key(key) };
         if key.starts_with(APP_ARMOR_ANNOTATION) {
             errors.push(at.forbidden("may not remove or update AppArmor annotations"));
         }
@@ -139,7 +140,7 @@ fn annotation_updates(root: &At<'_>, old: &Value, errors: &mut Errors) {
         }
     }
     for (key, value) in annotations.value.as_object().into_iter().flatten().filter(|(key, _)| before.get(key.as_str()).is_none()) {
-        let at = At { value, path: annotations.path.key(key) };
+        let at = FieldValue { value, path: annotations.path.key(key) };
         if key.starts_with(APP_ARMOR_ANNOTATION) {
             errors.push(at.forbidden("may not add AppArmor annotations"));
         }
@@ -150,7 +151,7 @@ fn annotation_updates(root: &At<'_>, old: &Value, errors: &mut Errors) {
     pod_annotations(&annotations, &root.child("spec"), errors);
 }
 
-fn only_added_tolerations(spec: &At<'_>, before: &Value, errors: &mut Errors) {
+fn only_added_tolerations(spec: &FieldValue<'_>, before: &Value, errors: &mut Errors) {
     let untimed = |toleration: &Value| {
         let mut toleration = toleration.clone();
         value::remove(&mut toleration, "tolerationSeconds");
@@ -166,7 +167,7 @@ fn only_added_tolerations(spec: &At<'_>, before: &Value, errors: &mut Errors) {
     scheduling::tolerations(spec, errors);
 }
 
-fn only_deleted_gates(spec: &At<'_>, before: &Value, errors: &mut Errors) {
+fn only_deleted_gates(spec: &FieldValue<'_>, before: &Value, errors: &mut Errors) {
     let known: HashSet<&str> = value::list(before, "schedulingGates").iter().map(|old| value::text(old, "name")).collect();
     for gate in spec.items("schedulingGates") {
         let name = gate.child("name");
@@ -177,7 +178,7 @@ fn only_deleted_gates(spec: &At<'_>, before: &Value, errors: &mut Errors) {
 }
 
 /// As long as a pod waits at a gate, where it may run may be narrowed.
-fn gated_changes(spec: &At<'_>, munged: &mut Value, before: &Value, errors: &mut Errors) {
+fn gated_changes(spec: &FieldValue<'_>, munged: &mut Value, before: &Value, errors: &mut Errors) {
     let selector = spec.child("nodeSelector");
     let kept = value::entries(before, "nodeSelector").all(|(key, value)| selector.value.get(key) == Some(value));
     if !kept {
@@ -199,7 +200,7 @@ fn gated_changes(spec: &At<'_>, munged: &mut Value, before: &Value, errors: &mut
             };
             let only_fields = value::list(old, "matchExpressions").is_empty() && value::list(old, "matchFields").is_empty();
             if only_fields && new != old || !added("matchExpressions") || !added("matchFields") {
-                let at = At { value: new, path: required.path.child("nodeSelectorTerms").index(i) };
+                let at = FieldValue { value: new, path: required.path.child("nodeSelectorTerms").index(i) };
                 errors.push(at.invalid("only additions are allowed (no mutations or deletions)"));
             }
         }
@@ -212,7 +213,7 @@ fn gated_changes(spec: &At<'_>, munged: &mut Value, before: &Value, errors: &mut
         }
         (false, Some(old)) if old.get("nodeAffinity").is_none() => {}
         (false, None) => {}
-        (_, old) => value::restore(value::object_at(munged, "affinity"), old.unwrap_or(validation::NULL), "nodeAffinity"),
+        (_, old) => value::restore(value::object_at(munged, "affinity"), old.unwrap_or(field_value::NULL), "nodeAffinity"),
     }
 }
 
@@ -224,8 +225,8 @@ pub(crate) fn validate_subresource(resource: &Resource, subresource: &str, pod: 
         "status" => status(pod, old, &mut errors),
         "ephemeralcontainers" => {
             metadata_and_spec(resource, pod, &mut errors);
-            annotation_updates(&At::root(pod), old, &mut errors);
-            let spec = At::root(pod).child("spec");
+            annotation_updates(&FieldValue::root(pod), old, &mut errors);
+            let spec = FieldValue::root(pod).child("spec");
             let list = spec.child("ephemeralContainers");
             let mut named: HashMap<&str, &Value> = HashMap::new();
             for new in value::list(spec.value, "ephemeralContainers") {
@@ -258,10 +259,10 @@ pub(crate) fn validate_subresource(resource: &Resource, subresource: &str, pod: 
 }
 
 fn status(pod: &Value, old: &Value, errors: &mut Errors) {
-    let root = At::root(pod);
+    let root = FieldValue::root(pod);
     annotation_updates(&root, old, errors);
     let at = root.child("status");
-    let before = At::root(old).child("status");
+    let before = FieldValue::root(old).child("status");
     for condition in at.items("conditions") {
         let generation = condition.child("observedGeneration");
         if generation.int() < 0 {
@@ -283,7 +284,7 @@ fn status(pod: &Value, old: &Value, errors: &mut Errors) {
     at.child("qosClass").immutable(&before.child("qosClass"), errors);
     state_transitions(&at, &before, "containerStatuses", &old["spec"], errors);
     for list in ["podIPs", "hostIPs"] {
-        let ips: Vec<At<'_>> = at.items(list).map(|ip| ip.child("ip").renamed(ip.path.clone())).collect();
+        let ips: Vec<FieldValue<'_>> = at.items(list).map(|ip| ip.child("ip").renamed(ip.path.clone())).collect();
         let stored: Vec<&str> = before.items(list).map(|ip| value::text(ip.value, "ip")).collect();
         if let Some(first) = at.items(list).next().filter(|first| list == "hostIPs" && first.text_of("ip") != at.text_of("hostIP")) {
             errors.push(first.child("ip").invalid("must be equal to `hostIP`"));
@@ -299,7 +300,7 @@ fn status(pod: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-fn state_transitions(at: &At<'_>, before: &At<'_>, list: &str, spec: &Value, errors: &mut Errors) {
+fn state_transitions(at: &FieldValue<'_>, before: &FieldValue<'_>, list: &str, spec: &Value, errors: &mut Errors) {
     let policy = value::text(spec, "restartPolicy");
     if policy == "Always" {
         return;
@@ -329,7 +330,7 @@ fn never_resized(old: &Value) -> Option<&'static str> {
 }
 
 fn resize(pod: &Value, old: &Value, errors: &mut Errors) {
-    let spec = At::root(pod).child("spec");
+    let spec = FieldValue::root(pod).child("spec");
     let before = &old["spec"];
     if value::text(&old["status"], "qosClass") != strategy::qos_class(spec.value) {
         let class = pod["status"].get("qosClass").cloned().unwrap_or_default();
@@ -387,7 +388,7 @@ fn resize(pod: &Value, old: &Value, errors: &mut Errors) {
                 let at = if list == "containers" { spec.clone() } else { spec.child(list) };
                 errors.push(match list {
                     "containers" => at.forbidden("only cpu and memory resources are mutable"),
-                    _ => At { value: at.value, path: at.path.index(i) }
+                    _ => FieldValue { value: at.value, path: at.path.index(i) }
                         .forbidden("only cpu and memory resources for init or sidecar containers are mutable"),
                 });
             }
@@ -398,7 +399,7 @@ fn resize(pod: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-fn pod_level_resize(spec: &At<'_>, before: &Value, copy: &mut Value, errors: &mut Errors) {
+fn pod_level_resize(spec: &FieldValue<'_>, before: &Value, copy: &mut Value, errors: &mut Errors) {
     let at = spec.child("resources");
     if value::has(before, "resources") {
         if at.value.is_null() {

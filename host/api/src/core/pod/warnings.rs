@@ -1,17 +1,17 @@
 //! What clients are warned of about a Pod.
 
 use apimachinery::field::Path;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::shared::pod::warnings::{APP_ARMOR_CONTAINER, USE_APP_ARMOR_PROFILE, containers, spec_and_metadata};
-use crate::shared::validation::At;
+use crate::shared::field_value::FieldValue;
+use crate::shared::pod::warnings::{APP_ARMOR_CONTAINER, USE_APP_ARMOR_PROFILE, app_armor_profile, containers, spec_and_metadata};
 use crate::shared::value::text;
 use crate::shared::warnings::{self, Warnings};
 
 /// When it is made. An update is not looked at: it comes often, and hardly ever from people.
 pub(crate) fn warn(pod: &Value, old: Option<&Value>, warnings: &mut Warnings) {
     if old.is_none() {
-        let root = At::root(pod);
+        let root = FieldValue::root(pod);
         warnings::not_a_hostname(&root, "the Pod's hostname", warnings);
         spec_and_metadata(&root, warnings);
     }
@@ -19,7 +19,7 @@ pub(crate) fn warn(pod: &Value, old: Option<&Value>, warnings: &mut Warnings) {
 
 /// Addresses in its status.
 pub(crate) fn warn_of_status(pod: &Value, warnings: &mut Warnings) {
-    let status = At::root(pod).child("status");
+    let status = FieldValue::root(pod).child("status");
     for list in ["podIPs", "hostIPs"] {
         status.items(list).for_each(|item| warnings::address(&item.child("ip"), warnings));
     }
@@ -50,7 +50,7 @@ pub(crate) fn app_armor_to_fill_in(pod: &Value) -> Vec<AppArmorAnnotation> {
     }
     let of_pod = spec.pointer("/securityContext/appArmorProfile").filter(|profile| !profile.is_null());
     let mut found = Vec::new();
-    for (list, index, container) in containers(&At::root(spec)).map(|(list, index, at)| (list, index, at.value)) {
+    for (list, index, container) in containers(&FieldValue::root(spec)).map(|(list, index, at)| (list, index, at.value)) {
         let key = format!("{APP_ARMOR_CONTAINER}{}", text(container, "name"));
         let Some(annotation) = annotations.get(&key).and_then(Value::as_str) else { continue };
         if container.pointer("/securityContext/appArmorProfile").is_some_and(|profile| !profile.is_null()) {
@@ -62,18 +62,6 @@ pub(crate) fn app_armor_to_fill_in(pod: &Value) -> Vec<AppArmorAnnotation> {
         }
     }
     found
-}
-
-/// The field that says what an AppArmor annotation says.
-pub(crate) fn app_armor_profile(annotation: &str) -> Option<Value> {
-    match annotation {
-        "unconfined" => Some(json!({ "type": "Unconfined" })),
-        "runtime/default" => Some(json!({ "type": "RuntimeDefault" })),
-        other => {
-            let name = other.strip_prefix("localhost/").filter(|name| !name.is_empty())?;
-            Some(json!({ "type": "Localhost", "localhostProfile": name }))
-        }
-    }
 }
 
 fn is_valid_app_armor_profile(profile: &Value) -> bool {

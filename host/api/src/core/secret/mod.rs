@@ -13,9 +13,9 @@ use crate::Resource;
 use crate::core::data::{DATA_BYTES_MAX, decoded_bytes, immutable_data};
 use crate::kinds::kind::Kind;
 use crate::shared::cell::{self, age, cells, len};
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::metadata;
 use crate::shared::rules::{self, immutable};
-use crate::shared::validation::{self, At, Errors};
 use crate::shared::value::{if_zero, object_at, remove, restore, set, text};
 use crate::shared::warnings::Warnings;
 
@@ -47,7 +47,7 @@ fn decoded(value: &Value) -> Vec<u8> {
 
 fn secret(resource: &Resource, object: &Value, errors: &mut Errors) {
     metadata::validate(resource, object, metadata::subdomain, errors);
-    let root = At::root(object);
+    let root = FieldValue::root(object);
     let data = root.child("data");
     let mut bytes = 0;
     for (key, entry) in root.entries("data") {
@@ -57,14 +57,14 @@ fn secret(resource: &Resource, object: &Value, errors: &mut Errors) {
     if bytes > DATA_BYTES_MAX {
         errors.push(apimachinery::field::Error::too_long(&data.path, DATA_BYTES_MAX));
     }
-    let of = |key: &str| At { value: data.value.get(key).unwrap_or(validation::NULL), path: data.path.key(key) };
+    let of = |key: &str| FieldValue { value: data.value.get(key).unwrap_or(field_value::NULL), path: data.path.key(key) };
     let missing = |key: &str| of(key).value.is_null();
     match root.text_of("type") {
         "kubernetes.io/service-account-token" => {
             let annotations = root.child("metadata").child("annotations");
             let key = "kubernetes.io/service-account.name";
             if annotations.text_of(key).is_empty() {
-                errors.push(At { value: validation::NULL, path: annotations.path.key(key) }.required(""));
+                errors.push(FieldValue { value: field_value::NULL, path: annotations.path.key(key) }.required(""));
             }
         }
         "kubernetes.io/dockercfg" => docker_config(&of(".dockercfg"), errors),
@@ -87,7 +87,7 @@ fn secret(resource: &Resource, object: &Value, errors: &mut Errors) {
     }
 }
 
-fn docker_config(at: &At<'_>, errors: &mut Errors) {
+fn docker_config(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.value.is_null() {
         return errors.push(at.required(""));
     }
@@ -117,7 +117,7 @@ fn validate(resource: &Resource, object: &Value) -> Errors {
 fn validate_update(resource: &Resource, object: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(object, old, &mut errors);
-    rules::check(&[immutable("type")], &At::root(object), Some(&At::root(old)), &mut errors);
+    rules::check(&[immutable("type")], &FieldValue::root(object), Some(&FieldValue::root(old)), &mut errors);
     immutable_data(object, old, &["data"], &mut errors);
     secret(resource, object, &mut errors);
     errors

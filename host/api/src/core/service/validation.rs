@@ -10,9 +10,10 @@ use serde_json::Value;
 use crate::Resource;
 use crate::core::endpoints::endpoint_ip;
 use crate::core::service::defaults::externally_accessible;
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::rules::{self, PROTOCOL, Rule};
 use crate::shared::selector::labels;
-use crate::shared::validation::{self, At, Errors, legacy_cidr, legacy_ip, port_num_or_name};
+use crate::shared::validation::{legacy_cidr, legacy_ip, port_num_or_name};
 use crate::shared::{metadata, value};
 
 const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
@@ -43,9 +44,9 @@ pub(crate) fn validate(resource: &Resource, service: &Value) -> Errors {
 pub(crate) fn validate_update(_: &Resource, service: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(service, old, &mut errors);
-    let spec = At::root(service).child("spec");
-    let before = At::root(old).child("spec");
-    let external = |spec: &At<'_>| spec.text_of("type") == "ExternalName";
+    let spec = FieldValue::root(service).child("spec");
+    let before = FieldValue::root(old).child("spec");
+    let external = |spec: &FieldValue<'_>| spec.text_of("type") == "ExternalName";
     if !external(&spec) && !external(&before) {
         cluster_ips_update(&spec, &before, &mut errors);
         families_update(&spec, &before, &mut errors);
@@ -54,23 +55,23 @@ pub(crate) fn validate_update(_: &Resource, service: &Value, old: &Value) -> Err
     if needs_health_check(spec.value) && needs_health_check(before.value) {
         let port = spec.child("healthCheckNodePort");
         if port.value != before.child("healthCheckNodePort").value {
-            errors.push(port.forbidden(validation::IMMUTABLE));
+            errors.push(port.forbidden(field_value::IMMUTABLE));
         }
     }
     validate_service(service, Some(old), &mut errors);
     errors
 }
 
-fn cluster_ips_update(spec: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+fn cluster_ips_update(spec: &FieldValue<'_>, before: &FieldValue<'_>, errors: &mut Errors) {
     if is_headless(spec.value) && is_headless(before.value) {
         return;
     }
     let list = spec.child("clusterIPs");
     let (new, old): (Vec<&str>, Vec<&str>) = (spec.texts("clusterIPs").collect(), before.texts("clusterIPs").collect());
-    let first = || At { value: list.value, path: list.path.index(0) };
+    let first = || FieldValue { value: list.value, path: list.path.index(0) };
     if new.len() == old.len() {
         for i in (0..old.len()).filter(|&i| new[i] != old[i]) {
-            errors.push(At { value: list.value, path: list.path.index(i) }.invalid("may not change once set"));
+            errors.push(FieldValue { value: list.value, path: list.path.index(i) }.invalid("may not change once set"));
         }
         return;
     }
@@ -87,12 +88,12 @@ fn cluster_ips_update(spec: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn families_update(spec: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+fn families_update(spec: &FieldValue<'_>, before: &FieldValue<'_>, errors: &mut Errors) {
     if is_headless(spec.value) != is_headless(before.value) || is_headless(spec.value) {
         return;
     }
     let list = spec.child("ipFamilies");
-    let first = At { value: list.value, path: list.path.index(0) };
+    let first = FieldValue { value: list.value, path: list.path.index(0) };
     let ips_shown = spec.child("clusterIPs").renamed(first.path.clone());
     let (new, old): (Vec<&str>, Vec<&str>) = (spec.texts("ipFamilies").collect(), before.texts("ipFamilies").collect());
     if new.len() == old.len() {
@@ -114,7 +115,7 @@ fn families_update(spec: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn load_balancer_class(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Errors) {
+fn load_balancer_class(spec: &FieldValue<'_>, before: Option<&FieldValue<'_>>, errors: &mut Errors) {
     let class = spec.child("loadBalancerClass");
     let balanced = spec.text_of("type") == "LoadBalancer";
     if let Some(before) = before.filter(|before| balanced && before.text_of("type") == "LoadBalancer")
@@ -133,7 +134,7 @@ fn load_balancer_class(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Erro
 }
 
 fn validate_service(service: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let root = At::root(service);
+    let root = FieldValue::root(service);
     let annotations = root.child("metadata").child("annotations");
     if let (Some(mode), Some(hints)) = (annotations.some(MODE), annotations.some(HINTS))
         && mode.value != hints.value
@@ -150,7 +151,7 @@ fn validate_service(service: &Value, old: Option<&Value>, errors: &mut Errors) {
     match kind {
         "LoadBalancer" | "NodePort" if headless => {
             let list = spec.child("clusterIPs");
-            let at = At { value: list.value, path: list.path.index(0) };
+            let at = FieldValue { value: list.value, path: list.path.index(0) };
             errors.push(at.invalid_as("None", &format!("may not be set to 'None' for {kind} services")));
         }
         "ExternalName" => external_name(&spec, errors),
@@ -163,7 +164,7 @@ fn validate_service(service: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     labels(&spec.child("selector"), errors);
     affinity(&spec, errors);
-    let before = old.map(|old| At::root(old).child("spec"));
+    let before = old.map(|old| FieldValue::root(old).child("spec"));
     cluster_ips(&spec, before.as_ref(), errors);
     let stored: Vec<&str> = before.iter().flat_map(|before| before.texts("externalIPs")).collect();
     for ip in spec.items("externalIPs") {
@@ -196,7 +197,7 @@ fn validate_service(service: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
 }
 
-fn external_name(spec: &At<'_>, errors: &mut Errors) {
+fn external_name(spec: &FieldValue<'_>, errors: &mut Errors) {
     for name in ["clusterIPs", "ipFamilies"] {
         if !spec.is_empty(name) {
             errors.push(spec.child(name).forbidden("may not be set for ExternalName services"));
@@ -214,7 +215,7 @@ fn external_name(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn service_port<'a>(port: &At<'a>, require_name: bool, names: &mut HashSet<&'a str>, errors: &mut Errors) {
+fn service_port<'a>(port: &FieldValue<'a>, require_name: bool, names: &mut HashSet<&'a str>, errors: &mut Errors) {
     let name = port.child("name");
     if !name.text().is_empty() {
         name.dns_label(errors);
@@ -233,7 +234,7 @@ fn service_port<'a>(port: &At<'a>, require_name: bool, names: &mut HashSet<&'a s
     }
 }
 
-fn affinity(spec: &At<'_>, errors: &mut Errors) {
+fn affinity(spec: &FieldValue<'_>, errors: &mut Errors) {
     let affinity = spec.child("sessionAffinity");
     affinity.one_of(&["ClientIP", "None"], errors);
     let config = spec.child("sessionAffinityConfig");
@@ -254,12 +255,12 @@ fn affinity(spec: &At<'_>, errors: &mut Errors) {
 /// What must hold of addresses and families before any is given out.
 pub(crate) fn cluster_ip_errors(service: &Value, old: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
-    let before = old.map(|old| At::root(old).child("spec"));
-    cluster_ips(&At::root(service).child("spec"), before.as_ref(), &mut errors);
+    let before = old.map(|old| FieldValue::root(old).child("spec"));
+    cluster_ips(&FieldValue::root(service).child("spec"), before.as_ref(), &mut errors);
     errors
 }
 
-fn cluster_ips(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Errors) {
+fn cluster_ips(spec: &FieldValue<'_>, before: Option<&FieldValue<'_>>, errors: &mut Errors) {
     if spec.text_of("type") == "ExternalName" {
         return;
     }
@@ -317,19 +318,19 @@ fn cluster_ips(spec: &At<'_>, before: Option<&At<'_>>, errors: &mut Errors) {
     for (i, (ip, family)) in parsed.iter().zip(spec.texts("ipFamilies")).enumerate() {
         let Some(ip) = ip else { continue };
         if (family == "IPv4" && ip.is_ipv6()) || (family == "IPv6" && ip.is_ipv4()) {
-            let at = At { value: list.value, path: list.path.index(i) };
+            let at = FieldValue { value: list.value, path: list.path.index(i) };
             errors.push(at.invalid_as(ips[i], &format!("expected an {family} value as indicated by `ipFamilies[{i}]`")));
         }
     }
 }
 
-fn ports_together(spec: &At<'_>, errors: &mut Errors) {
+fn ports_together(spec: &FieldValue<'_>, errors: &mut Errors) {
     if spec.text_of("type") == "ClusterIP" {
         for port in spec.items("ports").map(|port| port.child("nodePort")).filter(|port| port.int() != 0) {
             errors.push(port.forbidden("may not be used when `type` is 'ClusterIP'"));
         }
     }
-    let key = |port: &At<'_>, name: &str| (port.child("protocol").text().to_owned(), port.child(name).int());
+    let key = |port: &FieldValue<'_>, name: &str| (port.child("protocol").text().to_owned(), port.child(name).int());
     let mut taken = HashSet::new();
     for port in spec.items("ports").filter(|port| port.child("nodePort").int() != 0) {
         let key = key(&port, "nodePort");
@@ -357,7 +358,7 @@ fn ports_together(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn source_ranges(spec: &At<'_>, annotations: &At<'_>, old: Option<&Value>, errors: &mut Errors) {
+fn source_ranges(spec: &FieldValue<'_>, annotations: &FieldValue<'_>, old: Option<&Value>, errors: &mut Errors) {
     const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
     let balanced = spec.text_of("type") == "LoadBalancer";
     if !spec.is_empty("loadBalancerSourceRanges") {
@@ -365,11 +366,11 @@ fn source_ranges(spec: &At<'_>, annotations: &At<'_>, old: Option<&Value>, error
         if !balanced {
             errors.push(at.forbidden(ONLY));
         }
-        let before = old.map(|old| At::root(old).child("spec"));
+        let before = old.map(|old| FieldValue::root(old).child("spec"));
         let stored: Vec<&str> = before.iter().flat_map(|before| before.texts("loadBalancerSourceRanges")).map(str::trim).collect();
         for (i, range) in spec.texts("loadBalancerSourceRanges").enumerate() {
             let value = Value::from(range.trim());
-            legacy_cidr(&At { value: &value, path: at.path.index(i) }, &stored, errors);
+            legacy_cidr(&FieldValue { value: &value, path: at.path.index(i) }, &stored, errors);
         }
     } else if let Some(ranges) = annotations.some(SOURCE_RANGES) {
         let path = annotations.path.key(SOURCE_RANGES);
@@ -379,12 +380,12 @@ fn source_ranges(spec: &At<'_>, annotations: &At<'_>, old: Option<&Value>, error
         let same = old.and_then(|old| old.pointer("/metadata/annotations")).and_then(|old| old.get(SOURCE_RANGES)) == Some(ranges.value);
         for range in ranges.text().trim().split(',').filter(|_| !same && !ranges.text().trim().is_empty()) {
             let value = Value::from(range.trim());
-            legacy_cidr(&At { value: &value, path: path.clone() }, &[], errors);
+            legacy_cidr(&FieldValue { value: &value, path: path.clone() }, &[], errors);
         }
     }
 }
 
-fn external_traffic(spec: &At<'_>, errors: &mut Errors) {
+fn external_traffic(spec: &FieldValue<'_>, errors: &mut Errors) {
     let policy = spec.child("externalTrafficPolicy");
     if externally_accessible(spec.value) {
         policy.one_of(&["Cluster", "Local"], errors);
@@ -405,7 +406,7 @@ fn external_traffic(spec: &At<'_>, errors: &mut Errors) {
 pub(crate) fn validate_status(_: &Resource, _: &str, service: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(service, old, &mut errors);
-    let root = At::root(service);
+    let root = FieldValue::root(service);
     let at = root.child("status").child("loadBalancer");
     if root.child("spec").text_of("type") != "LoadBalancer" {
         if !at.is_empty("ingress") {
@@ -413,7 +414,7 @@ pub(crate) fn validate_status(_: &Resource, _: &str, service: &Value, old: &Valu
         }
         return errors;
     }
-    let before = At::root(old).child("status").child("loadBalancer");
+    let before = FieldValue::root(old).child("status").child("loadBalancer");
     let stored: Vec<&str> = before.items("ingress").map(|ingress| value::text(ingress.value, "ip")).collect();
     for ingress in at.items("ingress") {
         let (ip, mode, hostname) = (ingress.child("ip"), ingress.child("ipMode"), ingress.child("hostname"));

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::shared::validation::At;
+use crate::shared::field_value::FieldValue;
 use crate::shared::warnings::{self, Warnings};
 
 /// What is ignored, deprecated, or not written as it should be.
 pub(crate) fn warn(service: &Value, _: Option<&Value>, warnings: &mut Warnings) {
     const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
-    let root = At::root(service);
+    let root = FieldValue::root(service);
     let spec = root.child("spec");
     let headless = spec.text_of("type") == "ClusterIP" && spec.text_of("clusterIP") == "None";
     let external = spec.text_of("type") == "ExternalName";
@@ -49,5 +49,5 @@ pub(crate) fn warn(service: &Value, _: Option<&Value>, warnings: &mut Warnings) 
 
 /// The addresses in its status.
 pub(crate) fn warn_of_status(service: &Value, warnings: &mut Warnings) {
-    warnings::load_balancer(&At::root(service), warnings);
+    warnings::load_balancer(&FieldValue::root(service), warnings);
 }

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::Resource;
 use crate::resource::shared::{binding_conditions, each, each_once, pool_name, qualified_name, taint};
+use crate::shared::field_value::{Errors, FieldValue};
 use crate::shared::pod::volume;
 use crate::shared::resources::is_native;
 use crate::shared::rules::{self, Format, Rule};
 use crate::shared::scheduling::node_selector;
-use crate::shared::validation::{At, Errors};
 use crate::shared::{metadata, value};
 
 const DEVICES_COUNT_MAX: usize = 128;
@@ -38,18 +38,18 @@ const ATTRIBUTE_LISTS: [&str; 4] = ["bools", "ints", "strings", "versions"];
 pub(crate) fn validate(resource: &Resource, slice: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate(resource, slice, metadata::subdomain, &mut errors);
-    spec(&At::root(slice).child("spec"), None, &mut errors);
+    spec(&FieldValue::root(slice).child("spec"), None, &mut errors);
     errors
 }
 
 pub(crate) fn validate_update(_: &Resource, slice: &Value, old: &Value) -> Errors {
     let mut errors = Errors::new();
     metadata::validate_update(slice, old, &mut errors);
-    spec(&At::root(slice).child("spec"), Some(&At::root(old).child("spec")), &mut errors);
+    spec(&FieldValue::root(slice).child("spec"), Some(&FieldValue::root(old).child("spec")), &mut errors);
     errors
 }
 
-fn spec(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
+fn spec(spec: &FieldValue<'_>, old: Option<&FieldValue<'_>>, errors: &mut Errors) {
     let pool = spec.child("pool");
     volume::csi_driver_name(&spec.child("driver"), errors);
     pool_name(&pool.child("name"), errors);
@@ -66,7 +66,7 @@ fn spec(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     if spec.has("sharedCounters") && spec.has("devices") {
         errors.push(spec.invalid_as("", "only one of `sharedCounters` or `devices` is allowed"));
     }
-    let name = |item: &At<'_>| item.text_of("name").to_owned();
+    let name = |item: &FieldValue<'_>| item.text_of("name").to_owned();
     let most = if spec.items("devices").any(|device| is_advanced(&device)) { ADVANCED_DEVICES_COUNT_MAX } else { DEVICES_COUNT_MAX };
     let by_device = spec.flag("perDeviceNodeSelection");
     let mut before: HashMap<&str, &Value> = HashMap::new();
@@ -79,13 +79,13 @@ fn spec(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     each_once(spec, "sharedCounters", COUNTER_SETS_COUNT_MAX, name, errors, |set, errors| counters(set, "name", errors));
 }
 
-fn is_advanced(device: &At<'_>) -> bool {
-    let listed = |attribute: &At<'_>| ATTRIBUTE_LISTS.iter().any(|list| attribute.has(list));
+fn is_advanced(device: &FieldValue<'_>) -> bool {
+    let listed = |attribute: &FieldValue<'_>| ATTRIBUTE_LISTS.iter().any(|list| attribute.has(list));
     !device.is_empty("taints") || !device.is_empty("consumesCounters") || device.entries("attributes").any(|(_, at)| listed(&at))
 }
 
 /// The fields that say where devices can be reached, of those that are set; each must say something.
-fn places(at: &At<'_>, flags: &[&str], empty: &str, errors: &mut Errors) -> Vec<String> {
+fn places(at: &FieldValue<'_>, flags: &[&str], empty: &str, errors: &mut Errors) -> Vec<String> {
     let mut set = Vec::new();
     if let Some(node) = at.some("nodeName") {
         if node.text().is_empty() {
@@ -109,7 +109,7 @@ fn places(at: &At<'_>, flags: &[&str], empty: &str, errors: &mut Errors) -> Vec<
     set
 }
 
-fn nodes(spec: &At<'_>, errors: &mut Errors) {
+fn nodes(spec: &FieldValue<'_>, errors: &mut Errors) {
     const ONE: &str = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
     let flags = ["allNodes", "perDeviceNodeSelection"];
     let set = places(spec, &flags, "must be either unset or set to a non-empty string", errors);
@@ -123,7 +123,7 @@ fn nodes(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn device_nodes(at: &At<'_>, by_device: bool, errors: &mut Errors) {
+fn device_nodes(at: &FieldValue<'_>, by_device: bool, errors: &mut Errors) {
     if !by_device {
         if ["nodeName", "nodeSelector", "allNodes"].iter().any(|name| at.has(name)) {
             let detail = "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the \
@@ -142,7 +142,7 @@ fn device_nodes(at: &At<'_>, by_device: bool, errors: &mut Errors) {
     }
 }
 
-fn counters(at: &At<'_>, name: &str, errors: &mut Errors) {
+fn counters(at: &FieldValue<'_>, name: &str, errors: &mut Errors) {
     let name = at.child(name);
     rules::check_value(&[Rule::Required, Rule::Format(Format::DnsLabel)], &name, None, errors);
     let counters = at.child("counters");
@@ -158,7 +158,7 @@ fn counters(at: &At<'_>, name: &str, errors: &mut Errors) {
     }
 }
 
-fn device(at: &At<'_>, old: Option<&Value>, by_device: bool, errors: &mut Errors) {
+fn device(at: &FieldValue<'_>, old: Option<&Value>, by_device: bool, errors: &mut Errors) {
     let name = at.child("name");
     errors.extend(name::is_dns1123_label(name.text()).iter().map(|problem| name.invalid_as(name.text(), problem)));
     let count = at.entries("attributes").count() + at.entries("capacity").count();
@@ -166,7 +166,7 @@ fn device(at: &At<'_>, old: Option<&Value>, by_device: bool, errors: &mut Errors
         let detail = format!("the total number of attributes and capacities must not exceed {ATTRIBUTES_AND_CAPACITIES_COUNT_MAX}");
         errors.push(at.invalid_as(count, &detail));
     }
-    let values = |at: At<'_>| ATTRIBUTE_LISTS.iter().map(|list| value::list(at.value, list).len()).sum::<usize>().max(1);
+    let values = |at: FieldValue<'_>| ATTRIBUTE_LISTS.iter().map(|list| value::list(at.value, list).len()).sum::<usize>().max(1);
     let count: usize = at.entries("attributes").map(|(_, attribute)| values(attribute)).sum();
     if count > ATTRIBUTE_VALUES_COUNT_MAX {
         errors.push(at.invalid_as(count, &format!("the total number of attribute values must not exceed {ATTRIBUTE_VALUES_COUNT_MAX}")));
@@ -181,7 +181,7 @@ fn device(at: &At<'_>, old: Option<&Value>, by_device: bool, errors: &mut Errors
     if old.is_none_or(|old| old.get("taints") != at.value.get("taints")) {
         each(at, "taints", TAINTS_COUNT_MAX, errors, |at, errors| taint(at, None, errors));
     }
-    let set = |consumption: &At<'_>| consumption.text_of("counterSet").to_owned();
+    let set = |consumption: &FieldValue<'_>| consumption.text_of("counterSet").to_owned();
     each_once(at, "consumesCounters", CONSUMPTIONS_COUNT_MAX, set, errors, |at, errors| counters(at, "counterSet", errors));
     device_nodes(at, by_device, errors);
     binding_conditions(at, errors);
@@ -189,7 +189,7 @@ fn device(at: &At<'_>, old: Option<&Value>, by_device: bool, errors: &mut Errors
 }
 
 /// The entries of a map whose keys are qualified names; long keys are cut in paths.
-fn keyed(at: &At<'_>, map: &str, errors: &mut Errors, mut item: impl FnMut(&At<'_>, &mut Errors)) {
+fn keyed(at: &FieldValue<'_>, map: &str, errors: &mut Errors, mut item: impl FnMut(&FieldValue<'_>, &mut Errors)) {
     let whole = at.child(map);
     for (key, entry) in at.entries(map) {
         qualified_name(key, &whole, errors);
@@ -206,13 +206,13 @@ fn shortened(key: &str) -> String {
     format!("{}{GAP}{}", &key[..left.div_ceil(2)], &key[key.len() - left / 2..])
 }
 
-fn attribute(at: &At<'_>, errors: &mut Errors) {
-    let text = |at: &At<'_>, errors: &mut Errors| {
+fn attribute(at: &FieldValue<'_>, errors: &mut Errors) {
+    let text = |at: &FieldValue<'_>, errors: &mut Errors| {
         if at.text().len() > ATTRIBUTE_BYTES_MAX {
             errors.push(Error::too_long(&at.path, ATTRIBUTE_BYTES_MAX));
         }
     };
-    let version = |at: &At<'_>, errors: &mut Errors| {
+    let version = |at: &FieldValue<'_>, errors: &mut Errors| {
         if !is_semantic_version(at.text()) {
             errors.push(at.invalid("must be a string compatible with semver.org spec 2.0.0"));
         }
@@ -251,7 +251,7 @@ fn is_semantic_version(text: &str) -> bool {
         && build.is_none_or(|build| build.split('.').all(word))
 }
 
-fn request_policy(at: &At<'_>, capacity: &At<'_>, errors: &mut Errors) {
+fn request_policy(at: &FieldValue<'_>, capacity: &FieldValue<'_>, errors: &mut Errors) {
     let most = capacity.quantity().unwrap_or(Quantity::ZERO);
     let default = at.child("default");
     match (!at.is_empty("validValues"), at.some("validRange")) {
@@ -271,9 +271,9 @@ fn request_policy(at: &At<'_>, capacity: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn policy_values(at: &At<'_>, default: &Quantity, most: &Quantity, errors: &mut Errors) {
-    let quantity = |item: &At<'_>| item.quantity().unwrap_or(Quantity::ZERO);
-    let items: Vec<At<'_>> = at.items("validValues").collect();
+fn policy_values(at: &FieldValue<'_>, default: &Quantity, most: &Quantity, errors: &mut Errors) {
+    let quantity = |item: &FieldValue<'_>| item.quantity().unwrap_or(Quantity::ZERO);
+    let items: Vec<FieldValue<'_>> = at.items("validValues").collect();
     for pair in items.windows(2).filter(|pair| quantity(&pair[0]) > quantity(&pair[1])) {
         errors.push(pair[1].invalid("values must be sorted in ascending order"));
     }
@@ -295,7 +295,7 @@ fn policy_values(at: &At<'_>, default: &Quantity, most: &Quantity, errors: &mut 
     }
 }
 
-fn policy_range(at: &At<'_>, default: &Quantity, most: &Quantity, errors: &mut Errors) {
+fn policy_range(at: &FieldValue<'_>, default: &Quantity, most: &Quantity, errors: &mut Errors) {
     let Some(low) = at.child("min").quantity() else { return errors.push(at.child("min").required("required when validRange is defined")) };
     let mut refuse = |name: &str, shown: &Quantity, detail: String| errors.push(at.child(name).invalid_as(shown.to_string(), &detail));
     if low > *most {
@@ -330,7 +330,7 @@ fn policy_range(at: &At<'_>, default: &Quantity, most: &Quantity, errors: &mut E
 }
 
 /// Resources of the node that a device takes from.
-fn node_allocatable(at: &At<'_>, errors: &mut Errors) {
+fn node_allocatable(at: &FieldValue<'_>, errors: &mut Errors) {
     for (resource, mapping) in at.entries("nodeAllocatableResourceMappings") {
         if !is_native(resource) {
             errors.push(mapping.invalid_as(resource, "must be a node allocatable resource name"));
@@ -407,7 +407,7 @@ mod tests {
         for (more, want) in rows {
             let slice = json!({ "spec": base(more) });
             let mut errors = Errors::new();
-            spec(&At::root(&slice).child("spec"), None, &mut errors);
+            spec(&FieldValue::root(&slice).child("spec"), None, &mut errors);
             assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>().join(" "), want, "{slice}");
         }
     }

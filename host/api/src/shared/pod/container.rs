@@ -6,10 +6,11 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::kinds::go_struct;
-use crate::shared::pod::security;
-use crate::shared::pod::volume::{local_descending_path, no_backsteps};
+use crate::shared::field_value::{Errors, FieldValue};
+use crate::shared::pod::path::{local_descending_path, no_backsteps};
+use crate::shared::pod::{field_selector, image, security};
 use crate::shared::rules::{self, Field, Format, PROTOCOL, Rule, count, field};
-use crate::shared::validation::{At, Errors, port_num_or_name};
+use crate::shared::validation::port_num_or_name;
 use crate::shared::{metadata, resources, value};
 
 /// What a container is checked against.
@@ -26,13 +27,12 @@ pub(crate) struct Scope<'a> {
     pub(crate) host_users: bool,
 }
 
-const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const RESTART_RULES_MAX: usize = 20;
 const NOT_FOR_INIT: &str = "may not be set for init containers without restartPolicy=Always";
 const NOT_FOR_EPHEMERAL: &str = "cannot be set for an Ephemeral Container";
 
 /// `containers`
-pub(crate) fn containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+pub(crate) fn containers(spec: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     if spec.is_empty("containers") {
         return errors.push(spec.child("containers").required(""));
     }
@@ -47,13 +47,13 @@ pub(crate) fn containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) 
 }
 
 /// `initContainers`
-pub(crate) fn init_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+pub(crate) fn init_containers(spec: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let mut names: HashSet<&str> = spec.items("containers").map(|container| container.value["name"].as_str().unwrap_or_default()).collect();
     for at in spec.items("initContainers") {
         common(&at, scope, errors);
         restart_policy(&at, errors);
         unique_name(&at, &mut names, errors);
-        host_ports(std::iter::once(At { value: at.value, path: spec.child("initContainers").path.index(0) }), errors);
+        host_ports(std::iter::once(FieldValue { value: at.value, path: spec.child("initContainers").path.index(0) }), errors);
         if at.text_of("restartPolicy") == "Always" {
             lifecycle_and_probes(&at, scope, errors);
             continue;
@@ -71,7 +71,7 @@ pub(crate) fn init_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Err
 }
 
 /// `ephemeralContainers`
-pub(crate) fn ephemeral_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+pub(crate) fn ephemeral_containers(spec: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     const ALLOWED: [&str; 16] = [
         "name",
         "image",
@@ -123,11 +123,11 @@ pub(crate) fn ephemeral_containers(spec: &At<'_>, scope: &Scope<'_>, errors: &mu
     }
 }
 
-fn text_of<'a>(at: &At<'a>, name: &str) -> &'a str {
+fn text_of<'a>(at: &FieldValue<'a>, name: &str) -> &'a str {
     value::text(at.value, name)
 }
 
-fn unique_name<'a>(at: &At<'a>, names: &mut HashSet<&'a str>, errors: &mut Errors) {
+fn unique_name<'a>(at: &FieldValue<'a>, names: &mut HashSet<&'a str>, errors: &mut Errors) {
     let name = at.child("name");
     if !name.text().is_empty() && !names.insert(name.text()) {
         errors.push(name.duplicate());
@@ -148,25 +148,20 @@ const PROBE: [Field; 6] = [
     field("terminationGracePeriodSeconds", &[Rule::Optional, Rule::Min(1, "must be greater than 0")]),
 ];
 
-fn common(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn common(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     rules::check(&CONTAINER, at, None, errors);
     ports(at, errors);
     env(at, errors);
     env_from(at, errors);
     mounts(at, scope, errors);
     devices(at, scope, errors);
-    pull_policy(&at.child("imagePullPolicy"), errors);
+    image::pull_policy(&at.child("imagePullPolicy"), errors);
     resources::requirements(&at.child("resources"), false, &scope.claims, errors);
     resize_policy(at, scope, errors);
     security::security_context(at, scope.host_users, errors);
 }
 
-/// When an image is pulled.
-pub(crate) fn pull_policy(at: &At<'_>, errors: &mut Errors) {
-    at.one_of(&PULL_POLICIES, errors);
-}
-
-fn ports(at: &At<'_>, errors: &mut Errors) {
+fn ports(at: &FieldValue<'_>, errors: &mut Errors) {
     let mut names: HashSet<&str> = HashSet::new();
     for port in at.items("ports") {
         let name = port.child("name");
@@ -193,7 +188,7 @@ fn ports(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn host_ports<'a>(containers: impl Iterator<Item = At<'a>>, errors: &mut Errors) {
+fn host_ports<'a>(containers: impl Iterator<Item = FieldValue<'a>>, errors: &mut Errors) {
     let mut taken: HashSet<String> = HashSet::new();
     for at in containers {
         for port in at.items("ports").filter(|port| port.child("hostPort").int() != 0) {
@@ -208,7 +203,7 @@ fn host_ports<'a>(containers: impl Iterator<Item = At<'a>>, errors: &mut Errors)
     }
 }
 
-fn env(at: &At<'_>, errors: &mut Errors) {
+fn env(at: &FieldValue<'_>, errors: &mut Errors) {
     for variable in at.items("env") {
         let name = variable.child("name");
         rules::check_value(&[Rule::Required, Rule::Format(Format::EnvVarName)], &name, None, errors);
@@ -218,15 +213,15 @@ fn env(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn env_source(at: &At<'_>, value: &str, errors: &mut Errors) {
+fn env_source(at: &FieldValue<'_>, value: &str, errors: &mut Errors) {
     let mut sources = 0;
     if let Some(field) = at.some("fieldRef") {
         sources += 1;
-        field_ref(&field, true, errors);
+        field_selector::field_ref(&field, true, errors);
     }
     if let Some(resource) = at.some("resourceFieldRef") {
         sources += 1;
-        resource_field_ref(&resource, false, errors);
+        field_selector::resource_field_ref(&resource, false, errors);
     }
     for name in ["configMapKeyRef", "secretKeyRef"] {
         let Some(key) = at.some(name) else { continue };
@@ -250,7 +245,7 @@ fn env_source(at: &At<'_>, value: &str, errors: &mut Errors) {
     }
 }
 
-fn file_key_ref(at: &At<'_>, errors: &mut Errors) {
+fn file_key_ref(at: &FieldValue<'_>, errors: &mut Errors) {
     let (key, volume, path) = (at.child("key"), at.child("volumeName"), at.child("path"));
     rules::check_value(&[Rule::Required, Rule::Format(Format::EnvVarName)], &key, None, errors);
     rules::check_value(&[Rule::Required, Rule::Format(Format::DnsLabel)], &volume, None, errors);
@@ -261,90 +256,7 @@ fn file_key_ref(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// A field of the pod, for its environment or its files.
-pub(crate) fn field_ref(at: &At<'_>, env: bool, errors: &mut Errors) {
-    const ENV: [&str; 9] = [
-        "metadata.name",
-        "metadata.namespace",
-        "metadata.uid",
-        "spec.nodeName",
-        "spec.serviceAccountName",
-        "status.hostIP",
-        "status.hostIPs",
-        "status.podIP",
-        "status.podIPs",
-    ];
-    const FILES: [&str; 5] = ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
-    let path = at.child("fieldPath");
-    if at.is_empty("apiVersion") {
-        return errors.push(at.child("apiVersion").required(""));
-    }
-    if path.text().is_empty() {
-        return errors.push(path.required(""));
-    }
-    let subscripted = path.text().strip_suffix("']").and_then(|text| text.split_once("['"));
-    match subscripted {
-        Some(("metadata.annotations", key)) => {
-            errors.extend(name::is_qualified_name(&key.to_lowercase()).iter().map(|problem| at.invalid_as(key.to_lowercase(), problem)));
-        }
-        Some(("metadata.labels", key)) => {
-            errors.extend(name::is_qualified_name(key).iter().map(|problem| at.invalid_as(key, problem)));
-        }
-        _ => {
-            let known = ENV.contains(&path.text()) || FILES.contains(&path.text()) || path.text() == "spec.restartPolicy";
-            if !known || at.text_of("apiVersion") != "v1" {
-                let reason = if at.text_of("apiVersion") == "v1" {
-                    format!("field label not supported: {}", path.text())
-                } else {
-                    format!("unsupported pod version: {}", at.text_of("apiVersion"))
-                };
-                errors.push(path.invalid(&format!("error converting fieldPath: {reason}")));
-            } else if env && !ENV.contains(&path.text()) {
-                errors.push(path.unsupported(&ENV));
-            } else if !env && !FILES.contains(&path.text()) {
-                errors.push(path.unsupported(&FILES));
-            }
-        }
-    }
-}
-
-/// A resource of a container, for its environment or its files.
-pub(crate) fn resource_field_ref(at: &At<'_>, of_volume: bool, errors: &mut Errors) {
-    const KNOWN: [&str; 6] =
-        ["limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"];
-    let resource = at.child("resource");
-    let huge = resource.text().starts_with("limits.hugepages-") || resource.text().starts_with("requests.hugepages-");
-    if of_volume && at.is_empty("containerName") {
-        errors.push(at.child("containerName").required(""));
-    } else if resource.text().is_empty() {
-        errors.push(resource.required(""));
-    } else if !KNOWN.contains(&resource.text()) && !huge {
-        errors.push(resource.unsupported(&KNOWN));
-    }
-    let divisor = at.child("divisor");
-    if divisor.quantity().is_none_or(|divisor| divisor.is_zero()) {
-        return;
-    }
-    const BYTES: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
-    let noun = match resource.text() {
-        "limits.cpu" | "requests.cpu" => {
-            if !matches!(divisor.text(), "1m" | "1") {
-                errors.push(divisor.invalid_as(resource.text(), "only divisor's values 1m and 1 are supported with the cpu resource"));
-            }
-            return;
-        }
-        "limits.memory" | "requests.memory" => "memory",
-        "limits.ephemeral-storage" | "requests.ephemeral-storage" => "local ephemeral storage",
-        _ if huge => "hugepages",
-        _ => return,
-    };
-    if !BYTES.contains(&divisor.text()) {
-        let detail = format!("only divisor's values {} are supported with the {noun} resource", BYTES.join(", "));
-        errors.push(divisor.invalid_as(resource.text(), &detail));
-    }
-}
-
-fn env_from(at: &At<'_>, errors: &mut Errors) {
+fn env_from(at: &FieldValue<'_>, errors: &mut Errors) {
     let list = at.child("envFrom");
     for source in at.items("envFrom") {
         let prefix = source.child("prefix");
@@ -370,7 +282,7 @@ fn env_from(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn mounts(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn mounts(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let list = at.child("volumeMounts");
     let devices: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "name")).collect();
     let device_paths: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "devicePath")).collect();
@@ -406,7 +318,7 @@ fn mounts(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     }
 }
 
-fn mount_propagation(container: &At<'_>, mount: &At<'_>, list: &At<'_>, errors: &mut Errors) {
+fn mount_propagation(container: &FieldValue<'_>, mount: &FieldValue<'_>, list: &FieldValue<'_>, errors: &mut Errors) {
     if let Some(propagation) = mount.some("mountPropagation") {
         let propagation = propagation.renamed(list.path.child("mountPropagation"));
         const MODES: [&str; 3] = ["Bidirectional", "HostToContainer", "None"];
@@ -433,7 +345,7 @@ fn mount_propagation(container: &At<'_>, mount: &At<'_>, list: &At<'_>, errors: 
     }
 }
 
-fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn devices(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let mounts: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "name")).collect();
     let mount_paths: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "mountPath")).collect();
     let (mut names, mut paths): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
@@ -472,7 +384,7 @@ fn devices(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     }
 }
 
-fn resize_policy(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn resize_policy(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let list = at.child("resizePolicy");
     let mut seen: HashSet<&str> = HashSet::new();
     for policy in at.items("resizePolicy") {
@@ -489,7 +401,7 @@ fn resize_policy(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     }
 }
 
-fn restart_policy(at: &At<'_>, errors: &mut Errors) {
+fn restart_policy(at: &FieldValue<'_>, errors: &mut Errors) {
     let policy = at.child("restartPolicy");
     if policy.value.is_null() {
         if !at.is_empty("restartPolicyRules") {
@@ -511,7 +423,7 @@ fn restart_policy(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn lifecycle_and_probes(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn lifecycle_and_probes(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     if let Some(lifecycle) = at.some("lifecycle") {
         for hook in ["postStart", "preStop"] {
             if let Some(hook) = lifecycle.some(hook) {
@@ -533,12 +445,12 @@ fn lifecycle_and_probes(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     }
 }
 
-fn probe(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn probe(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     handler(at, scope, errors);
     rules::check(&PROBE, at, None, errors);
 }
 
-fn handler(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn handler(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     let mut found = 0;
     for name in ["exec", "httpGet", "tcpSocket", "grpc", "sleep"] {
         let Some(action) = at.some(name) else { continue };
@@ -570,7 +482,7 @@ fn handler(at: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     }
 }
 
-fn http_get(at: &At<'_>, errors: &mut Errors) {
+fn http_get(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.is_empty("path") {
         errors.push(at.child("path").required(""));
     }
@@ -585,8 +497,8 @@ fn http_get(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// File references need a volume that the pod can write.
-pub(crate) fn file_key_volumes(spec: &At<'_>, errors: &mut Errors) {
-    let mut volumes: HashMap<&str, At<'_>> = HashMap::new();
+pub(crate) fn file_key_volumes(spec: &FieldValue<'_>, errors: &mut Errors) {
+    let mut volumes: HashMap<&str, FieldValue<'_>> = HashMap::new();
     for volume in spec.items("volumes") {
         volumes.entry(text_of(&volume, "name")).or_insert(volume);
     }

@@ -1,9 +1,9 @@
 //! What is filled in of the template or the spec of pods, and of the volumes that others have like pods (upstream: `pkg/apis/core/v1/defaults.go`).
 
-use apimachinery::quantity::Quantity;
 use serde_json::{Value, json};
 
 use crate::shared::claim;
+use crate::shared::resources::{default_resources, round_up_quantities};
 use crate::shared::value::{self, has, if_nil, if_zero, list, list_mut, object_mut, set, text};
 
 /// The three lists of containers in a spec.
@@ -139,24 +139,6 @@ fn default_http_get(handler: &mut Value) {
 fn default_field_ref(source: &mut Value) {
     if let Some(reference) = object_mut(source, "fieldRef") {
         if_zero(reference, "apiVersion", "v1");
-    }
-}
-
-/// Limits and requests are kept in thousandths.
-pub(crate) fn default_resources(resources: &mut Value) {
-    round_up_quantities(resources, "limits");
-    round_up_quantities(resources, "requests");
-}
-
-/// Rounds each quantity of a map up to thousandths.
-pub(crate) fn round_up_quantities(value: &mut Value, name: &str) {
-    for (_, quantity) in value.get_mut(name).and_then(Value::as_object_mut).into_iter().flatten() {
-        let Some(given) = Quantity::of_json(quantity) else { continue };
-        let mut rounded = given.clone();
-        rounded.round_up(-3);
-        if rounded != given {
-            *quantity = Value::String(rounded.to_string());
-        }
     }
 }
 

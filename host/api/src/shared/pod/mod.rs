@@ -2,6 +2,9 @@
 
 pub(crate) mod container;
 pub(crate) mod defaults;
+pub(crate) mod field_selector;
+pub(crate) mod image;
+pub(crate) mod path;
 pub(crate) mod requests;
 pub(crate) mod security;
 pub(crate) mod validation;

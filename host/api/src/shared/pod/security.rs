@@ -6,9 +6,10 @@ use apimachinery::validation::name;
 use serde_json::{Value, json};
 
 use crate::capabilities;
-use crate::shared::pod::volume;
+use crate::shared::field_value::{Errors, FieldValue};
+use crate::shared::pod::path;
 use crate::shared::rules::{self, Rule};
-use crate::shared::validation::{self, At, Errors};
+use crate::shared::validation;
 
 /// The key of a container's AppArmor annotation begins so; the container's name follows.
 pub(crate) const APP_ARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -19,14 +20,14 @@ const SYSCTL_PATTERN: &str = r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([
 /// The longest path but one.
 const LOCALHOST_PROFILE_BYTES_MAX: usize = 4095;
 
-fn id(at: &At<'_>, errors: &mut Errors) {
+fn id(at: &FieldValue<'_>, errors: &mut Errors) {
     if !at.value.is_null() {
         at.problems(name::is_valid_unix_id(at.int()), errors);
     }
 }
 
 /// `securityContext` of a pod; what upstream counts to it lies in `spec`.
-pub(crate) fn pod_security_context(spec: &At<'_>, errors: &mut Errors) {
+pub(crate) fn pod_security_context(spec: &FieldValue<'_>, errors: &mut Errors) {
     let Some(at) = spec.some("securityContext") else { return };
     for name in ["fsGroup", "runAsUser", "runAsGroup"] {
         id(&at.child(name), errors);
@@ -45,7 +46,7 @@ pub(crate) fn pod_security_context(spec: &At<'_>, errors: &mut Errors) {
     optional_one_of(&at.child("seLinuxChangePolicy"), &["MountOption", "Recursive"], errors);
 }
 
-fn optional_one_of(at: &At<'_>, valid: &[&str], errors: &mut Errors) {
+fn optional_one_of(at: &FieldValue<'_>, valid: &[&str], errors: &mut Errors) {
     if !at.value.is_null() && !valid.contains(&at.text()) {
         errors.push(at.unsupported(valid));
     }
@@ -60,7 +61,7 @@ fn is_sysctl(text: &str) -> bool {
     text.len() <= SYSCTL_BYTES_MAX && text.split(['.', '/']).all(part)
 }
 
-fn sysctls(at: &At<'_>, errors: &mut Errors) {
+fn sysctls(at: &FieldValue<'_>, errors: &mut Errors) {
     let mut names: HashSet<&str> = HashSet::new();
     for sysctl in at.items("sysctls") {
         let name = sysctl.child("name");
@@ -75,7 +76,7 @@ fn sysctls(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn seccomp(context: &At<'_>, errors: &mut Errors) {
+fn seccomp(context: &FieldValue<'_>, errors: &mut Errors) {
     let Some(at) = context.some("seccompProfile") else { return };
     let kind = at.child("type");
     match kind.text() {
@@ -86,7 +87,7 @@ fn seccomp(context: &At<'_>, errors: &mut Errors) {
     let profile = at.child("localhostProfile");
     match (kind.text() == "Localhost", profile.value.is_null()) {
         (true, true) => errors.push(profile.required("must be set when seccomp type is Localhost")),
-        (true, false) => volume::local_descending_path(&profile, errors),
+        (true, false) => path::local_descending_path(&profile, errors),
         (false, false) => {
             let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", kind.value, profile.value);
             errors.push(validation::invalid_shown(&profile.path, &shown, "can only be set when seccomp type is Localhost"));
@@ -95,7 +96,7 @@ fn seccomp(context: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn app_armor(context: &At<'_>, errors: &mut Errors) {
+fn app_armor(context: &FieldValue<'_>, errors: &mut Errors) {
     let Some(at) = context.some("appArmorProfile") else { return };
     let kind = at.child("type");
     let profile = at.child("localhostProfile");
@@ -121,7 +122,7 @@ fn app_armor(context: &At<'_>, errors: &mut Errors) {
 }
 
 /// Where both an annotation and a field tell a container's AppArmor profile, they tell the same. On Windows there is no AppArmor.
-pub(crate) fn app_armor_annotations(annotations: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
+pub(crate) fn app_armor_annotations(annotations: &FieldValue<'_>, spec: &FieldValue<'_>, errors: &mut Errors) {
     if spec.child("os").text_of("name") == "windows" {
         return;
     }
@@ -147,14 +148,14 @@ pub(crate) fn app_armor_annotations(annotations: &At<'_>, spec: &At<'_>, errors:
 }
 
 /// A privileged container is the cluster's to allow.
-fn privileged(at: &At<'_>, allowed: bool, errors: &mut Errors) {
+fn privileged(at: &FieldValue<'_>, allowed: bool, errors: &mut Errors) {
     if at.flag("privileged") && !allowed {
         errors.push(at.child("privileged").forbidden("disallowed by cluster policy"));
     }
 }
 
 /// `securityContext` of a container.
-pub(crate) fn security_context(container: &At<'_>, host_users: bool, errors: &mut Errors) {
+pub(crate) fn security_context(container: &FieldValue<'_>, host_users: bool, errors: &mut Errors) {
     let Some(at) = container.some("securityContext") else { return };
     privileged(&at, capabilities::allow_privileged(), errors);
     id(&at.child("runAsUser"), errors);
@@ -224,7 +225,7 @@ mod tests {
             (json!({ "privileged": true }), false, "privileged: Forbidden: disallowed by cluster policy"),
         ] {
             let mut errors = Errors::new();
-            privileged(&At::root(&context), allowed, &mut errors);
+            privileged(&FieldValue::root(&context), allowed, &mut errors);
             assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), want, "{context} {allowed}");
         }
     }

@@ -6,12 +6,13 @@ use std::collections::HashSet;
 use apimachinery::validation::name;
 use serde_json::Value;
 
+use crate::shared::field_value::{self, Errors, FieldValue};
 use crate::shared::pod::container::{self, Scope};
 use crate::shared::pod::security::{self, APP_ARMOR_ANNOTATION};
 use crate::shared::pod::{requests, volume};
 use crate::shared::rules::{self, Field, Format, PREEMPTION_POLICY, Rule, field};
 use crate::shared::selector::labels;
-use crate::shared::validation::{self, At, Errors, legacy_ip};
+use crate::shared::validation::{self, legacy_ip};
 use crate::shared::{metadata, resources, scheduling, value};
 
 pub(crate) const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -19,8 +20,8 @@ const NAMESERVERS_MAX: usize = 3;
 const SEARCHES_MAX: usize = 32;
 const SEARCHES_BYTES_MAX: usize = 2048;
 
-pub(crate) fn pod_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
-    let of = |key: &str| At { value: at.value.get(key).unwrap_or(validation::NULL), path: at.path.key(key) };
+pub(crate) fn pod_annotations(at: &FieldValue<'_>, spec: &FieldValue<'_>, errors: &mut Errors) {
+    let of = |key: &str| FieldValue { value: at.value.get(key).unwrap_or(field_value::NULL), path: at.path.key(key) };
     let mirror = of(MIRROR);
     if !mirror.value.is_null() && spec.is_empty("nodeName") {
         errors.push(mirror.invalid("must set spec.nodeName if mirror pod annotation is set"));
@@ -49,7 +50,7 @@ pub(crate) fn pod_annotations(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
 }
 
 /// A template of pods, at `at`.
-pub(crate) fn validate_template(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn validate_template(at: &FieldValue<'_>, errors: &mut Errors) {
     let spec = at.child("spec");
     let meta = at.child("metadata");
     labels(&meta.child("labels").renamed(at.path.child("labels")), errors);
@@ -64,7 +65,7 @@ pub(crate) fn validate_template(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// A pod's spec; a template's pods have no name yet.
-pub(crate) fn validate_spec(spec: &At<'_>, pod_name: &str, is_pod: bool, errors: &mut Errors) {
+pub(crate) fn validate_spec(spec: &FieldValue<'_>, pod_name: &str, is_pod: bool, errors: &mut Errors) {
     if !spec.has("terminationGracePeriodSeconds") {
         errors.push(spec.child("terminationGracePeriodSeconds").required(""));
     }
@@ -126,7 +127,7 @@ const NAMES: [Field; 3] = [
     field("subdomain", &[Rule::OptionalOrEmpty, Rule::Format(Format::DnsLabel)]),
 ];
 
-fn names(spec: &At<'_>, errors: &mut Errors) {
+fn names(spec: &FieldValue<'_>, errors: &mut Errors) {
     let subdomain = |name: &str, errors: &mut Errors| {
         let at = spec.child(name);
         if !at.text().is_empty() {
@@ -149,7 +150,7 @@ fn names(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn resource_claims(spec: &At<'_>, errors: &mut Errors) {
+fn resource_claims(spec: &FieldValue<'_>, errors: &mut Errors) {
     let mut seen: HashSet<&str> = HashSet::new();
     for claim in spec.items("resourceClaims") {
         let name = claim.child("name");
@@ -162,7 +163,7 @@ fn resource_claims(spec: &At<'_>, errors: &mut Errors) {
             seen.insert(name.text());
         }
         let shown = || {
-            let field = |name: &str| claim.value.get(name).unwrap_or(validation::NULL).to_string();
+            let field = |name: &str| claim.value.get(name).unwrap_or(field_value::NULL).to_string();
             let (claim, template) = (field("resourceClaimName"), field("resourceClaimTemplateName"));
             format!("{{\"Name\":{},\"ResourceClaimName\":{claim},\"ResourceClaimTemplateName\":{template}}}", field("name"))
         };
@@ -185,23 +186,23 @@ fn resource_claims(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn pod_level_consistency(spec: &At<'_>, resources: &At<'_>, errors: &mut Errors) {
+fn pod_level_consistency(spec: &FieldValue<'_>, resources: &FieldValue<'_>, errors: &mut Errors) {
     for (name, sum) in requests::aggregate(spec.value, "requests") {
-        let at = At { value: &resources.child("requests").value[name.as_str()], path: resources.path.child("requests").key(&name) };
+        let at = FieldValue { value: &resources.child("requests").value[name.as_str()], path: resources.path.child("requests").key(&name) };
         if let Some(said) = at.quantity().filter(|said| sum > *said) {
             errors
                 .push(at.invalid_as(said.to_string(), &format!("must be greater than or equal to aggregate container requests of {sum}")));
         }
     }
     for (name, sum) in requests::aggregate(spec.value, "limits").into_iter().filter(|(name, _)| resources::is_huge_page(name)) {
-        let at = At { value: &resources.child("limits").value[name.as_str()], path: resources.path.child("limits").key(&name) };
+        let at = FieldValue { value: &resources.child("limits").value[name.as_str()], path: resources.path.child("limits").key(&name) };
         if let Some(said) = at.quantity().filter(|said| sum > *said) {
             errors.push(at.invalid_as(said.to_string(), &format!("must be greater than or equal to aggregate container limits of {sum}")));
         }
     }
     for (i, container) in spec.items("containers").enumerate() {
         for (name, limit) in container.child("resources").entries("limits") {
-            let most = At { value: &resources.child("limits").value[name], path: resources.path.clone() }.quantity();
+            let most = FieldValue { value: &resources.child("limits").value[name], path: resources.path.clone() }.quantity();
             if let (Some(limit), Some(most)) = (limit.quantity(), most)
                 && limit > most
             {
@@ -213,7 +214,7 @@ fn pod_level_consistency(spec: &At<'_>, resources: &At<'_>, errors: &mut Errors)
     }
 }
 
-fn host_network_ports(spec: &At<'_>, is_pod: bool, errors: &mut Errors) {
+fn host_network_ports(spec: &FieldValue<'_>, is_pod: bool, errors: &mut Errors) {
     if !spec.flag("hostNetwork") {
         return;
     }
@@ -225,7 +226,7 @@ fn host_network_ports(spec: &At<'_>, is_pod: bool, errors: &mut Errors) {
     }
 }
 
-fn dns_config(spec: &At<'_>, errors: &mut Errors) {
+fn dns_config(spec: &FieldValue<'_>, errors: &mut Errors) {
     let at = spec.child("dnsConfig");
     if spec.text_of("dnsPolicy") == "None" {
         if at.value.is_null() {
@@ -259,7 +260,7 @@ fn dns_config(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn host_users(spec: &At<'_>, errors: &mut Errors) {
+fn host_users(spec: &FieldValue<'_>, errors: &mut Errors) {
     if spec.value.get("hostUsers") != Some(&Value::Bool(false)) {
         return;
     }
@@ -270,7 +271,7 @@ fn host_users(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn hostname_override(spec: &At<'_>, errors: &mut Errors) {
+fn hostname_override(spec: &FieldValue<'_>, errors: &mut Errors) {
     let Some(at) = spec.some("hostnameOverride") else { return };
     if spec.flag("setHostnameAsFQDN") {
         errors.push(at.forbidden("may not be specified when setHostnameAsFQDN is true"));
@@ -284,7 +285,7 @@ fn hostname_override(spec: &At<'_>, errors: &mut Errors) {
     at.dns_subdomain(errors);
 }
 
-fn os(spec: &At<'_>, errors: &mut Errors) {
+fn os(spec: &FieldValue<'_>, errors: &mut Errors) {
     let Some(os) = spec.some("os") else { return };
     let name = os.child("name");
     let all = || ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(|list| spec.items(list).collect::<Vec<_>>());
@@ -342,6 +343,6 @@ fn os(spec: &At<'_>, errors: &mut Errors) {
                 }
             }
         }
-        _ => errors.push(validation::unsupported(&os.path, name.value, &["linux", "windows"])),
+        _ => errors.push(field_value::unsupported(&os.path, name.value, &["linux", "windows"])),
     }
 }

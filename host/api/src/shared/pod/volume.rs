@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use apimachinery::validation::name;
 use serde_json::Value;
 
-use crate::shared::pod::container;
+use crate::shared::field_value::{Errors, FieldValue};
+use crate::shared::pod::{field_selector, image, path};
 use crate::shared::rules::{self, Format, Rule};
-use crate::shared::validation::{At, Errors};
 use crate::shared::{claim, metadata, selector};
 
 const FILE_MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
@@ -47,7 +47,7 @@ const SOURCES: [(&str, &str); 30] = [
 ];
 
 /// All volumes of a spec; gives back those that are in order, by name.
-pub(crate) fn volumes<'a>(spec: &At<'a>, pod_name: &str, errors: &mut Errors) -> HashMap<&'a str, &'a Value> {
+pub(crate) fn volumes<'a>(spec: &FieldValue<'a>, pod_name: &str, errors: &mut Errors) -> HashMap<&'a str, &'a Value> {
     let mut sound: HashMap<&str, &Value> = HashMap::new();
     let created: HashSet<String> = spec
         .items("volumes")
@@ -73,7 +73,7 @@ pub(crate) fn volumes<'a>(spec: &At<'a>, pod_name: &str, errors: &mut Errors) ->
     sound
 }
 
-fn source(at: &At<'_>, pod_name: &str, errors: &mut Errors) {
+fn source(at: &FieldValue<'_>, pod_name: &str, errors: &mut Errors) {
     let mut found = 0;
     for (name, shown) in SOURCES {
         let Some(source) = at.some(name) else { continue };
@@ -89,7 +89,7 @@ fn source(at: &At<'_>, pod_name: &str, errors: &mut Errors) {
     }
 }
 
-fn require(at: &At<'_>, names: &[&str], errors: &mut Errors) {
+fn require(at: &FieldValue<'_>, names: &[&str], errors: &mut Errors) {
     for name in names {
         if at.is_empty(name) {
             errors.push(at.child(name).required(""));
@@ -97,7 +97,7 @@ fn require(at: &At<'_>, names: &[&str], errors: &mut Errors) {
     }
 }
 
-fn one_source(name: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: &mut Errors) {
+fn one_source(name: &str, at: &FieldValue<'_>, volume: &FieldValue<'_>, pod_name: &str, errors: &mut Errors) {
     match name {
         "emptyDir" if at.child("sizeLimit").quantity().is_some_and(|limit| limit.sign() < 0) => {
             errors.push(at.child("sizeLimit").forbidden("SizeLimit field must be a valid resource quantity"));
@@ -105,7 +105,7 @@ fn one_source(name: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: 
         "hostPath" => host_path(at, errors),
         "gitRepo" => {
             require(at, &["repository"], errors);
-            local_descending_path(&at.child("directory"), errors);
+            path::local_descending_path(&at.child("directory"), errors);
         }
         "gcePersistentDisk" => {
             let at = at.renamed(volume.path.child("persistentDisk"));
@@ -186,18 +186,18 @@ fn one_source(name: &str, at: &At<'_>, volume: &At<'_>, pod_name: &str, errors: 
         "image" => {
             let reference = at.child("reference");
             rules::check_value(&[Rule::Required], &reference, None, errors);
-            container::pull_policy(&at.child("pullPolicy"), errors);
+            image::pull_policy(&at.child("pullPolicy"), errors);
         }
         _ => {}
     }
 }
 
 /// `hostPath`
-pub(crate) fn host_path(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn host_path(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.is_empty("path") {
         return errors.push(at.child("path").required(""));
     }
-    no_backsteps(&at.child("path"), errors);
+    path::no_backsteps(&at.child("path"), errors);
     const TYPES: [&str; 8] = ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
     if let Some(kind) = at.some("type").filter(|kind| !TYPES.contains(&kind.text())) {
         errors.push(kind.unsupported(&TYPES));
@@ -205,7 +205,7 @@ pub(crate) fn host_path(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// `nfs`
-pub(crate) fn nfs(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn nfs(at: &FieldValue<'_>, errors: &mut Errors) {
     require(at, &["server", "path"], errors);
     let path = at.child("path");
     if !path.text().starts_with('/') {
@@ -214,7 +214,7 @@ pub(crate) fn nfs(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// `flexVolume`
-pub(crate) fn flex(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn flex(at: &FieldValue<'_>, errors: &mut Errors) {
     require(at, &["driver"], errors);
     for (key, _) in at.entries("options") {
         let namespace = key.split_once('/').map_or(key, |(namespace, _)| namespace);
@@ -226,14 +226,14 @@ pub(crate) fn flex(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn partition(at: &At<'_>, errors: &mut Errors) {
+fn partition(at: &FieldValue<'_>, errors: &mut Errors) {
     let partition = at.child("partition");
     if !(0..=255).contains(&partition.int()) {
         errors.push(partition.invalid(&name::inclusive_range_error(1, 255)));
     }
 }
 
-fn iscsi(at: &At<'_>, errors: &mut Errors) {
+fn iscsi(at: &FieldValue<'_>, errors: &mut Errors) {
     require(at, &["targetPortal", "iqn"], errors);
     let iqn = at.child("iqn");
     if !iqn.text().is_empty() && !["iqn", "eui", "naa"].iter().any(|prefix| iqn.text().starts_with(prefix)) {
@@ -246,7 +246,7 @@ fn iscsi(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// The name of a CSI driver.
-pub(crate) fn csi_driver_name(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn csi_driver_name(at: &FieldValue<'_>, errors: &mut Errors) {
     if at.text().is_empty() {
         return errors.push(at.required(""));
     }
@@ -258,63 +258,48 @@ pub(crate) fn csi_driver_name(at: &At<'_>, errors: &mut Errors) {
 }
 
 /// Permission bits.
-fn mode(at: &At<'_>, errors: &mut Errors) {
+fn mode(at: &FieldValue<'_>, errors: &mut Errors) {
     if !at.value.is_null() && !(0..=0o777).contains(&at.int()) {
         errors.push(at.invalid(FILE_MODE));
     }
 }
 
-fn key_paths(at: &At<'_>, errors: &mut Errors) {
+fn key_paths(at: &FieldValue<'_>, errors: &mut Errors) {
     for item in at.items("items") {
         key_path(&item, errors);
     }
 }
 
-fn key_path(at: &At<'_>, errors: &mut Errors) {
+fn key_path(at: &FieldValue<'_>, errors: &mut Errors) {
     require(at, &["key", "path"], errors);
     local_non_reserved_path(&at.child("path"), errors);
     mode(&at.child("mode"), errors);
 }
 
-fn downward_file(at: &At<'_>, errors: &mut Errors) {
+fn downward_file(at: &FieldValue<'_>, errors: &mut Errors) {
     require(at, &["path"], errors);
     local_non_reserved_path(&at.child("path"), errors);
     match (at.some("fieldRef"), at.some("resourceFieldRef")) {
         (Some(field), resource) => {
-            container::field_ref(&field, false, errors);
+            field_selector::field_ref(&field, false, errors);
             if resource.is_some() {
                 errors.push(at.invalid_as("resource", "fieldRef and resourceFieldRef can not be specified simultaneously"));
             }
         }
-        (None, Some(resource)) => container::resource_field_ref(&resource, true, errors),
+        (None, Some(resource)) => field_selector::resource_field_ref(&resource, true, errors),
         (None, None) => errors.push(at.required("one of fieldRef and resourceFieldRef is required")),
     }
     mode(&at.child("mode"), errors);
 }
 
-/// A path below a directory.
-pub(crate) fn local_descending_path(at: &At<'_>, errors: &mut Errors) {
-    if at.text().starts_with('/') {
-        errors.push(at.invalid("must be a relative path"));
-    }
-    no_backsteps(at, errors);
-}
-
-/// Not a way up.
-pub(crate) fn no_backsteps(at: &At<'_>, errors: &mut Errors) {
-    if at.text().split('/').any(|part| part == "..") {
-        errors.push(at.invalid("must not contain '..'"));
-    }
-}
-
-fn local_non_reserved_path(at: &At<'_>, errors: &mut Errors) {
-    local_descending_path(at, errors);
+fn local_non_reserved_path(at: &FieldValue<'_>, errors: &mut Errors) {
+    path::local_descending_path(at, errors);
     if at.text().starts_with("..") && !at.text().starts_with("../") {
         errors.push(at.invalid("must not start with '..'"));
     }
 }
 
-fn projected(at: &At<'_>, errors: &mut Errors) {
+fn projected(at: &FieldValue<'_>, errors: &mut Errors) {
     mode(&at.child("defaultMode"), errors);
     let mut seen = HashSet::new();
     for source in at.items("sources") {
@@ -375,7 +360,7 @@ fn is_repeated(seen: &mut HashSet<String>, path: &str) -> bool {
     !path.is_empty() && !seen.insert(path.to_owned())
 }
 
-fn trust_bundle(at: &At<'_>, errors: &mut Errors) {
+fn trust_bundle(at: &FieldValue<'_>, errors: &mut Errors) {
     match (at.has("name"), at.has("signerName")) {
         (true, true) => errors.push(at.invalid("only one of name and signerName may be used")),
         (true, false) => {

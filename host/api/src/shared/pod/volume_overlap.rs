@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use apimachinery::field::go_quote;
 
-use crate::shared::validation::At;
+use crate::shared::field_value::FieldValue;
 use crate::shared::warnings::Warnings;
 
 /// Longer paths are nobody's: the kernel has none that are longer.
@@ -62,7 +62,7 @@ impl Files {
 }
 
 /// Looks at every volume of a pod's spec.
-pub(crate) fn warn(spec: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn warn(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     for volume in spec.items("volumes") {
         let name = volume.text_of("name");
         if let Some(map) = volume.some("configMap") {
@@ -80,7 +80,7 @@ pub(crate) fn warn(spec: &At<'_>, warnings: &mut Warnings) {
     }
 }
 
-fn of_items(source: &At<'_>, volume: &str, description: &str, warnings: &mut Warnings) {
+fn of_items(source: &FieldValue<'_>, volume: &str, description: &str, warnings: &mut Warnings) {
     let mut files = Files::default();
     source.items("items").for_each(|item| place(&mut files, File::new(item.text_of("path"), ""), volume, description, warnings));
 }
@@ -99,7 +99,7 @@ fn place(files: &mut Files, file: File, volume: &str, description: &str, warning
     files.add(file);
 }
 
-fn of_projection(projected: &At<'_>, volume: &str, warnings: &mut Warnings) {
+fn of_projection(projected: &FieldValue<'_>, volume: &str, warnings: &mut Warnings) {
     let mut files = Files::default();
     for source in projected.items("sources") {
         if source.value.as_object().is_none_or(|source| source.values().all(serde_json::Value::is_null)) {
@@ -111,8 +111,9 @@ fn of_projection(projected: &At<'_>, volume: &str, warnings: &mut Warnings) {
 }
 
 /// The files of one source of a projection.
-fn projected_files(source: &At<'_>) -> Vec<File> {
-    let items = |at: At<'_>, description: &str| at.items("items").map(|item| File::new(item.text_of("path"), description)).collect();
+fn projected_files(source: &FieldValue<'_>) -> Vec<File> {
+    let items =
+        |at: FieldValue<'_>, description: &str| at.items("items").map(|item| File::new(item.text_of("path"), description)).collect();
     let with_items = |name: &str| source.some(name).filter(|at| !at.is_empty("items"));
     if let Some(map) = with_items("configMap") {
         let description = format!("ConfigMap {}", go_quote(map.text_of("name")));

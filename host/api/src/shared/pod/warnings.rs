@@ -3,12 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use apimachinery::field::{Path, go_quote};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::core::pod::warnings::app_armor_profile;
 use crate::shared::claim;
+use crate::shared::field_value::FieldValue;
 use crate::shared::pod::volume_overlap;
-use crate::shared::validation::At;
 use crate::shared::value::{has, list, text};
 use crate::shared::warnings::{self, Warnings};
 
@@ -40,13 +39,13 @@ const VOLUMES: [(&str, &str, &str); 9] = [
 ];
 
 /// A template of pods; upstream does not call it by a name, but knows it by its path.
-pub(crate) fn template(template: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn template(template: &FieldValue<'_>, warnings: &mut Warnings) {
     if !template.value.is_null() {
         spec_and_metadata(template, warnings);
     }
 }
 
-pub(crate) fn spec_and_metadata(at: &At<'_>, warnings: &mut Warnings) {
+pub(crate) fn spec_and_metadata(at: &FieldValue<'_>, warnings: &mut Warnings) {
     let spec = at.child("spec");
     node_labels(&spec, warnings);
     topology(&spec, warnings);
@@ -91,14 +90,14 @@ pub(crate) fn spec_and_metadata(at: &At<'_>, warnings: &mut Warnings) {
 }
 
 /// Upstream's order: what runs first comes first. With each the list that it is in, and where.
-pub(crate) fn containers<'a>(spec: &At<'a>) -> impl Iterator<Item = (&'static str, usize, At<'a>)> + use<'a> {
+pub(crate) fn containers<'a>(spec: &FieldValue<'a>) -> impl Iterator<Item = (&'static str, usize, FieldValue<'a>)> + use<'a> {
     let spec = spec.clone();
     ["initContainers", "containers", "ephemeralContainers"]
         .into_iter()
         .flat_map(move |list| spec.items(list).enumerate().map(move |(index, container)| (list, index, container)))
 }
 
-fn node_labels(spec: &At<'_>, warnings: &mut Warnings) {
+fn node_labels(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     for (label, at) in spec.entries("nodeSelector") {
         if let Some(why) = warnings::deprecated_node_label(label) {
             warnings.at(&at.path, why);
@@ -113,7 +112,7 @@ fn node_labels(spec: &At<'_>, warnings: &mut Warnings) {
     }
 }
 
-fn topology(spec: &At<'_>, warnings: &mut Warnings) {
+fn topology(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     for constraint in spec.items("topologySpreadConstraints") {
         let key = constraint.child("topologyKey");
         if let Some(why) = warnings::deprecated_node_label(key.text()) {
@@ -123,13 +122,13 @@ fn topology(spec: &At<'_>, warnings: &mut Warnings) {
     }
 }
 
-fn selects_nothing(at: &At<'_>, warnings: &mut Warnings) {
+fn selects_nothing(at: &FieldValue<'_>, warnings: &mut Warnings) {
     if !at.has("labelSelector") {
         warnings.at(&at.path.child("labelSelector"), MATCHES_NO_POD);
     }
 }
 
-fn pod_affinity(spec: &At<'_>, warnings: &mut Warnings) {
+fn pod_affinity(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     let Some(affinity) = spec.some("affinity") else { return };
     for which in ["podAffinity", "podAntiAffinity"] {
         let affinity = affinity.child(which);
@@ -140,7 +139,7 @@ fn pod_affinity(spec: &At<'_>, warnings: &mut Warnings) {
     }
 }
 
-fn volume(volume: &At<'_>, warnings: &mut Warnings) {
+fn volume(volume: &FieldValue<'_>, warnings: &mut Warnings) {
     for (_, shown, why) in VOLUMES.iter().filter(|(field, ..)| volume.has(field)) {
         warnings.at(&volume.path.child(shown), why);
     }
@@ -150,7 +149,7 @@ fn volume(volume: &At<'_>, warnings: &mut Warnings) {
 }
 
 /// Items of a list that have the same value in a field.
-fn repeated(spec: &At<'_>, list: &str, field: &str, warnings: &mut Warnings) {
+fn repeated(spec: &FieldValue<'_>, list: &str, field: &str, warnings: &mut Warnings) {
     let mut seen = HashSet::new();
     for item in spec.items(list).filter(|item| !seen.insert(text(item.value, field))) {
         warnings.at(&item.path.child(field), &format!("duplicate {field} {}", go_quote(item.text_of(field))));
@@ -159,7 +158,7 @@ fn repeated(spec: &At<'_>, list: &str, field: &str, warnings: &mut Warnings) {
 
 /// Annotations for a container where its fields say nothing. AppArmor's are looked at in templates only (then `pod` is its spec): in
 /// a pod they are made into fields.
-fn profile_annotations(container: &At<'_>, annotations: &At<'_>, pod: Option<&At<'_>>, warnings: &mut Warnings) {
+fn profile_annotations(container: &FieldValue<'_>, annotations: &FieldValue<'_>, pod: Option<&FieldValue<'_>>, warnings: &mut Warnings) {
     let name = container.text_of("name");
     let context = container.child("securityContext");
     let seccomp = format!("{SECCOMP_CONTAINER}{name}");
@@ -176,7 +175,7 @@ fn profile_annotations(container: &At<'_>, annotations: &At<'_>, pod: Option<&At
 }
 
 /// A variable that stands there twice, unless the second is made from the first.
-fn hidden_variables(container: &At<'_>, warnings: &mut Warnings) {
+fn hidden_variables(container: &FieldValue<'_>, warnings: &mut Warnings) {
     let mut seen = HashSet::new();
     for (index, variable) in list(container.value, "env").iter().enumerate() {
         let (name, value) = (text(variable, "name"), text(variable, "value"));
@@ -202,7 +201,7 @@ struct Port<'a> {
 }
 
 impl<'a> Port<'a> {
-    fn of(at: &At<'a>) -> Self {
+    fn of(at: &FieldValue<'a>) -> Self {
         Self {
             number: at.int_of("containerPort").unwrap_or(0),
             protocol: at.text_of("protocol"),
@@ -249,7 +248,7 @@ impl<'a> Ports<'a> {
     }
 }
 
-fn ports(spec: &At<'_>, warnings: &mut Warnings) {
+fn ports(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     let mut before: Vec<(Path, Port<'_>)> = Vec::new();
     let mut known = Ports::default();
     for at in containers(spec).flat_map(|(_, _, container)| container.items("ports")) {
@@ -271,7 +270,7 @@ fn ports(spec: &At<'_>, warnings: &mut Warnings) {
     }
 }
 
-fn port_names(spec: &At<'_>, warnings: &mut Warnings) {
+fn port_names(spec: &FieldValue<'_>, warnings: &mut Warnings) {
     let mut first: HashMap<&str, Path> = HashMap::new();
     for port in containers(spec).flat_map(|(_, _, container)| container.items("ports")) {
         let name = port.text_of("name");
@@ -286,6 +285,18 @@ fn port_names(spec: &At<'_>, warnings: &mut Warnings) {
                     format!("duplicate port name {quoted} with {other}, services and probes that select ports by name will use {other}");
                 warnings.at(&port.path, &text);
             }
+        }
+    }
+}
+
+/// The field that says what an AppArmor annotation says.
+pub(crate) fn app_armor_profile(annotation: &str) -> Option<Value> {
+    match annotation {
+        "unconfined" => Some(json!({ "type": "Unconfined" })),
+        "runtime/default" => Some(json!({ "type": "RuntimeDefault" })),
+        other => {
+            let name = other.strip_prefix("localhost/").filter(|name| !name.is_empty())?;
+            Some(json!({ "type": "Localhost", "localhostProfile": name }))
         }
     }
 }

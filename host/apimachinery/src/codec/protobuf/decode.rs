@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::wire::{DELIMITED, Reader};
-use super::{Content, Form, Message, Part};
 use crate::codec::node::{self, Extent, OBJECT_LEVELS_MAX, OBJECTS_COUNT_MAX, TOO_DEEP, TOO_MANY_OBJECTS};
 use crate::codec::{check, json};
+use crate::message::{Content, Form, Message, Part};
 use crate::quantity::Quantity;
 use crate::schema::{Field, FieldType, Schema};
 use crate::time::{Time, format_duration};

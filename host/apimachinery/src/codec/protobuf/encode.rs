@@ -6,9 +6,10 @@
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
+use super::EncodeError;
 use super::wire::{DELIMITED, FIXED64, VARINT};
-use super::{Content, EncodeError, Form, Message};
 use crate::codec::base64::LENIENT;
+use crate::message::{Content, Form, Message};
 use crate::schema::{FieldType, Schema};
 use crate::time::{Time, parse_duration};
 

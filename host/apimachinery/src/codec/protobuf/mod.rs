@@ -1,6 +1,6 @@
 //! Kubernetes' protobuf: objects as messages, and the envelope that says of which kind they are.
 //!
-//! Table-driven: a [`Schema`] that has a [`Message`] can be read and written; its numbers are upstream's `generated.proto`. What is
+//! Table-driven: a [`Schema`] that has a [`Message`](crate::message::Message) can be read and written; its numbers are upstream's `generated.proto`. What is
 //! read has the shape that the JSON codec gives, so that the rest of the road does not know what a body was written in: what Go leaves
 //! out of JSON is left out, what a pointer holds is kept. Bytes come in the order of upstream's generated marshallers, so that equal
 //! objects are equal bytes.
@@ -23,52 +23,6 @@ use wire::{DELIMITED, Reader};
 
 /// `k8s` and the style of the envelope: what a body begins with.
 pub const PREFIX: [u8; 4] = [0x6b, 0x38, 0x73, 0x00];
-
-/// How an object type is written: the numbers of its fields.
-#[derive(Debug)]
-pub struct Message {
-    /// Go's name of the type, for messages of errors.
-    pub name: &'static str,
-    /// Sorted by number.
-    pub parts: &'static [Part],
-}
-
-/// One number of a message.
-#[derive(Debug)]
-pub struct Part {
-    /// The number.
-    pub number: u32,
-    /// Go's field is no pointer: it is written even where it is empty, and its zero value says nothing.
-    pub always: bool,
-    /// What is under the number.
-    pub content: Content,
-}
-
-/// What a number stands for.
-#[derive(Debug)]
-pub enum Content {
-    /// A field of the schema, by its place there.
-    Field(u16, Form),
-    /// A message whose fields are the schema's own: Go embeds the type, and JSON does not show that.
-    Embedded(&'static Message),
-}
-
-/// How a field is written where its type does not say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// As its type says.
-    Typed,
-    /// A list inside of a message of its own.
-    Items,
-    /// Any JSON, as text: `RawExtension`, `JSON`, `FieldsV1`.
-    Raw,
-    /// `JSONSchemaPropsOrArray`: the schema itself, or a list of it.
-    SchemaOrArray,
-    /// `JSONSchemaPropsOrBool`.
-    SchemaOrBool,
-    /// `JSONSchemaPropsOrStringArray`.
-    SchemaOrStrings,
-}
 
 /// Why an object cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +102,7 @@ pub(super) fn decode(raw: &[u8], schema: &Schema) -> Result<Map<String, Value>, 
 }
 
 fn not_marshalable(schema: &Schema) -> EncodeError {
-    EncodeError::NotMarshalable(format!("*{}", super::check::go_object_type(schema)))
+    EncodeError::NotMarshalable(format!("*{}", schema.go_type()))
 }
 
 /// Writes an object as the message of its schema, without an envelope.

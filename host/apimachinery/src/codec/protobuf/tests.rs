@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::codec::{self, MediaType};
 use crate::group_version::GroupVersionKind;
+use crate::message::{Content, Form, Message, Part};
 use crate::schema::{Field, FieldType, SchemaRef};
 
 const fn part(number: u32, always: bool, place: u16) -> Part {
