@@ -1,6 +1,6 @@
 //! The cache of one resource: its objects, the window of its changes, and who waits for the next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -14,115 +14,14 @@ use serde_json::Value;
 use storage::{KeyValue, Revision};
 
 use crate::announced::{Announced, Announcements};
-use crate::limits::{PAGE_SNAPSHOT_AGE_MAX, PAGE_SNAPSHOTS_MAX, WINDOW_AGE_MAX, WINDOW_BYTES_MAX, WINDOW_EVENTS_MAX, WINDOW_EVENTS_MIN};
+use crate::event::Event;
+use crate::event_type::EventType;
+use crate::limits::{PAGE_SNAPSHOT_AGE_MAX, PAGE_SNAPSHOTS_MAX};
 use crate::object::{Decoder, Object};
-use crate::watcher::{Interest, Predicate, Waiter, Watcher};
-
-/// The type of a watch event that carries an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "upstream's words")]
-pub enum EventType {
-    Added = 0,
-    Modified = 1,
-    Deleted = 2,
-}
-
-impl EventType {
-    /// What the event's line begins with, up to the object.
-    pub(crate) fn frame_start(self) -> &'static [u8] {
-        match self {
-            Self::Added => b"{\"type\":\"ADDED\",\"object\":",
-            Self::Modified => b"{\"type\":\"MODIFIED\",\"object\":",
-            Self::Deleted => b"{\"type\":\"DELETED\",\"object\":",
-        }
-    }
-
-    /// `ADDED`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "ADDED",
-            Self::Modified => "MODIFIED",
-            Self::Deleted => "DELETED",
-        }
-    }
-}
-
-/// One change of one object.
-#[derive(Debug)]
-pub struct Event {
-    /// What happened to the object itself, whatever a selector makes of it.
-    pub kind: EventType,
-    /// As it is now; for a deletion as it was, at the revision of the deletion.
-    pub object: Arc<Object>,
-    /// As it was before; none for a creation.
-    pub previous: Option<Arc<Object>>,
-    /// `previous` at this change's revision: what a watcher sees whose selector the object has left.
-    departed: std::sync::OnceLock<Arc<Object>>,
-    at: Instant,
-}
-
-impl Event {
-    /// When it happened.
-    pub fn revision(&self) -> Revision {
-        self.object.revision()
-    }
-}
-
-/// The window no longer holds what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too old resource version: {requested} ({oldest})")]
-pub struct Lost {
-    /// What was asked for.
-    pub requested: Revision,
-    /// The oldest revision that can be asked for.
-    pub oldest: Revision,
-}
-
-/// All objects of a resource at one revision.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// By key, in the order of bytes: upstream's order.
-    pub objects: OrdMap<Arc<str>, Arc<Object>>,
-    /// The revision that this is the state of.
-    pub revision: Revision,
-}
-
-pub(crate) struct State {
-    objects: OrdMap<Arc<str>, Arc<Object>>,
-    window: VecDeque<Arc<Event>>,
-    window_bytes: usize,
-    /// Sequence number of the window's first event.
-    first: u64,
-    /// A watch may start from this revision or any later one.
-    oldest: Revision,
-    /// Revision of the last change of this resource.
-    revision: Revision,
-    waiters: HashMap<Interest, Vec<Arc<Waiter>>>,
-    /// Sequence number of the first event of the batch that is not complete yet: watchers read no further.
-    published: u64,
-    /// Which interests (see [`Interest`]) the batch touches, and from which event on: their watchers are woken when it is complete.
-    concerned: HashMap<Interest, u64>,
-}
-
-impl State {
-    /// Sequence number of the next event.
-    pub(crate) fn next(&self) -> u64 {
-        self.first + self.window.len() as u64
-    }
-
-    /// A watch may start from this revision or any later one.
-    pub(crate) fn oldest(&self) -> Revision {
-        self.oldest
-    }
-
-    /// The complete batches from an event on; none where the window has left it behind.
-    pub(crate) fn events_from(&self, sequence: u64) -> Option<impl Iterator<Item = &Arc<Event>>> {
-        let skip = sequence.checked_sub(self.first)? as usize;
-        // Events of a batch that is not complete may have pushed older ones out of the window.
-        let end = self.published.saturating_sub(self.first) as usize;
-        Some(self.window.range(skip.min(end)..end))
-    }
-}
+use crate::predicate::Interest;
+use crate::snapshot::Snapshot;
+use crate::state::{Lost, State};
+use crate::waiter::Waiter;
 
 /// The cache of one resource.
 pub struct Cacher {
@@ -156,17 +55,7 @@ impl Cacher {
         Self {
             indexed_at: indexed.and_then(|indexed| resource.selectable_fields.iter().position(|field| field == indexed)),
             decoder: Decoder::new(codec),
-            state: RwLock::new(State {
-                objects: OrdMap::new(),
-                window: VecDeque::new(),
-                window_bytes: 0,
-                first: 0,
-                oldest: 0,
-                revision: 0,
-                waiters: HashMap::new(),
-                published: 0,
-                concerned: HashMap::new(),
-            }),
+            state: RwLock::default(),
             applied,
             published: AtomicU64::new(0),
             pages: Mutex::default(),
@@ -214,13 +103,13 @@ impl Cacher {
     pub fn snapshot(&self) -> Snapshot {
         let applied = self.applied.load(Ordering::Acquire);
         let state = self.state.read();
-        Snapshot { objects: state.objects.clone(), revision: state.revision.max(applied) }
+        Snapshot { objects: state.objects.clone(), revision: state.revision().max(applied) }
     }
 
     /// The revision that a read has now.
     pub fn revision(&self) -> Revision {
         let applied = self.applied.load(Ordering::Acquire);
-        self.state.read().revision.max(applied)
+        self.state.read().revision().max(applied)
     }
 
     /// How many objects there are.
@@ -242,32 +131,16 @@ impl Cacher {
     /// Ends a batch of changes. Only now are watchers woken: once, for all that concerns them.
     pub(crate) fn publish(&self) {
         let mut state = self.state.write();
-        self.published.fetch_max(state.revision, Ordering::AcqRel);
-        state.published = state.next();
-        let concerned = std::mem::take(&mut state.concerned);
+        self.published.fetch_max(state.revision(), Ordering::AcqRel);
+        let concerned = state.complete_batch();
         let state = parking_lot::RwLockWriteGuard::downgrade(state);
-        for (interest, sequence) in concerned {
-            for waiter in state.waiters.get(&interest).into_iter().flatten() {
-                waiter.wake(sequence);
-            }
-        }
+        concerned.iter().for_each(|(interest, sequence)| state.wake(interest, *sequence));
     }
 
     /// The changes after one revision and up to another; an error where the window has left it behind.
     pub fn changes_between(&self, after: Revision, up_to: Revision) -> Result<Vec<Arc<Event>>, Lost> {
         let state = self.state.read();
-        if after < state.oldest {
-            return Err(Lost { requested: after, oldest: state.oldest });
-        }
-        let skip = state.window.partition_point(|event| event.revision() <= after);
-        Ok(state.window.range(skip..).take_while(|event| event.revision() <= up_to).cloned().collect())
-    }
-
-    /// All objects, with the sequence number that later changes start from.
-    fn snapshot_for_watch(&self) -> (Snapshot, u64) {
-        let applied = self.applied.load(Ordering::Acquire);
-        let state = self.state.read();
-        (Snapshot { objects: state.objects.clone(), revision: state.revision.max(applied) }, state.next())
+        Ok(state.events_after(after)?.take_while(|event| event.revision() <= up_to).cloned().collect())
     }
 
     /// Keeps a snapshot for the next page of a list.
@@ -286,6 +159,13 @@ impl Cacher {
         self.pages.lock().retain(|(_, kept)| kept.revision >= revision);
     }
 
+    /// All objects, with the sequence number that later changes start from.
+    pub(crate) fn snapshot_for_watch(&self) -> (Snapshot, u64) {
+        let applied = self.applied.load(Ordering::Acquire);
+        let state = self.state.read();
+        (Snapshot { objects: state.objects.clone(), revision: state.revision().max(applied) }, state.next())
+    }
+
     /// The state at exactly this revision, if it is now's or a kept one.
     pub fn snapshot_at(&self, revision: Revision) -> Option<Snapshot> {
         let now = self.snapshot();
@@ -295,31 +175,6 @@ impl Cacher {
         self.pages.lock().iter().find(|(_, kept)| kept.revision == revision).map(|(_, kept)| kept.clone())
     }
 
-    /// Watches changes after `revision`.
-    pub fn watch_from(self: &Arc<Self>, revision: Revision, predicate: Predicate) -> Result<Watcher, Lost> {
-        let state = self.state.read();
-        if revision < state.oldest {
-            return Err(Lost { requested: revision, oldest: state.oldest });
-        }
-        let skip = state.window.partition_point(|event| event.revision() <= revision);
-        let from = state.first + skip as u64;
-        drop(state);
-        Ok(Watcher::new(self.clone(), predicate, from, revision, Vec::new()))
-    }
-
-    /// Watches from the next change on.
-    pub fn watch_from_now(self: &Arc<Self>, predicate: Predicate) -> Watcher {
-        let (snapshot, from) = self.snapshot_for_watch();
-        Watcher::new(self.clone(), predicate, from, snapshot.revision, Vec::new())
-    }
-
-    /// Watches from now on, after what is there now as ADDED.
-    pub fn watch_with_state(self: &Arc<Self>, predicate: Predicate) -> Watcher {
-        let (snapshot, from) = self.snapshot_for_watch();
-        let initial = predicate.select(&snapshot).cloned().collect();
-        Watcher::new(self.clone(), predicate, from, snapshot.revision, initial)
-    }
-
     /// What a watcher sees whose selector the object has left.
     pub(crate) fn departed(&self, event: &Event) -> Option<Arc<Object>> {
         let previous = event.previous.as_ref()?;
@@ -327,17 +182,11 @@ impl Cacher {
     }
 
     pub(crate) fn join(&self, interest: Interest, waiter: Arc<Waiter>) {
-        self.state.write().waiters.entry(interest).or_default().push(waiter);
+        self.state.write().join(interest, waiter);
     }
 
     pub(crate) fn leave(&self, interest: &Interest, waiter: &Arc<Waiter>) {
-        let mut state = self.state.write();
-        if let Some(waiters) = state.waiters.get_mut(interest) {
-            waiters.retain(|w| !Arc::ptr_eq(w, waiter));
-            if waiters.is_empty() {
-                state.waiters.remove(interest);
-            }
-        }
+        self.state.write().leave(interest, waiter);
     }
 
     /// Takes in one change from the store. `key` is relative to the resource's prefix.
@@ -355,7 +204,7 @@ impl Cacher {
     pub(crate) fn fill(&self, objects: Vec<(Arc<str>, KeyValue)>, revision: Revision) {
         let mut kept = self.kept.lock();
         // The feed may have had to start over meanwhile, with a later state.
-        if self.state.read().oldest <= revision {
+        if self.state.read().oldest() <= revision {
             self.replace(objects, revision);
         }
         for (key, change) in kept.take().into_iter().flatten() {
@@ -368,8 +217,7 @@ impl Cacher {
     /// Ends all watches.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        let state = self.state.read();
-        state.waiters.values().flatten().for_each(|waiter| waiter.wake(0));
+        self.state.read().wake_all();
     }
 
     /// Whether the resource is not served any more.
@@ -381,7 +229,7 @@ impl Cacher {
         let previous = {
             let state = self.state.read();
             // The state that a joining cache began with holds it already.
-            if change.revision <= state.oldest {
+            if change.revision <= state.oldest() {
                 return;
             }
             state.objects.get(key).cloned()
@@ -414,16 +262,6 @@ impl Cacher {
     }
 
     fn push(&self, event: Arc<Event>) {
-        let mut state = self.state.write();
-        match event.kind {
-            EventType::Deleted => drop(state.objects.remove(event.object.key())),
-            _ => drop(state.objects.insert(event.object.key().clone(), event.object.clone())),
-        }
-        state.revision = event.revision();
-        state.window_bytes += event.object.bytes();
-        state.window.push_back(event.clone());
-        trim(&mut state);
-        let sequence = state.next() - 1;
         let indexed_before = event.previous.as_ref().and_then(|previous| self.indexed(previous));
         let indexed_now = self.indexed(&event.object);
         let interests = [
@@ -433,10 +271,7 @@ impl Cacher {
             indexed_now.map(|value| Interest::Indexed(value.into())),
             indexed_before.filter(|before| Some(*before) != indexed_now).map(|value| Interest::Indexed(value.into())),
         ];
-        for interest in interests.into_iter().flatten() {
-            // Recorded even where no watcher has the interest now: one may begin before the batch is complete.
-            state.concerned.entry(interest).or_insert(sequence);
-        }
+        self.state.write().push(event, interests.into_iter().flatten());
     }
 
     /// The value of the indexed field, where the resource has one.
@@ -455,33 +290,6 @@ impl Cacher {
                 }
             }
         }
-        let mut state = self.state.write();
-        // One sequence number is skipped, so that even a watcher that had read everything finds its place gone, and is told so.
-        state.first = state.next() + 1;
-        state.published = state.first;
-        state.concerned.clear();
-        state.objects = map;
-        state.window.clear();
-        state.window_bytes = 0;
-        state.oldest = revision;
-        state.revision = revision;
-        for waiter in state.waiters.values().flatten() {
-            waiter.wake(0);
-        }
-    }
-}
-
-fn trim(state: &mut State) {
-    loop {
-        let Some(first) = state.window.front() else { return };
-        let full = state.window.len() > WINDOW_EVENTS_MAX
-            || (state.window.len() > WINDOW_EVENTS_MIN && (state.window_bytes > WINDOW_BYTES_MAX || first.at.elapsed() > WINDOW_AGE_MAX));
-        if !full {
-            return;
-        }
-        state.oldest = first.revision();
-        state.window_bytes -= first.object.bytes();
-        state.window.pop_front();
-        state.first += 1;
+        self.state.write().replace(map, revision);
     }
 }

@@ -14,10 +14,11 @@ use objectstore::{DecodeError, ObjectStore};
 use storage::{KeyValue, Range, Revision, Storage, WatchBatch};
 use tokio::sync::{Semaphore, watch};
 
-use crate::cacher::{Cacher, Snapshot};
+use crate::cacher::Cacher;
 use crate::limits::{FEED_RETRY_PAUSE, FILL_PAGE_KEYS, FRESH_LOOK_INTERVAL, FRESH_WAIT_MAX};
 use crate::object::Object;
 use crate::probe::RevisionProbe;
+use crate::snapshot::Snapshot;
 
 /// How reads get to be as fresh as the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,18 +12,29 @@ mod announced;
 mod cacher;
 mod caches;
 mod compactor;
+mod event;
+mod event_type;
 mod extract;
 pub mod limits;
 mod object;
+mod predicate;
 mod probe;
+mod snapshot;
+mod state;
+mod waiter;
 mod watcher;
 
 pub use announced::Announced;
-pub use cacher::{Cacher, Event, EventType, Lost, Snapshot};
+pub use cacher::Cacher;
 pub use caches::{Caches, Freshness, ReadError};
 pub use compactor::compact;
+pub use event::Event;
+pub use event_type::EventType;
 pub use object::{Encoding, EncodingKey, Object};
-pub use watcher::{Interest, Predicate, Update, WatchEnd, Watcher};
+pub use predicate::{Interest, Predicate};
+pub use snapshot::Snapshot;
+pub use state::Lost;
+pub use watcher::{Update, WatchEnd, Watcher};
 
 #[cfg(test)]
 fn codec_for_tests(resource: &'static api::Resource) -> objectstore::Codec {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use storage::{KeyValue, Revision};
 
-use crate::cacher::EventType;
+use crate::event_type::EventType;
 use crate::extract::{Extracted, Paths};
 use crate::limits::ENCODINGS_BYTES_MAX;
 

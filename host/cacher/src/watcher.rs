@@ -2,111 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use storage::Revision;
-use tokio::sync::Notify;
 
-use crate::cacher::{Cacher, Event, EventType, Lost, Snapshot};
+use crate::cacher::Cacher;
+use crate::event::Event;
+use crate::event_type::EventType;
 use crate::limits::WATCH_BATCH_EVENTS_MAX;
 use crate::object::Object;
-
-/// Which changes wake a watcher. The narrowest that covers its predicate.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Interest {
-    /// Every change of the resource.
-    All,
-    /// Those in a namespace.
-    Namespace(Box<str>),
-    /// Those of one object.
-    Key(Arc<str>),
-    /// Those of objects whose indexed field (of pods: `spec.nodeName`) has this value, before or after the change.
-    Indexed(Box<str>),
-}
-
-type Matcher = Arc<dyn Fn(&Object) -> bool + Send + Sync>;
-
-/// What a list or watch selects.
-#[derive(Clone, Default)]
-pub struct Predicate {
-    /// Only in this namespace.
-    pub namespace: Option<Box<str>>,
-    /// Only the object of this name.
-    pub name: Option<Box<str>>,
-    /// Only where the resource's indexed field has this value. The matcher has to say so, too.
-    pub indexed: Option<Box<str>>,
-    /// Label and field selectors; none: everything.
-    pub matcher: Option<Matcher>,
-}
-
-impl Predicate {
-    /// Whether it selects the object.
-    pub fn matches(&self, object: &Object) -> bool {
-        self.namespace.as_deref().is_none_or(|namespace| namespace == object.namespace())
-            && self.name.as_deref().is_none_or(|name| name == object.name())
-            && self.matcher.as_ref().is_none_or(|matches| matches(object))
-    }
-
-    /// The narrowest interest that covers it. `namespaced` is the resource's scope.
-    pub fn interest(&self, namespaced: bool) -> Interest {
-        match (&self.namespace, &self.name, &self.indexed) {
-            (Some(namespace), Some(name), _) => Interest::Key(format!("{namespace}/{name}").into()),
-            (None, Some(name), _) if !namespaced => Interest::Key((&**name).into()),
-            (_, _, Some(value)) => Interest::Indexed(value.clone()),
-            (Some(namespace), None, None) => Interest::Namespace(namespace.clone()),
-            _ => Interest::All,
-        }
-    }
-
-    /// The objects of a snapshot that it selects, in order. A namespace is a range of keys, a name one key.
-    pub fn select<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Arc<Object>> {
-        self.select_from(snapshot, None)
-    }
-
-    /// The same, from a key on.
-    pub fn select_from<'a>(&'a self, snapshot: &'a Snapshot, start: Option<&str>) -> impl Iterator<Item = &'a Arc<Object>> {
-        use std::ops::Bound;
-        let (low, high): (Arc<str>, Bound<Arc<str>>) = match &self.namespace {
-            Some(namespace) => (format!("{namespace}/").into(), Bound::Excluded(format!("{namespace}0").into())),
-            None => ("".into(), Bound::Unbounded),
-        };
-        let low = match start {
-            Some(start) if *start >= *low => Bound::Included(Arc::from(start)),
-            _ => Bound::Included(low),
-        };
-        let range = if bounds_are_empty(&low, &high) { None } else { Some(snapshot.objects.range((low, high))) };
-        range.into_iter().flatten().map(|(_, object)| object).filter(|object| self.matches(object))
-    }
-}
-
-fn bounds_are_empty(low: &std::ops::Bound<Arc<str>>, high: &std::ops::Bound<Arc<str>>) -> bool {
-    use std::ops::Bound::{Excluded, Included, Unbounded};
-    match (low, high) {
-        (Excluded(low), Excluded(high)) | (Included(low), Excluded(high)) => low >= high,
-        (Unbounded, _) | (_, Unbounded | Included(_)) => false,
-    }
-}
-
-/// What the dispatcher and a watcher share.
-pub(crate) struct Waiter {
-    /// The watcher has read everything and waits.
-    idle: AtomicBool,
-    /// Where it goes on: set by the dispatcher when it wakes an idle watcher, so that changes that are none of its
-    /// interest are never looked at, and do not make it fall behind.
-    resume: AtomicU64,
-    notify: Notify,
-}
-
-impl Waiter {
-    pub(crate) fn wake(&self, sequence: u64) {
-        // In this order: a watcher that finds itself awake must find where it goes on. Only the feed wakes.
-        if self.idle.load(Ordering::Acquire) {
-            self.resume.store(sequence, Ordering::Release);
-            self.idle.store(false, Ordering::Release);
-        }
-        self.notify.notify_one();
-    }
-}
+use crate::predicate::{Interest, Predicate};
+use crate::state::Lost;
+use crate::waiter::Waiter;
 
 /// Why a watch is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,7 +50,7 @@ pub struct Watcher {
 impl Watcher {
     pub(crate) fn new(cacher: Arc<Cacher>, predicate: Predicate, from: u64, revision: Revision, initial: Vec<Arc<Object>>) -> Self {
         let interest = predicate.interest(cacher.resource().namespaced());
-        let waiter = Arc::new(Waiter { idle: AtomicBool::new(false), resume: AtomicU64::new(0), notify: Notify::new() });
+        let waiter = Arc::new(Waiter::default());
         cacher.join(interest.clone(), waiter.clone());
         Self { cacher, predicate, interest, waiter, cursor: from, revision, initial: initial.into(), initial_end: false }
     }
@@ -236,6 +143,30 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.cacher.leave(&self.interest, &self.waiter);
+    }
+}
+
+impl Cacher {
+    /// Watches changes after `revision`.
+    ///
+    /// # Errors
+    /// [`Lost`] where the window no longer holds all of them.
+    pub fn watch_from(self: &Arc<Self>, revision: Revision, predicate: Predicate) -> Result<Watcher, Lost> {
+        let from = self.state.read().sequence_after(revision)?;
+        Ok(Watcher::new(self.clone(), predicate, from, revision, Vec::new()))
+    }
+
+    /// Watches from the next change on.
+    pub fn watch_from_now(self: &Arc<Self>, predicate: Predicate) -> Watcher {
+        let (snapshot, from) = self.snapshot_for_watch();
+        Watcher::new(self.clone(), predicate, from, snapshot.revision, Vec::new())
+    }
+
+    /// Watches from now on, after what is there now as ADDED.
+    pub fn watch_with_state(self: &Arc<Self>, predicate: Predicate) -> Watcher {
+        let (snapshot, from) = self.snapshot_for_watch();
+        let initial = predicate.select(&snapshot).cloned().collect();
+        Watcher::new(self.clone(), predicate, from, snapshot.revision, initial)
     }
 }
 

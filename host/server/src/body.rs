@@ -10,11 +10,13 @@ use apimachinery::Status;
 use bytes::{Bytes, BytesMut};
 use flowcontrol::{Away, Leave};
 use futures::Stream;
+use futures::future::BoxFuture;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
+use hyper::upgrade::Upgraded;
 
+use crate::limits;
 use crate::shutdown::Shutdown;
-use crate::{limits, websocket};
 
 /// What a client sent. Nothing is read from the connection before [`RequestBody::read`].
 #[derive(Debug, Default)]
@@ -203,9 +205,12 @@ pub struct Body {
     on_sent: Option<Box<dyn OnBodySent>>,
 }
 
+/// Runs on what an HTTP/1.1 connection becomes after its handshake: a WebSocket.
+pub(crate) type UpgradedTask = Box<dyn FnOnce(Upgraded, Shutdown) -> BoxFuture<'static, ()> + Send>;
+
 /// What a connection becomes after its answer.
 pub(crate) struct Upgrade {
-    run: websocket::Run,
+    run: UpgradedTask,
     on_sent: Option<Box<dyn OnBodySent>>,
 }
 
@@ -217,7 +222,7 @@ impl std::fmt::Debug for Upgrade {
 
 impl Upgrade {
     /// Runs to its end; what the request holds is let go then.
-    pub(crate) async fn run(self, io: hyper::upgrade::Upgraded, shutdown: Shutdown) {
+    pub(crate) async fn run(self, io: Upgraded, shutdown: Shutdown) {
         let Self { run, on_sent } = self;
         run(io, shutdown).await;
         drop(on_sent);
@@ -243,7 +248,7 @@ enum Kind {
     },
     Stream(ChunkStream),
     /// Nothing: the connection becomes another one.
-    Upgrade(websocket::Run),
+    Upgrade(UpgradedTask),
 }
 
 impl std::fmt::Debug for Body {
@@ -282,7 +287,7 @@ impl Body {
     }
 
     /// Nothing, and what goes on with the connection once the answer (101) is sent.
-    pub(crate) fn upgrade(run: websocket::Run) -> Self {
+    pub(crate) fn upgrade(run: UpgradedTask) -> Self {
         Kind::Upgrade(run).into()
     }
 

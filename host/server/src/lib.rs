@@ -7,7 +7,7 @@
 
 pub mod body;
 mod conditional;
-mod connection;
+pub mod connection;
 pub mod endpoints;
 pub mod filters;
 pub mod health;
@@ -23,6 +23,7 @@ mod protobuf;
 pub mod request;
 pub mod response;
 pub mod road;
+mod serving;
 pub mod shutdown;
 mod socket;
 mod strangers;

@@ -79,3 +79,33 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// An answer that is larger keeps its last bytes back until those before them were taken, so that a stream whose client does not read is
 /// still seen. A smaller one may stay in the connection's buffers.
 pub const LAST_FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// Bounds of connections that an operator or a test may want otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// See [`CONNECTIONS_COUNT_MAX`].
+    pub connections_count_max: usize,
+    /// See [`HANDSHAKE_DURATION_MAX`].
+    pub handshake_duration_max: Duration,
+    /// See [`HEADER_READ_DURATION_MAX`].
+    pub header_read_duration_max: Duration,
+    /// See [`IDLE_DURATION_MAX`].
+    pub idle_duration_max: Duration,
+    /// See [`SEND_STALL_DURATION_MAX`].
+    pub send_stall_duration_max: Duration,
+    /// `--http2-max-streams-per-connection`; see [`STREAMS_PER_CONNECTION_MAX`].
+    pub streams_per_connection_max: u32,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections_count_max: CONNECTIONS_COUNT_MAX,
+            handshake_duration_max: HANDSHAKE_DURATION_MAX,
+            header_read_duration_max: HEADER_READ_DURATION_MAX,
+            idle_duration_max: IDLE_DURATION_MAX,
+            send_stall_duration_max: SEND_STALL_DURATION_MAX,
+            streams_per_connection_max: STREAMS_PER_CONNECTION_MAX,
+        }
+    }
+}

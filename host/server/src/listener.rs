@@ -7,46 +7,17 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 
+use crate::limits::{self, ConnectionLimits};
 use crate::road::Road;
+use crate::serving;
 use crate::shutdown::Phase;
 use crate::strangers::Strangers;
 use crate::tls::Tls;
-use crate::{connection, limits};
 
 /// Connections that wait to be accepted.
 const BACKLOG_COUNT_MAX: u32 = 4096;
 /// A pause where the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Bounds of connections that an operator or a test may want otherwise.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// See [`limits::CONNECTIONS_COUNT_MAX`].
-    pub connections_count_max: usize,
-    /// See [`limits::HANDSHAKE_DURATION_MAX`].
-    pub handshake_duration_max: Duration,
-    /// See [`limits::HEADER_READ_DURATION_MAX`].
-    pub header_read_duration_max: Duration,
-    /// See [`limits::IDLE_DURATION_MAX`].
-    pub idle_duration_max: Duration,
-    /// See [`limits::SEND_STALL_DURATION_MAX`].
-    pub send_stall_duration_max: Duration,
-    /// `--http2-max-streams-per-connection`; see [`limits::STREAMS_PER_CONNECTION_MAX`].
-    pub streams_per_connection_max: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections_count_max: limits::CONNECTIONS_COUNT_MAX,
-            handshake_duration_max: limits::HANDSHAKE_DURATION_MAX,
-            header_read_duration_max: limits::HEADER_READ_DURATION_MAX,
-            idle_duration_max: limits::IDLE_DURATION_MAX,
-            send_stall_duration_max: limits::SEND_STALL_DURATION_MAX,
-            streams_per_connection_max: limits::STREAMS_PER_CONNECTION_MAX,
-        }
-    }
-}
 
 /// The port could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -95,17 +66,17 @@ impl ReservedPort {
 pub struct Server {
     listener: TcpListener,
     tls: Tls,
-    limits: Limits,
+    limits: ConnectionLimits,
 }
 
 impl Server {
     /// Takes a port and opens it; port 0 takes a free one.
-    pub fn bind(address: SocketAddr, tls: Tls, limits: Limits) -> Result<Self, BindError> {
+    pub fn bind(address: SocketAddr, tls: Tls, limits: ConnectionLimits) -> Result<Self, BindError> {
         Self::open(ReservedPort::take(address)?, tls, limits)
     }
 
     /// Opens the port.
-    pub fn open(port: ReservedPort, tls: Tls, limits: Limits) -> Result<Self, BindError> {
+    pub fn open(port: ReservedPort, tls: Tls, limits: ConnectionLimits) -> Result<Self, BindError> {
         let ReservedPort { socket, address } = port;
         let listener = socket.listen(BACKLOG_COUNT_MAX).map_err(|source| BindError { address, source })?;
         Ok(Self { listener, tls, limits })
@@ -142,7 +113,7 @@ impl Server {
                 let (tls, road, stranger) = (tls.clone(), road.clone(), Arc::new(strangers.arrive()));
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = connection::serve(stream, remote, tls, road, limits, stranger.clone()) => {}
+                        () = serving::serve(stream, remote, tls, road, limits, stranger.clone()) => {}
                         () = stranger.evicted() => tracing::debug!(%remote, "connection cut, to make room for another"),
                     }
                     drop(place);

@@ -14,7 +14,8 @@ use http::{HeaderMap, Method, Uri};
 use crate::body::RequestBody;
 use crate::load::Load;
 use crate::metrics::Served;
-use crate::response::Response;
+use crate::negotiate::{self, Endpoint};
+use crate::response::{Output, Response};
 use crate::shutdown::Shutdown;
 
 /// A request that was authenticated and authorized. Only the road makes one, so that no handler can be reached unchecked.
@@ -80,6 +81,23 @@ impl Authorized {
     /// `User-Agent`, empty where there is none.
     pub fn user_agent(&self) -> &str {
         self.header("user-agent").unwrap_or_default()
+    }
+
+    /// How its answer is to be written.
+    ///
+    /// # Errors
+    /// 406 where nothing of what the client takes fits.
+    pub fn output(&self, endpoint: Endpoint) -> Result<Output, Status> {
+        Output::negotiate(&self.headers, self.query(), endpoint)
+    }
+
+    /// The same for a stream of events.
+    ///
+    /// # Errors
+    /// As [`Self::output`].
+    pub fn stream_output(&self, endpoint: Endpoint) -> Result<Output, Status> {
+        let accepted = negotiate::accept_stream(self.header("accept"), endpoint)?;
+        Ok(Output { accepted, pretty: false, gzip: false })
     }
 
     /// Who sent it, when, and what decides about it.

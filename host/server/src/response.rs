@@ -18,7 +18,6 @@ use crate::body::{Body, BodyError};
 use crate::limits::GZIP_BYTES_MIN;
 use crate::negotiate::{self, Accepted, Endpoint, MediaType};
 use crate::pretty::Indenter;
-use crate::request::Authorized;
 
 /// What every handler gives.
 pub type Response = http::Response<Body>;
@@ -38,28 +37,11 @@ impl Output {
     /// JSON, neither pretty nor compressed.
     pub const JSON: Self = Self { accepted: Accepted::JSON, pretty: false, gzip: false };
 
-    /// Negotiates for a request; 406 where nothing fits.
+    /// Negotiates for a request with these headers and this query.
     ///
     /// # Errors
-    /// 406, as [`negotiate::accept`].
-    pub fn of(request: &Authorized, endpoint: Endpoint) -> Result<Self, Status> {
-        Self::of_parts(&request.headers, request.query(), endpoint)
-    }
-
-    /// The same for a stream of events.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub fn stream_of(request: &Authorized, endpoint: Endpoint) -> Result<Self, Status> {
-        let accepted = negotiate::accept_stream(request.header("accept"), endpoint)?;
-        Ok(Self { accepted, pretty: false, gzip: false })
-    }
-
-    /// The same from a request's parts.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub fn of_parts(headers: &HeaderMap, raw_query: &str, endpoint: Endpoint) -> Result<Self, Status> {
+    /// 406 where nothing fits, as [`negotiate::accept`].
+    pub fn negotiate(headers: &HeaderMap, raw_query: &str, endpoint: Endpoint) -> Result<Self, Status> {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let accepted = negotiate::accept(text(http::header::ACCEPT), endpoint)?;
         let pretty = accepted.pretty || negotiate::is_pretty(raw_query, text(http::header::USER_AGENT).unwrap_or_default());
@@ -183,7 +165,7 @@ pub fn with_type(code: u16, content_type: &'static str, body: Body) -> Response 
 /// An error, as the client negotiated it: where nothing fits it is JSON all the same, because the error is what matters.
 pub fn status(headers: &HeaderMap, raw_query: &str, status: &Status) -> Response {
     let code = if status.code == 0 { 500 } else { status.code };
-    let mut response = match Output::of_parts(headers, raw_query, Endpoint::Plain) {
+    let mut response = match Output::negotiate(headers, raw_query, Endpoint::Plain) {
         Ok(output) => json(&output, code, &status.to_json()),
         Err(_) => raw_json(code, &status.to_json()),
     };

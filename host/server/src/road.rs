@@ -19,8 +19,7 @@ use http::{Method, Uri};
 use tokio::sync::watch;
 
 use crate::body::{Body, OnBodySent, RequestBody};
-pub use crate::connection::Connection;
-use crate::connection::Ticket;
+use crate::connection::{Connection, Ticket};
 use crate::filters::impersonation::Impersonation;
 use crate::filters::{audit, authentication, authorization, deadline, impersonation, warning};
 use crate::metrics::{Measured, Metrics};

@@ -7,12 +7,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::{SinkExt as _, StreamExt as _};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY};
 use http::header::{SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{StatusCode, Uri};
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,16 +19,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 
-use crate::body::Body;
+use crate::body::{Body, UpgradedTask};
 use crate::limits::{WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_SEND_DURATION_MAX};
 use crate::response::{self, Response};
 use crate::shutdown::Shutdown;
 
 /// What a subprotocol begins with that is no protocol but a bearer token, for browsers, which can set no other header.
 const BEARER_PREFIX: &str = "base64url.bearer.authorization.k8s.io.";
-
-/// Runs on what an HTTP/1.1 connection becomes after its handshake.
-pub(crate) type Run = Box<dyn FnOnce(Upgraded, Shutdown) -> BoxFuture<'static, ()> + Send>;
 
 /// Whether a request asks for a WebSocket.
 pub(crate) fn is_requested(headers: &HeaderMap) -> bool {
@@ -98,7 +93,7 @@ pub(crate) fn accept(headers: &HeaderMap, as_text: bool, source: impl Source) ->
         // Upstream knows no protocol by name, and takes the one that is offered.
         return refused(StatusCode::BAD_REQUEST, "");
     }
-    let run: Run = Box::new(move |io, shutdown| {
+    let run: UpgradedTask = Box::new(move |io, shutdown| {
         Box::pin(async move { Session::of(TokioIo::new(io), as_text, WEBSOCKET_SEND_DURATION_MAX).await.run(shutdown, source).await })
     });
     let mut response = Response::new(Body::upgrade(run));

@@ -8,7 +8,8 @@ use common::{Ca, Wants, start};
 use http_body_util::BodyExt as _;
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use wasmgate_server::listener::{Drained, Limits};
+use wasmgate_server::limits::ConnectionLimits;
+use wasmgate_server::listener::Drained;
 use wasmgate_server::shutdown::Phase;
 
 const ALICE: (&str, &str) = ("authorization", "Bearer alice");
@@ -150,10 +151,10 @@ async fn smuggled_requests_are_refused() {
 
 #[tokio::test]
 async fn heads_are_bounded_in_bytes_and_time() {
-    let limits = Limits {
+    let limits = ConnectionLimits {
         header_read_duration_max: Duration::from_millis(200),
         handshake_duration_max: Duration::from_millis(200),
-        ..Limits::default()
+        ..ConnectionLimits::default()
     };
     let server = start(Wants { limits, ..Wants::default() }).await;
     let many: String = (0..300).map(|n| format!("X-{n}: y\r\n")).collect();
@@ -187,7 +188,7 @@ async fn heads_are_bounded_in_bytes_and_time() {
 
 #[tokio::test]
 async fn idle_connections_are_closed() {
-    let limits = Limits { idle_duration_max: Duration::from_millis(200), ..Limits::default() };
+    let limits = ConnectionLimits { idle_duration_max: Duration::from_millis(200), ..ConnectionLimits::default() };
     let server = start(Wants { limits, ..Wants::default() }).await;
     let mut client = server.client(true, None).await;
     assert_eq!(client.get("/api/v1/x", &[ALICE]).await.code, 200);
@@ -252,7 +253,7 @@ async fn a_body_that_is_waited_for_holds_no_seat() {
 
 #[tokio::test]
 async fn who_reads_nothing_is_cut() {
-    let limits = Limits { send_stall_duration_max: Duration::from_millis(200), ..Limits::default() };
+    let limits = ConnectionLimits { send_stall_duration_max: Duration::from_millis(200), ..ConnectionLimits::default() };
     let server = start(Wants { limits, ..Wants::default() }).await;
     for path in ["/api/v1/huge", "/api/v1/flood?watch=1"] {
         let mut stream = server.raw(None, &["http/1.1"]).await;
@@ -288,7 +289,8 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[tokio::test]
 async fn connections_are_bounded() {
-    let server = start(Wants { limits: Limits { connections_count_max: 1, ..Limits::default() }, ..Wants::default() }).await;
+    let server =
+        start(Wants { limits: ConnectionLimits { connections_count_max: 1, ..ConnectionLimits::default() }, ..Wants::default() }).await;
     let mut first = server.client(false, None).await;
     assert_eq!(first.get("/api/v1/x", &[ALICE]).await.code, 200);
     let mut second = Box::pin(server.client(false, None));
@@ -301,7 +303,12 @@ async fn connections_are_bounded() {
 async fn strangers_fill_the_server_and_keep_nobody_out() {
     // None of them goes by itself.
     let hour = Duration::from_secs(3600);
-    let limits = Limits { connections_count_max: 3, handshake_duration_max: hour, header_read_duration_max: hour, ..Limits::default() };
+    let limits = ConnectionLimits {
+        connections_count_max: 3,
+        handshake_duration_max: hour,
+        header_read_duration_max: hour,
+        ..ConnectionLimits::default()
+    };
     let server = start(Wants { limits, ..Wants::default() }).await;
     let mut known = server.client(true, None).await;
     assert_eq!(known.get("/api/v1/x", &[ALICE]).await.code, 200);

@@ -16,11 +16,12 @@ use registry::Registry;
 use registry::services::{ServiceHooks, ServiceRanges};
 use serde_json::Value;
 use server::body::{Body, RequestBody};
+use server::connection::Connection;
 use server::endpoints::{Endpoints, Parts};
 use server::health::Health;
 use server::metrics::Metrics;
 use server::openid::OpenId;
-use server::road::{Connection, Road, RoadConfig};
+use server::road::{Road, RoadConfig};
 use server::shutdown::Shutdown;
 use storage::Storage;
 

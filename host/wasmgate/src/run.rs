@@ -14,7 +14,8 @@ use registry::services::{Masters, NodePortRepair, ServiceHooks, ServiceRanges};
 use server::endpoints::{Endpoints, Parts, TokenSigner};
 use server::health::{Health, Probe};
 use server::limits::CONNECTIONS_COUNT_MAX;
-use server::listener::{Limits, ReservedPort, Server};
+use server::limits::ConnectionLimits;
+use server::listener::{ReservedPort, Server};
 use server::metrics::Metrics;
 use server::openid::OpenId;
 use server::road::{Road, RoadConfig};
@@ -41,7 +42,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let code_cache = prepare_data_dir(&config)?;
     let clock = Clock::system();
     let pki = Pki::load(&config, jiff::Timestamp::now())?;
-    let limits = Limits { connections_count_max: open_files::connections_count_max(CONNECTIONS_COUNT_MAX), ..Limits::default() };
+    let limits =
+        ConnectionLimits { connections_count_max: open_files::connections_count_max(CONNECTIONS_COUNT_MAX), ..ConnectionLimits::default() };
     let tls = tls(&pki)?;
     let port = ReservedPort::take(config.listen)?;
     let address = port.address();

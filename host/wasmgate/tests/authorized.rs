@@ -18,11 +18,12 @@ use parking_lot::Mutex;
 use registry::{NoHooks, Registry};
 use serde_json::{Value, json};
 use server::body::RequestBody;
+use server::connection::Connection;
 use server::endpoints::{Endpoints, Parts};
 use server::health::Health;
 use server::metrics::Metrics;
 use server::openid::OpenId;
-use server::road::{Connection, Road, RoadConfig};
+use server::road::{Road, RoadConfig};
 use server::shutdown::Shutdown;
 use storage::{Operation, Range, Storage};
 

@@ -19,11 +19,12 @@ use objectstore::ObjectStore;
 use registry::{NoHooks, Registry, Request};
 use serde_json::{Value, json};
 use server::body::RequestBody;
+use server::connection::Connection;
 use server::endpoints::{Endpoints, Parts};
 use server::health::Health;
 use server::metrics::Metrics;
 use server::openid::OpenId;
-use server::road::{Connection, Road, RoadConfig};
+use server::road::{Road, RoadConfig};
 use server::shutdown::Shutdown;
 
 const WIDGETS: &str = "/apis/example.com/v1/namespaces/n/widgets";

@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use apimachinery::selector::label::Labels as _;
 use bytes::Bytes;
@@ -100,7 +100,7 @@ fn who_joins_within_a_batch_sees_each_change_once() {
 #[test]
 fn an_object_enters_and_leaves_a_selector() {
     let mut feed = Feed::new();
-    let matcher: Matcher = Arc::new(|object: &Object| object.label("l") == Some("x"));
+    let matcher: Arc<dyn Fn(&Object) -> bool + Send + Sync> = Arc::new(|object: &Object| object.label("l") == Some("x"));
     let mut watcher = feed.cacher.watch_from_now(Predicate { matcher: Some(matcher), ..Predicate::default() });
     let mut seen = Vec::new();
     for label in [Some("y"), Some("x"), Some("x"), Some("y"), Some("x"), None] {

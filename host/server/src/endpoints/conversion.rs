@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use apimachinery::Status;
+use apimachinery::{GroupVersionKind, Status};
 use bytes::Bytes;
 use cacher::{Encoding, EncodingKey, Object};
+use objectstore::layout;
 use serde_json::Value;
 
 use super::scope::Scope;
-use super::view::served;
 
 /// Objects that are converted in one go.
 const BATCH_MAX: usize = 500;
@@ -80,5 +80,18 @@ impl ToRequested {
         let gvk = &self.requested.gvk;
         let converted = self.requested.conversion.convert(parsed, gvk).await.map_err(Status::internal)?;
         Ok(converted.iter().map(|object| served(object, gvk).into()).collect())
+    }
+}
+
+/// An object as it is served, in layout, with its resource version where it stands.
+fn served(object: &Value, gvk: &GroupVersionKind) -> Vec<u8> {
+    let stored = layout::encode(object, gvk);
+    match apimachinery::object::resource_version(object).parse() {
+        Ok(revision) => {
+            let mut out = Vec::with_capacity(stored.len() + 32);
+            layout::splice(&mut out, &stored, &layout::head(gvk), revision);
+            out
+        }
+        Err(_) => stored,
     }
 }

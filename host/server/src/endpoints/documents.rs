@@ -133,7 +133,7 @@ impl Documents {
             let output = Output { accepted, pretty: false, gzip: negotiate::accepts_gzip(request.header("accept-encoding")) };
             return Ok(Some(aggregated(document, &output, &content_type, request)));
         }
-        Ok(Some(response::json(&Output::of(request, Endpoint::Plain)?, 200, document)))
+        Ok(Some(response::json(&request.output(Endpoint::Plain)?, 200, document)))
     }
 
     /// `v2`, `v3` and `v3/<group version>`, below `/openapi/`.

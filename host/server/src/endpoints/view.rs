@@ -50,7 +50,7 @@ impl View {
     /// Negotiates the view of one object.
     pub(crate) fn of_object(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
         negotiate::route_produces(request.header("accept"), &MediaType::NAMES)?;
-        let view = Self::new(scope, request, Output::of(request, endpoint(scope))?)?;
+        let view = Self::new(scope, request, request.output(endpoint(scope))?)?;
         let asked = view.output.accepted.convert.as_ref().map(|convert| convert.kind.as_str());
         if asked == Some("PartialObjectMetadataList") {
             return Err(not_a_list(asked.unwrap_or_default(), scope));
@@ -61,12 +61,12 @@ impl View {
     /// Negotiates the view of a list.
     pub(crate) fn of_list(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
         negotiate::route_produces(request.header("accept"), &LIST_PRODUCES)?;
-        Self::new(scope, request, Output::of(request, endpoint(scope))?)
+        Self::new(scope, request, request.output(endpoint(scope))?)
     }
 
     /// Negotiates the view of a stream.
     pub(crate) fn of_stream(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
-        Self::new(scope, request, Output::stream_of(request, endpoint(scope))?)
+        Self::new(scope, request, request.stream_output(endpoint(scope))?)
     }
 
     fn new(scope: &Scope, request: &Authorized, output: Output) -> Result<Self, Status> {
@@ -302,19 +302,6 @@ fn partial_metadata(object: &Value, beta: bool) -> Value {
         printers::to_v1beta1(&mut shown);
     }
     shown
-}
-
-/// An object as it is served, in layout, with its resource version where it stands.
-pub(crate) fn served(object: &Value, gvk: &GroupVersionKind) -> Vec<u8> {
-    let stored = layout::encode(object, gvk);
-    match apimachinery::object::resource_version(object).parse() {
-        Ok(revision) => {
-            let mut out = Vec::with_capacity(stored.len() + 32);
-            layout::splice(&mut out, &stored, &layout::head(gvk), revision);
-            out
-        }
-        Err(_) => stored,
-    }
 }
 
 fn include_object(query: &str) -> Result<IncludeObject, Status> {

@@ -1,13 +1,12 @@
 //! One certificate, read once: what verification and authentication need of it.
 
-use std::net::IpAddr;
-
 use rustls_pki_types::SignatureVerificationAlgorithm;
-use x509_parser::extensions::{GeneralName, NameConstraints as ParsedConstraints, ParsedExtension};
+use x509_parser::extensions::{NameConstraints as ParsedConstraints, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Extension, X509Version};
 use x509_parser::x509::X509Name;
 
 use super::constraints::{NameConstraints, Subtrees};
+use super::names::AlternativeNames;
 use super::text::text;
 
 const COMMON_NAME_OID: &str = "2.5.4.3";
@@ -108,20 +107,6 @@ pub(super) struct ExtendedKeyUsage {
     pub(super) client_auth: bool,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct AlternativeNames {
-    pub(super) dns: Vec<String>,
-    pub(super) emails: Vec<String>,
-    pub(super) uris: Vec<String>,
-    pub(super) ips: Vec<IpAddr>,
-}
-
-impl AlternativeNames {
-    fn is_empty(&self) -> bool {
-        self.dns.is_empty() && self.emails.is_empty() && self.uris.is_empty() && self.ips.is_empty()
-    }
-}
-
 impl Certificate {
     /// Reads a certificate from its DER, with nothing behind it.
     pub(crate) fn parse(der: &[u8]) -> Result<Self, Malformed> {
@@ -196,7 +181,7 @@ impl Certificate {
                 self.basic_constraints = Some(BasicConstraints { is_ca: constraints.ca, path_len_max: constraints.path_len_constraint });
             }
             ParsedExtension::SubjectAlternativeName(names) => {
-                let names = alternative_names(&names.general_names)?;
+                let names = AlternativeNames::read(&names.general_names).ok_or(Malformed("SAN is malformed"))?;
                 let handled = !names.is_empty();
                 self.alternative_names = Some((extension.value.to_vec(), names));
                 return Ok(handled);
@@ -297,28 +282,6 @@ fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (bytes, rest) = rest.split_at_checked(usize::from(length & 0x7f)).filter(|(bytes, _)| bytes.len() <= 4)?;
     let length = bytes.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
     rest.split_at_checked(length)
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-fn alternative_names(names: &[GeneralName<'_>]) -> Result<AlternativeNames, Malformed> {
-    const MALFORMED: Malformed = Malformed("SAN is malformed");
-    let ascii = |name: &str| if name.is_ascii() { Ok(name.to_owned()) } else { Err(MALFORMED) };
-    let mut found = AlternativeNames::default();
-    for name in names {
-        match name {
-            GeneralName::DNSName(name) => found.dns.push(ascii(name)?),
-            GeneralName::RFC822Name(name) => found.emails.push(ascii(name)?),
-            GeneralName::URI(name) => found.uris.push(ascii(name)?),
-            GeneralName::IPAddress(bytes) => found.ips.push(ip(bytes).ok_or(MALFORMED)?),
-            GeneralName::Invalid(..) => return Err(MALFORMED),
-            _ => {}
-        }
-    }
-    Ok(found)
 }
 
 /// And whether all of them are understood.

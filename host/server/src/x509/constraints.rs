@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use x509_parser::extensions::GeneralName;
 
-use super::certificate::{AlternativeNames, Certificate};
+use super::names::AlternativeNames;
 
 /// Comparisons for one chain; Go's own bound was this, before it went to sorted tables.
 const COMPARISON_COUNT_MAX: usize = 250_000;
@@ -74,12 +74,18 @@ impl Subtrees {
     }
 }
 
+/// What of a certificate in a chain is compared.
+pub(super) struct Constrained<'a> {
+    pub(super) names: Option<&'a AlternativeNames>,
+    pub(super) constraints: Option<&'a NameConstraints>,
+}
+
 /// Compares the names of every certificate with the constraints of all that are above it. The chain's leaf comes first.
-pub(super) fn check(chain: &[&Certificate]) -> Result<(), String> {
+pub(super) fn check(chain: &[Constrained<'_>]) -> Result<(), String> {
     let mut comparisons = 0;
     for (place, certificate) in chain.iter().enumerate() {
-        let above: Vec<&NameConstraints> = chain[place + 1..].iter().filter_map(|authority| authority.name_constraints.as_ref()).collect();
-        let Some((_, names)) = certificate.alternative_names.as_ref().filter(|_| !above.is_empty()) else { continue };
+        let above: Vec<&NameConstraints> = chain[place + 1..].iter().filter_map(|authority| authority.constraints).collect();
+        let Some(names) = certificate.names.filter(|_| !above.is_empty()) else { continue };
         let names = Names::read(names)?;
         for constraints in above {
             comparisons += names.count() * (constraints.permitted.count() + constraints.excluded.count());

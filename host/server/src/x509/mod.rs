@@ -4,10 +4,11 @@
 //! certificates of version 1, which `openssl x509 -req` made for years. Both the refusals and the acceptances of kube-apiserver are Go's.
 //! What is taken from webpki is the checking of signatures.
 //!
-//! `certificate` reads one, `verify` looks for a chain to an authority, `constraints` compares names with an authority's name constraints.
+//! `certificate` reads one, `verify` looks for a chain to an authority, `constraints` compares `names` with an authority's name constraints.
 
 mod certificate;
 mod constraints;
+mod names;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 
 use super::certificate::{Certificate, Malformed};
-use super::constraints;
+use super::constraints::{self, Constrained};
 
 /// Candidates for an issuer that are tried for one certificate of a client; Go's own bound. A client may send certificates that all might
 /// have signed each other.
@@ -290,5 +290,13 @@ fn accepts(chain: &[&Certificate]) -> Result<(), VerifyError> {
     if chain.iter().any(|certificate| certificate.extended_key_usage.is_restricted && !certificate.extended_key_usage.client_auth) {
         return Err(VerifyError::IncompatibleUsage);
     }
-    constraints::check(chain).map_err(VerifyError::NotAuthorizedForName)
+    let compared: Vec<Constrained<'_>> = chain.iter().map(|certificate| compared(certificate)).collect();
+    constraints::check(&compared).map_err(VerifyError::NotAuthorizedForName)
+}
+
+fn compared(certificate: &Certificate) -> Constrained<'_> {
+    Constrained {
+        names: certificate.alternative_names.as_ref().map(|(_, names)| names),
+        constraints: certificate.name_constraints.as_ref(),
+    }
 }

@@ -24,7 +24,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 use wasmgate_server::body::{Body, BodyError};
-use wasmgate_server::listener::{Drained, Limits, Server};
+use wasmgate_server::limits::ConnectionLimits;
+use wasmgate_server::listener::{Drained, Server};
 use wasmgate_server::metrics::{Metrics, Served};
 use wasmgate_server::negotiate::Endpoint;
 use wasmgate_server::request::{Authorized, Handler};
@@ -163,7 +164,7 @@ impl Handler for Endpoints {
             "whoami" => {
                 let user = serde_json::json!({"name": request.context().user.name, "groups": request.context().user.groups, "uid": request.context().user.uid, "extra": request.context().user.extra,
                     "headers": request.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>()});
-                Ok(response::json(&Output::of(&request, Endpoint::Resource)?, 200, &user))
+                Ok(response::json(&request.output(Endpoint::Resource)?, 200, &user))
             }
             // What the handler asks is answered as it was on the road.
             "again" => {
@@ -179,10 +180,10 @@ impl Handler for Endpoints {
                 guard.1 = false;
                 Ok(response::text(200, "done"))
             }
-            "large" => Ok(response::json_bytes(&Output::of(&request, Endpoint::Resource)?, 200, large_json())),
+            "large" => Ok(response::json_bytes(&request.output(Endpoint::Resource)?, 200, large_json())),
             "list" => {
                 let chunks = (0..1000).map(|_| Bytes::from_static(&[b'x'; 1000])).collect();
-                Ok(response::json_chunks(&Output { pretty: false, ..Output::of(&request, Endpoint::Resource)? }, 200, chunks))
+                Ok(response::json_chunks(&Output { pretty: false, ..request.output(Endpoint::Resource)? }, 200, chunks))
             }
             "huge" => {
                 let chunks = (0..HUGE_BYTES / 1_000_000).map(|_| Bytes::from(vec![b'x'; 1_000_000])).collect();
@@ -279,7 +280,7 @@ pub struct Running {
 
 /// What a test wants otherwise.
 pub struct Wants {
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     pub seats: flowcontrol::Limits,
     pub request_duration_max: Duration,
     pub drain_duration_max: Duration,
@@ -289,7 +290,7 @@ pub struct Wants {
 impl Default for Wants {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
             seats: flowcontrol::Limits::default(),
             request_duration_max: Duration::from_secs(60),
             drain_duration_max: Duration::from_secs(20),
