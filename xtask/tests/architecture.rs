@@ -22,13 +22,27 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("objectstore", &["apimachinery", "api", "storage"]),
     ("cacher", &["apimachinery", "api", "storage", "objectstore"]),
     ("registry", &["apimachinery", "clock", "api", "auth", "admission", "storage", "objectstore", "cacher"]),
+    ("services", &["apimachinery", "clock", "api", "auth", "admission", "storage", "objectstore", "cacher", "registry"]),
     ("outbound", &[]),
     ("plugin-host", &["apimachinery", "auth", "admission", "outbound"]),
     ("controllers", &["apimachinery", "clock", "api", "auth", "admission", "cacher", "registry"]),
     ("server", &["apimachinery", "clock", "api", "auth", "admission", "flowcontrol", "objectstore", "cacher", "registry"]),
     (
         "testing",
-        &["apimachinery", "clock", "api", "auth", "admission", "flowcontrol", "storage", "objectstore", "cacher", "registry", "server"],
+        &[
+            "apimachinery",
+            "clock",
+            "api",
+            "auth",
+            "admission",
+            "flowcontrol",
+            "storage",
+            "objectstore",
+            "cacher",
+            "registry",
+            "services",
+            "server",
+        ],
     ),
 ];
 

@@ -15,7 +15,7 @@ pub struct StoreFailure {
 }
 
 /// A read that failed.
-pub(crate) fn read(error: Error) -> Status {
+pub fn read(error: Error) -> Status {
     match error {
         Error::Compacted { requested, oldest } => too_old_resource_version(requested, oldest),
         Error::Future { requested, current } => too_large_resource_version(requested, current, 0),
@@ -24,7 +24,7 @@ pub(crate) fn read(error: Error) -> Status {
 }
 
 /// A write that failed for another reason than its guard.
-pub(crate) fn write(error: Error) -> Status {
+pub fn write(error: Error) -> Status {
     match error {
         // Upstream has no reason for it either.
         Error::TooLarge(why) => unclassified(&why),
@@ -41,7 +41,7 @@ fn unavailable(error: Error) -> Status {
 }
 
 /// A read of an object past its cache that failed.
-pub(crate) fn read_object(error: ReadError) -> Status {
+pub fn read_object(error: ReadError) -> Status {
     match error {
         ReadError::Storage(error) => read(error),
         ReadError::Decode(error) => corrupt(error),

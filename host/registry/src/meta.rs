@@ -131,7 +131,7 @@ fn keep(object: &mut Value, old: &Value, field: &str) {
 }
 
 /// Adds one to `metadata.generation` where the kind has one.
-pub(crate) fn bump_generation(object: &mut Value) {
+pub fn bump_generation(object: &mut Value) {
     let metadata = object::metadata_mut(object);
     if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|generation| *generation > 0) {
         metadata.insert("generation".into(), (generation + 1).into());

@@ -24,16 +24,21 @@ pub struct RangeChange {
 }
 
 /// A range as it is stored, and the revision of the value; of revision 0 where there is none yet.
-pub(crate) struct StoredRange {
-    pub(crate) allocation: RangeAllocation,
-    pub(crate) revision: Revision,
+pub struct StoredRange {
+    /// Which numbers are given out.
+    pub allocation: RangeAllocation,
+    /// Of the value in the store.
+    pub revision: Revision,
 }
 
 /// Why no number of a stored range can be given out: it was written by a server that is told to use another one. Upstream's words.
-pub(crate) const MISMATCH: &str = "the provided range does not match the current range";
+pub const MISMATCH: &str = "the provided range does not match the current range";
 
 /// Reads a range; `range` is what it spans where nothing is stored yet.
-pub(crate) async fn read(store: &ObjectStore, name: &str, range: &str) -> Result<StoredRange, Status> {
+///
+/// # Errors
+/// 500 or 503 where the store fails, 500 where the value is no range.
+pub async fn read(store: &ObjectStore, name: &str, range: &str) -> Result<StoredRange, Status> {
     let key = store.range_allocation_key(name);
     let (found, _) = store.storage().get(&key).await.map_err(error::read)?;
     let Some(found) = found else { return Ok(StoredRange { allocation: RangeAllocation::new(range), revision: 0 }) };
@@ -42,7 +47,10 @@ pub(crate) async fn read(store: &ObjectStore, name: &str, range: &str) -> Result
 }
 
 /// Writes a range that must be as it was read.
-pub(crate) fn write(store: &ObjectStore, name: &str, stored: Revision, allocation: &RangeAllocation) -> Result<Operation, Status> {
+///
+/// # Errors
+/// 500 where it cannot be encoded.
+pub fn write(store: &ObjectStore, name: &str, stored: Revision, allocation: &RangeAllocation) -> Result<Operation, Status> {
     let key = store.range_allocation_key(name);
     let value = store.encode_range_allocation(&key, allocation).map_err(Status::internal)?;
     Ok(Operation { key, expected: stored, value: Some(value), time_to_live: None })

@@ -13,7 +13,6 @@ use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use objectstore::ObjectStore;
 use registry::Registry;
-use registry::services::{ServiceHooks, ServiceRanges};
 use serde_json::Value;
 use server::body::{Body, RequestBody};
 use server::connection::Connection;
@@ -23,6 +22,7 @@ use server::metrics::Metrics;
 use server::openid::OpenId;
 use server::road::{Road, RoadConfig};
 use server::shutdown::Shutdown;
+use services::{ServiceHooks, ServiceRanges};
 use storage::Storage;
 
 use crate::plugins::{ScriptedAuthenticator, ScriptedAuthorizer};

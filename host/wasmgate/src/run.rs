@@ -10,7 +10,6 @@ use clock::Clock;
 use objectstore::ObjectStore;
 use plugin_host::{CodeCache, Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
 use registry::Registry;
-use registry::services::{Masters, NodePortRepair, ServiceHooks, ServiceRanges};
 use server::endpoints::{Endpoints, Parts, TokenSigner};
 use server::health::{Health, Probe};
 use server::limits::CONNECTIONS_COUNT_MAX;
@@ -21,6 +20,7 @@ use server::openid::OpenId;
 use server::road::{Road, RoadConfig};
 use server::shutdown::{Phase, Shutdown};
 use server::tls::Tls;
+use services::{Masters, NodePortRepair, ServiceHooks, ServiceRanges};
 
 use crate::bootstrap::Bootstrap;
 use crate::cluster::CachedCluster;

@@ -11,9 +11,9 @@ use apimachinery::options::DeleteOptions;
 use async_trait::async_trait;
 use auth::{Authorization, Authorizer, Decision, Rules, UserInfo};
 use cacher::{Caches, Freshness};
-use registry::services::{ServiceHooks, ServiceRanges};
 use registry::{Deleted, Registry, Request};
 use serde_json::Value;
+use services::{ServiceHooks, ServiceRanges};
 use storage::{Error, KeyValue, Operation, Range, RangeResult, Revision, Storage, Watch};
 use storage_embedded::{Embedded, Options};
 

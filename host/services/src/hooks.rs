@@ -1,107 +1,27 @@
-//! Services: cluster addresses and node ports, given out and taken back in the transaction that writes the Service.
-//!
-//! Uniqueness is the store's: an address is an IPAddress object, created under the guard that it is not there, and a port a bit of the
-//! one [`objectstore::RangeAllocation`] of the cluster; both are where kube-apiserver has them, so that both may run on one etcd. Two
-//! servers that choose the same lose one of the commits, and choose again. Which addresses are in use is known beforehand from the watch
-//! cache ([`in_use`]), so that a choice seldom fails.
-//!
-//! **Architecture invariant:** no state that outlives a restart but the store's; the index only saves tries.
+//! What a write of a Service takes and gives back, decided before the Service is validated and committed with it.
 
-mod addresses;
-mod bootstrap;
-mod families;
-mod in_use;
-mod masters;
-mod node_port_repair;
-mod node_ports;
-mod range;
-mod spec;
-
-use std::collections::HashSet;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use apimachinery::validation::ip::{Cidr, parse_cidr_sloppy};
-use apimachinery::{GroupKind, Status, field, object};
+use apimachinery::{Status, object};
 use async_trait::async_trait;
 use objectstore::RangeAllocation;
+use registry::range_change::{self, StoredRange};
+use registry::{Also, Hooks, Registry, Request, error};
 use serde_json::Value;
 
-use crate::range_change::StoredRange;
-use crate::{Also, Hooks, Registry, Request, error, range_change};
-use in_use::InUse;
-use range::AddressRange;
-
-pub use bootstrap::service_bootstrap;
-pub use masters::Masters;
-pub use node_port_repair::NodePortRepair;
-
-/// `IPv4` or `IPv6`, as `spec.ipFamilies` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(crate) fn of(ip: IpAddr) -> Self {
-        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::V4, Self::V6].into_iter().find(|family| family.as_str() == text)
-    }
-
-    pub(crate) fn other(self) -> Self {
-        if self == Self::V4 { Self::V6 } else { Self::V4 }
-    }
-}
-
-/// What the operator lets services have: networks, the first of which says the default family, and ports of nodes.
-#[derive(Clone, Debug)]
-pub struct ServiceRanges {
-    networks: Vec<Cidr>,
-    node_ports: RangeInclusive<u16>,
-}
-
-impl ServiceRanges {
-    /// `networks` as `10.0.0.0/16`, one or one of each family. None: one of them is no network.
-    pub fn new<'a>(networks: impl IntoIterator<Item = &'a str>, node_ports: RangeInclusive<u16>) -> Option<Self> {
-        let networks: Option<Vec<Cidr>> = networks.into_iter().map(parse_cidr_sloppy).collect();
-        networks.filter(|networks| !networks.is_empty()).map(|networks| Self { networks, node_ports })
-    }
-
-    /// `30000-32767`, as the stored range names it.
-    pub(crate) fn node_ports_text(&self) -> String {
-        format!("{}-{}", self.node_ports.start(), self.node_ports.end())
-    }
-
-    pub(crate) fn families(&self) -> Vec<Family> {
-        self.networks.iter().map(|network| Family::of(network.ip)).collect()
-    }
-}
+use crate::in_use::InUse;
+use crate::invalid::invalid;
+use crate::plan::Plan;
+use crate::range::AddressRange;
+use crate::service_ranges::ServiceRanges;
+use crate::{addresses, families, node_ports, spec};
 
 /// Gives Services their addresses and ports.
 pub struct ServiceHooks {
     ranges: ServiceRanges,
     in_use: Mutex<InUse>,
-}
-
-/// What a write of a Service takes and gives back.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) addresses_taken: Vec<IpAddr>,
-    pub(crate) addresses_released: Vec<String>,
-    pub(crate) ports_taken: HashSet<u16>,
-    pub(crate) ports_released: Vec<u16>,
 }
 
 impl ServiceHooks {
@@ -201,9 +121,4 @@ fn is_service(request: &Request) -> bool {
 fn is_ready(service_cidr: &Value) -> bool {
     let ready = spec::list(&service_cidr["status"], "conditions").iter().find(|condition| condition["type"] == "Ready");
     !object::is_being_deleted(service_cidr) && ready.is_none_or(|condition| condition["status"] == "True")
-}
-
-/// 422 about a Service.
-pub(crate) fn invalid(service: &Value, errors: &[field::Error]) -> Status {
-    Status::invalid(&GroupKind::of("", "Service"), object::name(service), errors)
 }

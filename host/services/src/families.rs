@@ -5,8 +5,8 @@ use apimachinery::field::{Error, Path};
 use apimachinery::validation::ip::parse_ip_sloppy;
 use serde_json::{Value, json};
 
-use super::Family;
-use super::spec::{is_external, list, spec_mut, text, texts};
+use crate::family::Family;
+use crate::spec::{is_external, list, spec_mut, text, texts};
 
 const SINGLE: &str = "SingleStack";
 const PREFER: &str = "PreferDualStack";

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use apimachinery::validation::ip::Cidr;
 
-use super::Family;
+use crate::family::Family;
 
 /// Numbers from 0 to below `count`, the first `reserved` of which are given out last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use apimachinery::Status;
 use objectstore::RangeAllocation;
+use registry::{Registry, error, range_change};
 use serde_json::Value;
 use storage::Error;
 
-use super::{ServiceRanges, node_ports};
-use crate::{Registry, error, range_change};
+use crate::node_ports;
+use crate::service_ranges::ServiceRanges;
 
 /// How often the range is looked at; upstream's.
 const INTERVAL: Duration = Duration::from_secs(3 * 60);

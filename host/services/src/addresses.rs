@@ -6,14 +6,16 @@ use apimachinery::Status;
 use apimachinery::field::{Error, Path};
 use apimachinery::object;
 use apimachinery::validation::ip::parse_ip_sloppy;
+use registry::{Registry, Request, error, timestamp};
 use serde_json::{Value, json};
 use storage::Operation;
 
-use super::range::AddressRange;
-use super::spec::{is_external, is_headless, list, spec_mut, text, texts};
-use super::{Family, Plan, families, invalid};
-use crate::create::encode;
-use crate::{Registry, Request, error, meta};
+use crate::families;
+use crate::family::Family;
+use crate::invalid::invalid;
+use crate::plan::Plan;
+use crate::range::AddressRange;
+use crate::spec::{is_external, is_headless, list, spec_mut, text, texts};
 
 /// Upstream's `ErrMismatchedNetwork`.
 const OUT_OF_RANGE: &str = "the provided network does not match the current range";
@@ -158,9 +160,9 @@ pub(crate) fn creation(registry: &Registry, request: &Request, service: &Value, 
     let mut address = ip_address(object::namespace(service), object::name(service), ip);
     let metadata = object::metadata_mut(&mut address);
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
-    metadata.insert("creationTimestamp".into(), meta::timestamp(request.context.now_seconds()).into());
+    metadata.insert("creationTimestamp".into(), timestamp(request.context.now_seconds()).into());
     let key = registry.caches().store_key(cacher.resource(), &ip.to_string());
-    let value = encode(&cacher, &key, &address)?.value;
+    let value = cacher.codec().encode(&key, &address).map_err(Status::internal)?.value;
     Ok(Some(Operation::create(key, value)))
 }
 

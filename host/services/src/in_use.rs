@@ -8,7 +8,7 @@ use apimachinery::validation::ip::parse_ip_sloppy;
 use cacher::{Cacher, EventType, Object};
 use serde_json::Value;
 
-use super::addresses;
+use crate::addresses;
 
 /// An index over all Services as of a revision.
 #[derive(Debug, Default)]

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use api::{Catalogue, ResourceRef};
+use registry::timestamp;
 use serde_json::{Value, json};
 
-use super::addresses::ip_address;
-use super::range::AddressRange;
-use super::{Family, ServiceRanges};
-use crate::meta;
+use crate::addresses::ip_address;
+use crate::family::Family;
+use crate::range::AddressRange;
+use crate::service_ranges::ServiceRanges;
 
 /// The name of all of them.
 pub(crate) const NAME: &str = "kubernetes";
@@ -46,7 +47,7 @@ fn service_cidr(ranges: &ServiceRanges, now_seconds: i64) -> Value {
         "status": { "conditions": [{
             "type": "Ready",
             "status": "True",
-            "lastTransitionTime": meta::timestamp(now_seconds),
+            "lastTransitionTime": timestamp(now_seconds),
             "reason": "",
             "message": "Kubernetes default Service CIDR is ready",
         }] },

@@ -9,12 +9,12 @@ use admission::{EmptyChain, RequestContext};
 use apimachinery::Status;
 use auth::UserInfo;
 use clock::Clock;
+use registry::{Registry, Request, bump_generation, error};
 use serde_json::{Value, json};
 use storage::{Operation, Range};
 
-use super::ServiceRanges;
-use super::bootstrap::{NAME, NAMESPACE, endpoint_slice, endpoints, resource_of, service_bootstrap};
-use crate::{Registry, Request, error};
+use crate::bootstrap::{NAME, NAMESPACE, endpoint_slice, endpoints, resource_of, service_bootstrap};
+use crate::service_ranges::ServiceRanges;
 
 /// How often a server says that it is there, and looks at the endpoints.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -160,7 +160,7 @@ impl Masters {
             for field in fields {
                 object[*field] = wanted[*field].clone();
             }
-            crate::meta::bump_generation(&mut object);
+            bump_generation(&mut object);
             Ok(object)
         };
         self.registry.modify(&request, &change).await.map(drop)

@@ -9,13 +9,14 @@ use std::ops::RangeInclusive;
 use apimachinery::Status;
 use apimachinery::field::{Error, Path};
 use objectstore::RangeAllocation;
+use registry::range_change::{MISMATCH, RangeChange};
 use serde_json::Value;
 
-use super::range::{Band, reserved};
-use super::spec::{has_node_ports, int, list, needs_health_check, spec_mut, text};
-use super::{Plan, ServiceRanges, invalid};
-use crate::RangeChange;
-use crate::range_change::MISMATCH;
+use crate::invalid::invalid;
+use crate::plan::Plan;
+use crate::range::{Band, reserved};
+use crate::service_ranges::ServiceRanges;
+use crate::spec::{has_node_ports, int, list, needs_health_check, spec_mut, text};
 
 /// The name of the range in the store; upstream's.
 pub(crate) const RANGE: &str = "servicenodeports";
