@@ -24,6 +24,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("registry", &["apimachinery", "clock", "api", "auth", "admission", "storage", "objectstore", "cacher"]),
     ("services", &["apimachinery", "clock", "api", "auth", "admission", "storage", "objectstore", "cacher", "registry"]),
     ("outbound", &[]),
+    ("pki", &[]),
     ("plugin-host", &["apimachinery", "auth", "admission", "outbound"]),
     ("controllers", &["apimachinery", "clock", "api", "auth", "admission", "cacher", "registry"]),
     ("server", &["apimachinery", "clock", "api", "auth", "admission", "flowcontrol", "objectstore", "cacher", "registry"]),
@@ -49,14 +50,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// What only tests know: nothing that ships depends on it.
 const ONLY_TESTS_KNOW: &[&str] = &["wasmgate-testing"];
 
-/// Who alone may know an engine. `wasmgate` reads keys and certificates, hence rustls; whoever speaks TLS in a test may make certificates.
+/// Who alone may know an engine. `pki` finds out whether a key is a certificate's, hence rustls; whoever speaks TLS in a test may make certificates.
 const ONLY: &[(&str, &[&str])] = &[
     ("wasmtime", &["wasmgate-plugin-host"]),
     ("redb", &["wasmgate-storage-embedded"]),
     ("etcd-client", &["wasmgate-storage-etcd"]),
     ("hyper", &["wasmgate-server", "wasmgate-bench"]),
     ("tokio-rustls", &["wasmgate-server", "wasmgate-outbound", "wasmgate-bench"]),
-    ("rustls", &["wasmgate-server", "wasmgate-outbound", "wasmgate", "wasmgate-bench"]),
+    ("rustls", &["wasmgate-server", "wasmgate-outbound", "wasmgate-pki", "wasmgate-bench"]),
+    ("jsonwebtoken", &["wasmgate-pki", "wasmgate-plugin-host"]),
     ("kube", &["wasmgate-test-clients"]),
     ("clap", &["wasmgate", "wasmgate-bench"]),
 ];

@@ -10,11 +10,11 @@ use api::bootstrap;
 use apimachinery::Status;
 use cacher::{Predicate, Watcher};
 use clock::Clock;
+use pki::Pki;
 use registry::Registry;
 use serde_json::Value;
 
 use crate::cluster_trust::{self, ClusterTrust};
-use crate::pki::Pki;
 
 /// How often a running server looks at flow schemas, priority levels and system namespaces; upstream's interval.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -5,11 +5,10 @@
 
 use api::bootstrap::Reconciled;
 use api::{Catalogue, ResourceRef};
+use pki::pem;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use x509_parser::prelude::{FromDer, X509Certificate};
-
-use crate::keys::{self, pem};
 
 const NAMESPACE: &str = "kube-system";
 const AUTHENTICATION: &str = "extension-apiserver-authentication";
@@ -105,7 +104,7 @@ fn combined(trust: &ClusterTrust, existing: &Map<String, Value>, now_seconds: i6
     let bundle = |key: &str, ours: &[CertificateDer<'static>]| -> Result<String, String> {
         let theirs = match text(key) {
             "" => Vec::new(),
-            pem => keys::certificates_from_pem(pem).map_err(|error| format!("{key} {error}"))?,
+            pem => pki::certificates_from_pem(pem).map_err(|error| format!("{key} {error}"))?,
         };
         let mut kept: Vec<CertificateDer<'_>> = Vec::new();
         for certificate in theirs.iter().chain(ours).filter(|certificate| !has_expired(certificate, now_seconds)) {

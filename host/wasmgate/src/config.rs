@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use controllers::Controller;
 use objectstore::StorageMediaType;
+use pki::{KeyError, PublicKey, ServingCertificate, SigningKey};
 use rustls_pki_types::CertificateDer;
 
 use crate::flags::{Flags, UsageError};
-use crate::keys::{self, PublicKey, ServingCertificate, SigningKey};
 use crate::ownership;
 use crate::token_file::{self, StaticToken};
 use crate::values::Cidr;
@@ -385,7 +385,7 @@ fn storage(flags: &Flags, warnings: &mut Vec<String>) -> Result<Storage> {
     let ca_pem = match &flags.etcd_cafile {
         Some(path) => {
             let text = read_file("--etcd-cafile", path, Secrecy::Public, warnings)?;
-            keys::certificates_from_pem(&text).map_err(|error| in_file("--etcd-cafile", path, error))?;
+            pki::certificates_from_pem(&text).map_err(|error| in_file("--etcd-cafile", path, error))?;
             Some(text)
         }
         None => None,
@@ -423,10 +423,8 @@ fn serving_certificate(flags: &Flags, warnings: &mut Vec<String>) -> Result<Opti
             let certificate_text = read_file("--tls-cert-file", certificate, Secrecy::Public, warnings)?;
             let key_text = read_file("--tls-private-key-file", key, Secrecy::Secret, warnings)?;
             let pair = ServingCertificate::from_pem(&certificate_text, &key_text).map_err(|error| match error {
-                keys::KeyError::Pem | keys::KeyError::NoCertificate | keys::KeyError::BadCertificate => {
-                    in_file("--tls-cert-file", certificate, error)
-                }
-                keys::KeyError::Mismatch => UsageError(format!(
+                KeyError::Pem | KeyError::NoCertificate | KeyError::BadCertificate => in_file("--tls-cert-file", certificate, error),
+                KeyError::Mismatch => UsageError(format!(
                     "--tls-private-key-file {} is not the key of --tls-cert-file {}",
                     key.display(),
                     certificate.display()
@@ -513,7 +511,7 @@ fn authentication(flags: &Flags, warnings: &mut Vec<String>) -> Result<Authentic
     let client_ca = match &flags.client_ca_file {
         Some(path) => {
             let text = read_file("--client-ca-file", path, Secrecy::Public, warnings)?;
-            let certificates = keys::certificates_from_pem(&text).map_err(|error| in_file("--client-ca-file", path, error))?;
+            let certificates = pki::certificates_from_pem(&text).map_err(|error| in_file("--client-ca-file", path, error))?;
             server::tls::check_client_ca(&certificates).map_err(|error| in_file("--client-ca-file", path, error))?;
             Some(certificates)
         }

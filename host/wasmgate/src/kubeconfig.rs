@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-
-use crate::pki::{self, Durable, Pki, PkiError};
+use pki::{Durable, Pki, PkiError};
 
 const FILE_NAME: &str = "admin.kubeconfig";
 
@@ -65,7 +64,7 @@ mod tests {
         let data_dir = std::ffi::OsString::from(format!("--data-dir={}", dir.path().display()));
         let flags = crate::flags::Flags::parse_arguments([data_dir]).expect("flags");
         let config = crate::config::Config::from_flags(flags).expect("valid");
-        let pki = Pki::load(&config, jiff::Timestamp::now()).expect("made");
+        let pki = crate::certificates::load(&config, jiff::Timestamp::now()).expect("made");
         let path = write(&pki, dir.path(), "127.0.0.1:4242".parse().expect("an address")).expect("written").expect("an administrator");
         assert_eq!(std::fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);
         let text = std::fs::read_to_string(&path).expect("text");

@@ -1,18 +1,16 @@
 //! `wasmgate`: flags → validated config → run → drain. Wiring only.
 
 mod bootstrap;
+mod certificates;
 mod cluster;
 mod cluster_trust;
 mod config;
 mod data_dir;
 mod flags;
-mod jwks;
-mod keys;
 mod kubeconfig;
 mod logging;
 mod open_files;
 mod ownership;
-mod pki;
 mod run;
 mod signals;
 mod standard;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use cacher::{Caches, Freshness};
 use clock::Clock;
 use objectstore::ObjectStore;
+use pki::Pki;
 use plugin_host::{CodeCache, Loader, PluginDirectory, PluginEngine, PluginSet, PluginState, PluginStatus, Services, Tokens};
 use registry::Registry;
 use server::endpoints::{Endpoints, Parts, TokenSigner};
@@ -25,9 +26,8 @@ use services::{Masters, NodePortRepair, ServiceHooks, ServiceRanges};
 use crate::bootstrap::Bootstrap;
 use crate::cluster::CachedCluster;
 use crate::config::{self, Config};
-use crate::pki::Pki;
-use crate::token_signer::KeySigner;
-use crate::{data_dir, jwks, keys, kubeconfig, open_files, signals, standard};
+use crate::token_signer::ServiceAccountTokens;
+use crate::{certificates, data_dir, kubeconfig, open_files, signals, standard};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -41,7 +41,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     api::capabilities::set_allow_privileged(config.allow_privileged);
     let code_cache = prepare_data_dir(&config)?;
     let clock = Clock::system();
-    let pki = Pki::load(&config, jiff::Timestamp::now())?;
+    let pki = certificates::load(&config, jiff::Timestamp::now())?;
     let limits =
         ConnectionLimits { connections_count_max: open_files::connections_count_max(CONNECTIONS_COUNT_MAX), ..ConnectionLimits::default() };
     let tls = tls(&pki)?;
@@ -130,9 +130,9 @@ pub async fn run(config: Config) -> Result<(), Failure> {
 }
 
 fn tls(pki: &Pki) -> Result<Tls, Failure> {
-    let pem = |chain: &[rustls_pki_types::CertificateDer<'_>]| -> String { chain.iter().map(|c| keys::pem("CERTIFICATE", c)).collect() };
+    let pem = |chain: &[rustls_pki_types::CertificateDer<'_>]| -> String { chain.iter().map(|c| pki::pem("CERTIFICATE", c)).collect() };
     let client_ca = pem(&pki.client_ca);
-    let key = keys::pem("PRIVATE KEY", pki.serving.key.secret_der());
+    let key = pki::pem("PRIVATE KEY", pki.serving.key.secret_der());
     Ok(Tls::from_pem(pem(&pki.serving.chain).as_bytes(), key.as_bytes(), Some(client_ca.as_bytes()))?)
 }
 
@@ -190,7 +190,7 @@ async fn load_plugins(
         tracing::warn!("asked for by flags, and no component yet: {asked:?}; requests are decided without them");
     }
     let service_accounts = &config.authentication.service_accounts;
-    let key_pems: Vec<String> = pki.service_account_keys.iter().map(keys::PublicKey::to_pem).collect();
+    let key_pems: Vec<String> = pki.service_account_keys.iter().map(pki::PublicKey::to_pem).collect();
     let tokens = Tokens::new(&key_pems, service_accounts.issuers.clone(), service_accounts.audiences.clone())?;
     let loader = Loader {
         engine: PluginEngine::new()?,
@@ -289,12 +289,13 @@ const POST_START_HOOKS: [&str; 3] =
 fn token_signer(config: &Config, pki: &Pki) -> Result<Option<Arc<dyn TokenSigner>>, Failure> {
     let service_accounts = &config.authentication.service_accounts;
     let Some(key) = &pki.service_account_signing_key else { return Ok(None) };
-    let signer = KeySigner::new(key, &service_accounts.issuers[0], &service_accounts.audiences, service_accounts.max_token_expiration)?;
+    let signer =
+        ServiceAccountTokens::new(key, &service_accounts.issuers[0], &service_accounts.audiences, service_accounts.max_token_expiration)?;
     Ok(Some(Arc::new(signer)))
 }
 
 fn openid(config: &Config, pki: &Pki, address: std::net::SocketAddr) -> OpenId {
-    let jwks: Vec<_> = pki.service_account_keys.iter().filter_map(jwks::jwk).collect();
+    let jwks: Vec<_> = pki.service_account_keys.iter().filter_map(pki::jwk).collect();
     let uri = format!("https://{}:{}/openid/v1/jwks", config.advertise_address, address.port());
     OpenId::new(&config.authentication.service_accounts.issuers[0], &uri, &jwks)
 }

@@ -1,88 +1,20 @@
-//! Certificates and keys out of PEM files: parsed and found to fit together, so that nothing later can fail on them.
-//!
-//! Errors here speak of the content; the caller puts the flag and the path in front.
+//! Keys that sign service-account tokens, and keys that check them.
 
 use std::fmt;
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::digest;
-use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::{PemObject, SectionKind};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, alg_id};
+use rustls_pki_types::pem::SectionKind;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, alg_id};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-/// A certificate with its intermediates, and the key that belongs to it.
-pub struct ServingCertificate {
-    /// The server's own first.
-    pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
-    pub key: PrivateKeyDer<'static>,
-}
-
-impl Clone for ServingCertificate {
-    fn clone(&self) -> Self {
-        Self { chain: self.chain.clone(), key: self.key.clone_key() }
-    }
-}
-
-/// Without the key.
-impl fmt::Debug for ServingCertificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServingCertificate({} certificates)", self.chain.len())
-    }
-}
-
-impl ServingCertificate {
-    /// From the two files' texts; checks that the key is the certificate's.
-    pub fn from_pem(certificates: &str, key: &str) -> Result<Self, KeyError> {
-        let chain = certificates_from_pem(certificates)?;
-        let (key, _) = private_key_from_pem(key)?;
-        let provider = rustls::crypto::ring::default_provider();
-        CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => KeyError::Mismatch,
-            _ => KeyError::UnknownKey,
-        })?;
-        Ok(Self { chain, key })
-    }
-}
-
-/// What is wrong with a PEM file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
-pub enum KeyError {
-    #[error("is not valid PEM")]
-    Pem,
-    #[error("holds no certificate")]
-    NoCertificate,
-    #[error("holds a certificate that can not be parsed")]
-    BadCertificate,
-    #[error("holds no private key")]
-    NoPrivateKey,
-    #[error("holds no key")]
-    NoKey,
-    #[error("holds a key that is neither RSA nor ECDSA on P-256 or P-384")]
-    UnknownKey,
-    #[error("the private key is not the certificate's")]
-    Mismatch,
-}
-
-/// All certificates of a PEM file, at least one, each of which parses.
-pub fn certificates_from_pem(text: &str) -> Result<Vec<CertificateDer<'static>>, KeyError> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(|_| KeyError::Pem)?;
-    if certificates.is_empty() {
-        return Err(KeyError::NoCertificate);
-    }
-    for certificate in &certificates {
-        X509Certificate::from_der(certificate).map_err(|_| KeyError::BadCertificate)?;
-    }
-    Ok(certificates)
-}
+use crate::pem::{KeyError, pem, pem_section, sections};
 
 /// The first private key of a PEM file, and its public half.
-fn private_key_from_pem(text: &str) -> Result<(PrivateKeyDer<'static>, PublicKey), KeyError> {
+pub(crate) fn private_key_from_pem(text: &str) -> Result<(PrivateKeyDer<'static>, PublicKey), KeyError> {
     for section in sections(text)? {
         if let Some(key) = private_key(section) {
             let public = public_half(&key)?;
@@ -90,10 +22,6 @@ fn private_key_from_pem(text: &str) -> Result<(PrivateKeyDer<'static>, PublicKey
         }
     }
     Err(KeyError::NoPrivateKey)
-}
-
-fn sections(text: &str) -> Result<Vec<(SectionKind, Vec<u8>)>, KeyError> {
-    <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(|_| KeyError::Pem)
 }
 
 fn private_key((kind, der): (SectionKind, Vec<u8>)) -> Option<PrivateKeyDer<'static>> {
@@ -153,6 +81,9 @@ impl PublicKey {
     }
 
     /// All keys of a PEM file: public ones, and those of private keys and certificates.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that it holds no key.
     pub fn all_from_pem(text: &str) -> Result<Vec<Self>, KeyError> {
         let mut keys = Vec::new();
         for (kind, der) in sections(text)? {
@@ -196,6 +127,9 @@ impl fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// The first private key of a PEM file.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that it holds no private key.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let (key, public) = private_key_from_pem(text)?;
         let pem = match &key {
@@ -232,28 +166,10 @@ fn der_value(tag: u8, content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(content);
 }
 
-/// A PEM section.
-pub fn pem(label: &str, der: &[u8]) -> String {
-    let encoded = BASE64_STANDARD.encode(der);
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in encoded.as_bytes().chunks(64) {
-        text.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
-        text.push('\n');
-    }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
-}
-
-/// The content of the first section with that label.
-fn pem_section(text: &str, label: &str) -> Option<Vec<u8>> {
-    let (_, after) = text.split_once(&format!("-----BEGIN {label}-----"))?;
-    let (content, _) = after.split_once(&format!("-----END {label}-----"))?;
-    BASE64_STANDARD.decode(content.split_ascii_whitespace().collect::<String>()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serving_certificate::ServingCertificate;
 
     const RSA: &str = include_str!("../testdata/rsa.key");
     const RSA_PKCS1: &str = include_str!("../testdata/rsa-pkcs1.key");

@@ -7,9 +7,9 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::keys::{PublicKey, SigningAlgorithm};
+use crate::key::{PublicKey, SigningAlgorithm};
 
-/// The key as a JWK.
+/// The key as a JWK; none where it is of no kind that can be shown.
 pub fn jwk(key: &PublicKey) -> Option<Value> {
     let (_, spki) = SubjectPublicKeyInfo::from_der(&key.spki_der).ok()?;
     let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
