@@ -165,7 +165,7 @@ pub fn to_rust(groups: &[GroupVersion], schemas: &Schemas) -> String {
         let _ = writeln!(
             out,
             "    Resource {{ gvr: GroupVersionResource::of({group:?}, {version:?}, {:?}), gvk: {}, singular: Text::Borrowed({:?}), \
-             short_names: {}, categories: {}, scope: Scope::{}, verbs: {}, subresources: Cow::Borrowed(&SUBRESOURCES_{i}), \
+             short_names: {}, categories: {}, scope: ResourceScope::{}, verbs: {}, subresources: Cow::Borrowed(&SUBRESOURCES_{i}), \
              schema: SchemaRef::Static(&SCHEMAS[{schema}]), storage_gvk: {}, storage_prefix: Text::Borrowed({:?}), \
              selectable_fields: {}, storage_version_hash: Text::Borrowed({hash:?}), deprecation: Text::Borrowed({:?}), conversion: Conversion::BuiltIn }},",
             row.plural,

@@ -29,7 +29,7 @@ mod storage;
 mod storagemigration;
 pub mod unenforced;
 
-pub use catalogue::{Catalogue, Resource, ResourceRef, Scope, Subresource, Verbs};
+pub use catalogue::{Catalogue, Resource, ResourceRef, ResourceScope, Subresource, Verbs};
 pub use catalogue::{connect, openapi, selectable, tables, version};
 pub use kinds::{convert, printers, strategy};
 pub use strategy::Strategy;

@@ -94,9 +94,9 @@ impl PluginSource for DirectorySource {
             let seen = self.seen.clone();
             let found = tokio::task::spawn_blocking(move || read(&path, &seen)).await;
             match found {
-                Ok(Ok(Look::Unchanged)) => return None,
-                Ok(Ok(Look::Moving)) => tokio::time::sleep(limits::DIRECTORY_DEBOUNCE).await,
-                Ok(Ok(Look::Changed(stamp, found))) => {
+                Ok(Ok(Scan::Unchanged)) => return None,
+                Ok(Ok(Scan::Moving)) => tokio::time::sleep(limits::DIRECTORY_DEBOUNCE).await,
+                Ok(Ok(Scan::Changed(stamp, found))) => {
                     self.seen = stamp;
                     return Some(found);
                 }
@@ -128,7 +128,7 @@ impl PluginSource for DirectorySource {
     }
 }
 
-enum Look {
+enum Scan {
     /// As it was.
     Unchanged,
     /// It changed while it was read.
@@ -137,10 +137,10 @@ enum Look {
     Changed(Stamp, Found),
 }
 
-fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Look> {
+fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Scan> {
     let before = stamp(directory)?;
     if before == *seen {
-        return Ok(Look::Unchanged);
+        return Ok(Scan::Unchanged);
     }
     let owner = std::fs::metadata(directory)?.uid();
     let mut candidates = Vec::new();
@@ -156,7 +156,7 @@ fn read(directory: &Path, seen: &Stamp) -> std::io::Result<Look> {
     }
     let is_stray = |path: &&PathBuf| !is_hidden(path) && path.extension().is_some_and(|e| e == COMPONENT) && !components.contains(*path);
     let strays = before.keys().filter(is_stray).map(|path| file_name(path)).collect();
-    Ok(if stamp(directory)? == before { Look::Changed(before, Found { candidates, strays }) } else { Look::Moving })
+    Ok(if stamp(directory)? == before { Scan::Changed(before, Found { candidates, strays }) } else { Scan::Moving })
 }
 
 fn is_hidden(path: &Path) -> bool {

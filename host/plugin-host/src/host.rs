@@ -19,7 +19,7 @@ use crate::limits;
 use crate::lookup::{LookupError, LookupFailure};
 use crate::nested;
 use crate::projection::{Fields, ProjectedResource, texts_below};
-use crate::request::{Lent, Subject, checked};
+use crate::request::{BorrowedRequest, Subject, checked};
 use crate::token::TokenVerifier;
 
 /// What the host offers to plugins, whatever each of them was granted.
@@ -72,7 +72,7 @@ impl Lookups for Shared {
 /// All that one instance can reach.
 pub(crate) struct HostState {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) lent: Lent,
+    pub(crate) request: BorrowedRequest,
     /// The chain that decides about the request that is being admitted, during a call of admission: behind `authorizer`.
     pub(crate) admitting: Option<Arc<RequestContext>>,
     /// What the indexes of the plugin are for the running call.
@@ -201,7 +201,7 @@ impl HostState {
     pub(crate) fn new(shared: Arc<Shared>, memory_bytes_max: usize) -> Self {
         Self {
             shared,
-            lent: Lent::default(),
+            request: BorrowedRequest::default(),
             admitting: None,
             indexes: None,
             index_handles: 0,
@@ -224,7 +224,7 @@ impl HostState {
 
     /// Takes back what a call was lent.
     pub(crate) fn end(&mut self) {
-        self.lent.end();
+        self.request.end();
         self.admitting = None;
         self.deadline = None;
         self.indexes = None;
@@ -232,7 +232,7 @@ impl HostState {
 
     /// The request that the running call is about.
     pub(crate) fn subject(&self) -> Result<&Subject<'_>> {
-        self.lent.get().ok_or_else(|| wasmtime::format_err!("the request's handle outlived its call"))
+        self.request.get().ok_or_else(|| wasmtime::format_err!("the request's handle outlived its call"))
     }
 
     /// JSON at a pointer into the request.
@@ -261,7 +261,7 @@ impl HostState {
     /// The object of the request's namespace.
     pub(crate) fn namespace_object(&self) -> Result<Option<Bytes>, LookupError> {
         let not_now = || LookupError::new(LookupFailure::NotNow, "there is no object's namespace: this is no call of admission");
-        let subject = self.lent.get().filter(|subject| matches!(subject, Subject::Admission(..))).ok_or_else(not_now)?;
+        let subject = self.request.get().filter(|subject| matches!(subject, Subject::Admission(..))).ok_or_else(not_now)?;
         let namespace = subject.text_at("/namespace");
         let read = self.shared.readable("", "namespaces")?;
         Ok(Some(namespace).filter(|name| !name.is_empty()).and_then(|name| self.shared.get(&read.resource, "", &name).ok().flatten()))

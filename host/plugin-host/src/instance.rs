@@ -16,7 +16,7 @@ use crate::limits;
 use crate::projection::ProjectedResource;
 
 /// What instances of a plugin are made from.
-pub(crate) struct Mould {
+pub(crate) struct InstanceTemplate {
     pub(crate) linked: Linked,
     pub(crate) shared: Arc<Shared>,
     pub(crate) memory_bytes_max: usize,
@@ -53,16 +53,16 @@ impl Drop for Instance {
     }
 }
 
-impl Mould {
+impl InstanceTemplate {
     /// A new instance, configured and told of the cluster's state.
-    pub(crate) async fn cast(&self, within: Duration) -> Result<Instance, StartError> {
-        match timeout(within, self.try_cast()).await {
+    pub(crate) async fn start(&self, within: Duration) -> Result<Instance, StartError> {
+        match timeout(within, self.try_start()).await {
             Ok(result) => result,
             Err(_) => Err(StartError::Fault(Fault::Timeout(within.as_millis() as u64))),
         }
     }
 
-    async fn try_cast(&self) -> Result<Instance, StartError> {
+    async fn try_start(&self) -> Result<Instance, StartError> {
         let state = HostState::new(self.shared.clone(), self.memory_bytes_max);
         let mut store = Store::new(self.linked.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);

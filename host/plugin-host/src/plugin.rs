@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::guest::{RawDenial, RawMutation};
 use crate::host::{Services, Shared};
 use crate::index::{IndexSnapshot, Indexes};
-use crate::instance::{Instance, Mould, StartError};
+use crate::instance::{Instance, InstanceTemplate, StartError};
 use crate::limits;
 use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation, Role};
 use crate::memo::{Memo, Question};
@@ -116,7 +116,7 @@ impl Loader {
             services: self.services.clone(),
         });
         let watched: Vec<_> = manifest.watches.iter().map(|watch| watch.resource.clone()).collect();
-        let mould = Mould {
+        let template = InstanceTemplate {
             linked,
             shared: shared.clone(),
             memory_bytes_max: manifest.limits.memory_bytes,
@@ -128,7 +128,7 @@ impl Loader {
         let timeout = Duration::from_millis(manifest.limits.timeout_milliseconds);
         let workers = std::thread::available_parallelism().map_or(2, usize::from) as u32;
         let instances_max = manifest.limits.instances.unwrap_or((workers * 4).clamp(8, limits::INSTANCES_MAX));
-        let pool = Pool::new(mould, instances_max, manifest.instances == Instances::Reused, timeout);
+        let pool = Pool::new(template, instances_max, manifest.instances == Instances::Reused, timeout);
         pool.warm_up().await.map_err(|error| match error {
             StartError::Refused(words) => LoadError::Refused(words),
             StartError::Fault(fault) => LoadError::Start(fault),
@@ -165,7 +165,7 @@ impl Plugin {
         &self.digest
     }
 
-    /// The rim of every call: time, and the fault's count and log line.
+    /// Ends every call: measures the time that it took, and counts and logs its fault.
     fn record<T>(&self, started: Instant, duration: &Histogram, result: Result<T, Fault>) -> Result<T, auth::Fault> {
         duration.observe(started.elapsed().as_secs_f64());
         result.map_err(|fault| {
@@ -294,7 +294,7 @@ impl<'a> Call<'a> {
         let input = plugin.manifest.input.of(subject, &*plugin.shared);
         let state = instance.instance().store.data_mut();
         // SAFETY: the caller's future holds the borrow, and the lease; where it is dropped, so is the lease with the store.
-        unsafe { state.lent.begin(subject) };
+        unsafe { state.request.begin(subject) };
         if let Subject::Admission(attributes, _) = subject {
             state.admitting = Some(attributes.context.clone());
         }

@@ -10,12 +10,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::fault::Fault;
-use crate::instance::{Instance, Mould, StartError};
+use crate::instance::{Instance, InstanceTemplate, StartError};
 use crate::{limits, nested};
 
 /// The instances of one plugin.
 pub(crate) struct Pool {
-    mould: Mould,
+    template: InstanceTemplate,
     idle: Mutex<Vec<Instance>>,
     permits: Semaphore,
     /// For calls from within another call. Of their own, so that callers who hold all of `permits` never wait for each other.
@@ -36,21 +36,21 @@ pub(crate) struct Lease<'a> {
 
 impl Pool {
     /// `wait`: how long a call waits for an instance.
-    pub(crate) fn new(mould: Mould, instances_max: u32, reused: bool, wait: Duration) -> Self {
+    pub(crate) fn new(template: InstanceTemplate, instances_max: u32, reused: bool, wait: Duration) -> Self {
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let permits = || Semaphore::new(instances_max as usize);
         let (permits, nested_permits) = (permits(), permits());
-        Self { mould, idle: Mutex::default(), permits, nested_permits, instances_max, idle_max: workers, reused, wait }
+        Self { template, idle: Mutex::default(), permits, nested_permits, instances_max, idle_max: workers, reused, wait }
     }
 
     /// Where the feed of the plugin stands now; 0 where it watches nothing.
     pub(crate) fn position(&self) -> u64 {
-        self.mould.feed.as_ref().map_or(0, |feed| feed.cursor())
+        self.template.feed.as_ref().map_or(0, |feed| feed.cursor())
     }
 
     /// Makes the first instance, and so finds out whether there can be any.
     pub(crate) async fn warm_up(&self) -> Result<(), StartError> {
-        let instance = self.mould.cast(limits::START_TIMEOUT).await?;
+        let instance = self.template.start(limits::START_TIMEOUT).await?;
         if self.reused {
             self.idle.lock().push(instance);
         }
@@ -70,14 +70,16 @@ impl Pool {
         let idle = self.idle.lock().pop();
         let instance = match idle {
             Some(mut instance) => {
-                self.mould.catch_up(&mut instance).await?;
+                self.template.catch_up(&mut instance).await?;
                 instance
             }
             // A fresh one is part of the call; one that stays may have much to be told of first.
-            None => self.mould.cast(if self.reused { limits::START_TIMEOUT } else { self.wait }).await.map_err(|error| match error {
-                StartError::Refused(words) => Fault::Start(format!("it refuses its configuration: {words}")),
-                StartError::Fault(fault) => Fault::Start(fault.to_string()),
-            })?,
+            None => {
+                self.template.start(if self.reused { limits::START_TIMEOUT } else { self.wait }).await.map_err(|error| match error {
+                    StartError::Refused(words) => Fault::Start(format!("it refuses its configuration: {words}")),
+                    StartError::Fault(fault) => Fault::Start(fault.to_string()),
+                })?
+            }
         };
         let mut lease = Lease { instance: Some(instance), pool: self, _permit: permit };
         lease.instance().begin();

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::lookup::{LookupError, LookupFailure};
 use crate::projection::{Fields, whole};
 
-/// The host's type of the WIT resource: only ever a number, see [`Lent`].
+/// The host's type of the WIT resource: only ever a number, see [`BorrowedRequest`].
 pub enum RequestHandle {}
 
 /// What a call is about.
@@ -29,16 +29,16 @@ pub(crate) enum Subject<'a> {
     Admission(&'a admission::Attributes, Version<'a>),
 }
 
-/// The request on loan to the running call.
+/// The request that the running call is about: borrowed, so that calls copy nothing.
 #[derive(Default)]
-pub(crate) struct Lent(Option<NonNull<Subject<'static>>>);
+pub(crate) struct BorrowedRequest(Option<NonNull<Subject<'static>>>);
 
 // SAFETY: the pointer is only ever read as `&Subject`, which is `Sync`.
-unsafe impl Send for Lent {}
-// SAFETY: as above; nothing is reachable through `&Lent` but through `get`.
-unsafe impl Sync for Lent {}
+unsafe impl Send for BorrowedRequest {}
+// SAFETY: as above; nothing is reachable through `&BorrowedRequest` but through `get`.
+unsafe impl Sync for BorrowedRequest {}
 
-impl Lent {
+impl BorrowedRequest {
     /// Lends a request.
     ///
     /// # Safety
@@ -63,15 +63,15 @@ impl Lent {
 
 /// A part of a request's document.
 pub(crate) enum Part<'a> {
-    Held(&'a Value),
-    Made(Value),
+    Borrowed(&'a Value),
+    Owned(Value),
 }
 
 impl Part<'_> {
     fn value(&self) -> &Value {
         match self {
-            Self::Held(value) => value,
-            Self::Made(value) => value,
+            Self::Borrowed(value) => value,
+            Self::Owned(value) => value,
         }
     }
 }
@@ -255,13 +255,13 @@ impl Subject<'_> {
     pub(crate) fn part(&self, part: &str) -> Option<Part<'_>> {
         if let Self::Admission(_, version) = self {
             match part {
-                "object" => return version.object.map(|object| Part::Held(object.value())),
-                "oldObject" => return version.old.map(|object| Part::Held(object.value())),
+                "object" => return version.object.map(|object| Part::Borrowed(object.value())),
+                "oldObject" => return version.old.map(|object| Part::Borrowed(object.value())),
                 _ => {}
             }
         }
         let mut out = Vec::new();
-        self.write(part, &Fields::default(), &mut out).then(|| Part::Made(serde_json::from_slice(&out).unwrap_or_default()))
+        self.write(part, &Fields::default(), &mut out).then(|| Part::Owned(serde_json::from_slice(&out).unwrap_or_default()))
     }
 
     /// What is found at a pointer.

@@ -99,7 +99,9 @@ impl objects::Host for HostState {}
 
 impl admission_types::Host for HostState {
     fn requested(&mut self) -> Result<admission_types::RequestedResource> {
-        let Some(Subject::Admission(attributes, _)) = self.lent.get() else { bail!("there is no request: this is no call of admission") };
+        let Some(Subject::Admission(attributes, _)) = self.request.get() else {
+            bail!("there is no request: this is no call of admission")
+        };
         let (kind, resource) = (&attributes.kind, &attributes.resource);
         let kind = admission_types::GroupVersionKindResult {
             group: kind.group.to_string(),

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use admission::{EmptyChain, FixedChain, RequestContext};
 use api::convert::{Conversion, ConversionError, Converter};
-use api::{Catalogue, Resource, Scope};
+use api::{Catalogue, Resource, ResourceScope};
 use apimachinery::schema::{Field, FieldType, Schema, SchemaRef};
 use apimachinery::{GroupVersionKind, GroupVersionResource};
 use async_trait::async_trait;
@@ -163,7 +163,7 @@ fn widgets(version: &'static str, stored: &'static str) -> Arc<Resource> {
         singular: "widget".into(),
         short_names: vec!["wd".into()].into(),
         categories: vec![].into(),
-        scope: Scope::Namespaced,
+        scope: ResourceScope::Namespaced,
         verbs: verbs.map(Into::into).to_vec().into(),
         subresources: vec![].into(),
         schema: SchemaRef::Shared(widget),

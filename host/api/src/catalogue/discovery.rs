@@ -8,7 +8,7 @@ use apimachinery::GroupVersionKind;
 use serde_json::{Value, json};
 
 use crate::version::compare_kube_aware;
-use crate::{Resource, Scope, tables};
+use crate::{Resource, ResourceScope, tables};
 
 /// A group and its versions, the preferred one first.
 #[derive(Debug)]
@@ -167,8 +167,8 @@ fn resource_discovery(resource: &Resource) -> Value {
         "resource": resource.gvr.resource,
         "responseKind": response_kind(resource, &resource.gvk),
         "scope": match resource.scope {
-            Scope::Namespaced => "Namespaced",
-            Scope::Cluster => "Cluster",
+            ResourceScope::Namespaced => "Namespaced",
+            ResourceScope::Cluster => "Cluster",
         },
         "singularResource": resource.singular,
         "verbs": resource.verbs,

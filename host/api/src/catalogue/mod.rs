@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 use apimachinery::schema::SchemaRef;
 use apimachinery::{GroupVersionKind, GroupVersionResource};
 
-pub use resource::{Resource, ResourceRef, Scope, Subresource, Verbs};
+pub use resource::{Resource, ResourceRef, ResourceScope, Subresource, Verbs};
 
 /// All kinds that are served at a time.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ mod tests {
             singular: "widget".into(),
             short_names: [].as_slice().into(),
             categories: [].as_slice().into(),
-            scope: Scope::Namespaced,
+            scope: ResourceScope::Namespaced,
             verbs: [].as_slice().into(),
             subresources: [].as_slice().into(),
             schema: tables::find("", "v1", "configmaps").expect("built in").schema.clone(),

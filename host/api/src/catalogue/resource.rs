@@ -13,7 +13,7 @@ use crate::kinds;
 /// Whether objects live in namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "upstream's words")]
-pub enum Scope {
+pub enum ResourceScope {
     Namespaced,
     Cluster,
 }
@@ -35,7 +35,7 @@ pub struct Resource {
     /// `all`.
     pub categories: Cow<'static, [Text]>,
     /// Namespaced or not.
-    pub scope: Scope,
+    pub scope: ResourceScope,
     /// Empty for reviews and other kinds that are only created and never stored.
     pub verbs: Verbs,
     /// `status`, `scale`, ….
@@ -92,7 +92,7 @@ impl Resource {
 
     /// Whether objects live in namespaces.
     pub fn namespaced(&self) -> bool {
-        self.scope == Scope::Namespaced
+        self.scope == ResourceScope::Namespaced
     }
 }
 

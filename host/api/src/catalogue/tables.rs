@@ -16,7 +16,7 @@ mod generated {
     use apimachinery::schema::{Field, FieldType, ListType, Schema, SchemaRef};
     use apimachinery::{GroupVersionKind, GroupVersionResource};
 
-    use crate::catalogue::resource::{Resource, Scope, Subresource};
+    use crate::catalogue::resource::{Resource, ResourceScope, Subresource};
     use crate::convert::Conversion;
 
     include!(concat!(env!("OUT_DIR"), "/schemas.rs"));

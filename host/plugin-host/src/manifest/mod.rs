@@ -20,7 +20,7 @@ use crate::limits;
 use crate::projection::ProjectedResource;
 use document::Document;
 
-pub use rule::{Existing, Exists, Rule, Scope};
+pub use rule::{Existing, Exists, Rule, ScopeType};
 pub use words::{Capability, Credential, Instances, MatchPolicy, Reinvocation, Role};
 
 /// What stands in `apiVersion`.

@@ -15,7 +15,7 @@ use crate::limits;
 /// Which resources a rule is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[allow(missing_docs, reason = "upstream's words")]
-pub enum Scope {
+pub enum ScopeType {
     Cluster,
     Namespaced,
     #[default]
@@ -36,7 +36,7 @@ pub struct Rule {
     /// `pods`, `pods/status`, `pods/*`, `*`, `*/scale`, `*/*`.
     pub resources: Vec<String>,
     /// Cluster-scoped or namespaced ones.
-    pub scope: Scope,
+    pub scope: ScopeType,
     /// Only for these of the plugin's admission roles.
     pub roles: Vec<Role>,
     /// Only objects that have one of these fields, now or before the change: JSON Pointers (RFC 6901).
@@ -81,9 +81,9 @@ impl Rule {
             && listed(&self.api_versions, &asked.version)
             && resource()
             && match self.scope {
-                Scope::Any => true,
-                Scope::Namespaced => namespaced(),
-                Scope::Cluster => !namespaced(),
+                ScopeType::Any => true,
+                ScopeType::Namespaced => namespaced(),
+                ScopeType::Cluster => !namespaced(),
             }
             && (self.roles.is_empty() || self.roles.contains(&Role::of(round)))
             && (self.fields.is_empty() || self.fields.iter().any(|field| is_set(version, field)))

@@ -21,8 +21,8 @@ use tokio_rustls::TlsConnector;
 
 use super::decode;
 use super::read::known_fields;
+use super::request_scope::RequestScope;
 use super::route::Target;
-use super::scope::Scope;
 use super::view::View;
 use crate::health::{Health, Probe};
 use crate::request::Authorized;
@@ -36,7 +36,7 @@ const PROBE_DURATION_MAX: Duration = Duration::from_secs(20);
 const ANSWER_BYTES_MAX: usize = 10 * 1024;
 
 /// `GET` of one, and of all.
-pub(crate) async fn get(health: &Health, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+pub(crate) async fn get(health: &Health, scope: &RequestScope, request: &Authorized) -> Result<Response, Status> {
     if scope.target == Target::Object {
         let view = View::of_object(scope, request)?;
         let object = match component(health, &scope.name).await {

@@ -9,7 +9,7 @@ use cacher::{Encoding, EncodingKey, Object};
 use objectstore::layout;
 use serde_json::Value;
 
-use super::scope::Scope;
+use super::request_scope::RequestScope;
 
 /// Objects that are converted in one go.
 const BATCH_MAX: usize = 500;
@@ -29,7 +29,7 @@ pub(crate) struct ToRequested {
 
 impl ToRequested {
     /// Of a request's resource.
-    pub(crate) fn of(scope: &Scope) -> Self {
+    pub(crate) fn of(scope: &RequestScope) -> Self {
         Self { requested: scope.requested.clone(), converts: scope.converts() }
     }
 

@@ -7,8 +7,8 @@ use apimachinery::{GroupVersion, GroupVersionKind, Status};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::request_scope::RequestScope;
 use super::route::Target;
-use super::scope::Scope;
 use crate::negotiate;
 use crate::request::Authorized;
 
@@ -31,7 +31,7 @@ fn is_older_eviction(kind: &GroupVersionKind) -> bool {
 
 /// A create's or update's body: whole, of the kind that the path takes, with defaults, in the version asked for.
 pub(crate) fn object(
-    scope: &Scope,
+    scope: &RequestScope,
     request: &Authorized,
     body: &[u8],
     media_type: MediaType,
@@ -75,7 +75,7 @@ pub(crate) fn judged(
 }
 
 /// Fills in the kind's defaults; only where the body is the resource's own kind.
-pub(crate) fn default(scope: &Scope, object: &mut Value) {
+pub(crate) fn default(scope: &RequestScope, object: &mut Value) {
     if *scope.kind() == scope.requested.gvk {
         kinds::strategy(&scope.requested).default(&scope.requested, object);
     }
@@ -85,7 +85,7 @@ pub(crate) fn default(scope: &Scope, object: &mut Value) {
 ///
 /// # Errors
 /// 500: it cannot be had in that version.
-pub(crate) async fn stored(scope: &Scope, object: Value) -> Result<Value, Status> {
+pub(crate) async fn stored(scope: &RequestScope, object: Value) -> Result<Value, Status> {
     if !scope.converts() {
         return Ok(object);
     }
@@ -98,11 +98,11 @@ pub(crate) async fn stored(scope: &Scope, object: Value) -> Result<Value, Status
 ///
 /// # Errors
 /// 500: it cannot be had in that version.
-pub(crate) async fn requested(scope: &Scope, stored: Value) -> Result<Value, Status> {
+pub(crate) async fn requested(scope: &RequestScope, stored: Value) -> Result<Value, Status> {
     if scope.converts() { convert(scope, stored, &scope.requested.gvk).await } else { Ok(stored) }
 }
 
-async fn convert(scope: &Scope, object: Value, to: &GroupVersionKind) -> Result<Value, Status> {
+async fn convert(scope: &RequestScope, object: Value, to: &GroupVersionKind) -> Result<Value, Status> {
     let converted = scope.requested.conversion.convert(vec![object], to).await.map_err(Status::internal)?;
     converted.into_iter().next().ok_or_else(|| Status::internal("an object was lost in conversion"))
 }
@@ -113,7 +113,7 @@ pub(crate) fn delete_options(request: &Authorized, body: &Bytes) -> Result<Delet
 }
 
 /// A subresource that takes the object's own kind (`status`, `finalize`, `approval`, …) is an update of the object.
-pub(crate) fn check_subresource(scope: &Scope) -> Result<(), Status> {
+pub(crate) fn check_subresource(scope: &RequestScope) -> Result<(), Status> {
     if scope.target == Target::Subresource && !same_kind(scope.kind(), &scope.requested.gvk) {
         return Err(not_served_yet(scope));
     }
@@ -125,7 +125,7 @@ fn same_kind(a: &GroupVersionKind, b: &GroupVersionKind) -> bool {
 }
 
 /// Discovery lists what upstream serves; what we do not serve yet says so.
-pub(crate) fn not_served_yet(scope: &Scope) -> Status {
+pub(crate) fn not_served_yet(scope: &RequestScope) -> Status {
     let what = match scope.subresource.as_str() {
         "" => scope.requested.gvr.resource.to_string(),
         subresource => format!("{}/{subresource}", scope.requested.gvr.resource),

@@ -8,9 +8,9 @@ mod decode;
 mod documents;
 mod patch;
 mod read;
+mod request_scope;
 mod reviews;
 mod route;
-mod scope;
 mod subresources;
 mod view;
 mod watch;
@@ -39,8 +39,8 @@ use crate::request::{Authorized, Handler};
 use crate::response::{self, Response};
 
 use documents::Published;
+use request_scope::RequestScope;
 use route::{NoRoute, Route, Target};
-use scope::Scope;
 
 /// What the endpoints are made of.
 pub struct Parts {
@@ -90,7 +90,7 @@ impl Endpoints {
     }
 
     async fn resource(&self, request: Authorized) -> Result<Response, Status> {
-        let scope = match Scope::of(&request) {
+        let scope = match RequestScope::of(&request) {
             Ok(scope) => scope,
             Err(nowhere) => return nowhere.response(&request.headers, request.query()),
         };

@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use registry::{Change, Registry};
 use serde_json::Value;
 
-use super::scope::Scope;
+use super::request_scope::RequestScope;
 use super::view::View;
 use super::{decode, write};
 use crate::request::Authorized;
 use crate::response::Response;
 
 /// `PATCH`.
-pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn patch(registry: &Registry, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let patch_type = patch_type(&request)?;
     let body = request.read_body().await?;
@@ -36,7 +36,7 @@ pub(crate) async fn patch(registry: &Registry, scope: &Scope, mut request: Autho
 
 /// A patch, to be applied to what is stored whenever it is tried.
 struct Patch<'a> {
-    scope: &'a Scope,
+    scope: &'a RequestScope,
     request: &'a Authorized,
     patch_type: PatchType,
     body: &'a [u8],

@@ -9,14 +9,14 @@ use registry::{ListRequest, Registry};
 
 use super::conversion::ToRequested;
 use super::decode;
+use super::request_scope::RequestScope;
 use super::route::Target;
-use super::scope::Scope;
 use super::view::View;
 use crate::request::Authorized;
 use crate::response::Response;
 
 /// `GET` of one object.
-pub(crate) async fn get(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+pub(crate) async fn get(registry: &Registry, scope: &RequestScope, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, request)?;
     let options = GetOptions::from_query(&Query::parse(request.query()));
     let minimum = parse_resource_version(&options.resource_version).map_err(|error| decode::unclassified(500, error.to_string()))?;
@@ -31,7 +31,7 @@ pub(crate) async fn get(registry: &Registry, scope: &Scope, request: &Authorized
 const SELECTOR_WEIGHT: usize = 16;
 
 /// `GET` of a collection.
-pub(crate) async fn list(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+pub(crate) async fn list(registry: &Registry, scope: &RequestScope, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_list(scope, request)?;
     let options = ListOptions::from_query(&Query::parse(request.query()))?;
     let asked = scope.request(request, false, None);
@@ -47,7 +47,7 @@ pub(crate) async fn list(registry: &Registry, scope: &Scope, request: &Authorize
 }
 
 /// What is selected, after the resource has looked at the fields.
-pub(crate) fn predicate(scope: &Scope, options: &ListOptions) -> Result<Predicate, Status> {
+pub(crate) fn predicate(scope: &RequestScope, options: &ListOptions) -> Result<Predicate, Status> {
     let fields = known_fields(scope, options.field_selector.clone())?;
     let stored = |field: &str, value: &str| Ok((api::selectable::stored_field(&scope.requested, field).to_owned(), value.to_owned()));
     let fields = fields.transform(stored).map_err(|error: std::convert::Infallible| match error {})?;
@@ -84,7 +84,7 @@ fn selects(labels: &LabelSelector, fields: &FieldSelector, selectable: &[String]
 }
 
 /// Refuses fields that the resource does not know, in upstream's words.
-pub(crate) fn known_fields(scope: &Scope, fields: FieldSelector) -> Result<FieldSelector, Status> {
+pub(crate) fn known_fields(scope: &RequestScope, fields: FieldSelector) -> Result<FieldSelector, Status> {
     let refused = fields.requirements().iter().find_map(|requirement| api::selectable::refusal(&scope.requested, &requirement.field));
     refused.map_or(Ok(fields), |why| Err(Status::bad_request(why)))
 }

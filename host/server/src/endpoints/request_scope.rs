@@ -10,7 +10,7 @@ use super::route::{NoRoute, Route, Target};
 use crate::request::Authorized;
 
 /// A resource's request, before its options and body are read.
-pub(crate) struct Scope {
+pub(crate) struct RequestScope {
     /// In the version asked for.
     pub(crate) requested: ResourceRef,
     /// In the version that is stored.
@@ -21,7 +21,7 @@ pub(crate) struct Scope {
     pub(crate) target: Target,
 }
 
-impl Scope {
+impl RequestScope {
     /// Follows the route of what was authorized. Whatever is read or written later is named by this alone.
     pub(crate) fn of(request: &Authorized) -> Result<Self, NoRoute> {
         let info = &request.info;

@@ -15,7 +15,7 @@ use registry::ListResult;
 use serde_json::{Value, json};
 
 use super::conversion::Versioned;
-use super::scope::Scope;
+use super::request_scope::RequestScope;
 use crate::negotiate::{self, Endpoint, MediaType};
 use crate::protobuf;
 use crate::request::Authorized;
@@ -48,7 +48,7 @@ pub(crate) struct View {
 
 impl View {
     /// Negotiates the view of one object.
-    pub(crate) fn of_object(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
+    pub(crate) fn of_object(scope: &RequestScope, request: &Authorized) -> Result<Self, Status> {
         negotiate::route_produces(request.header("accept"), &MediaType::NAMES)?;
         let view = Self::new(scope, request, request.output(endpoint(scope))?)?;
         let asked = view.output.accepted.convert.as_ref().map(|convert| convert.kind.as_str());
@@ -59,17 +59,17 @@ impl View {
     }
 
     /// Negotiates the view of a list.
-    pub(crate) fn of_list(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
+    pub(crate) fn of_list(scope: &RequestScope, request: &Authorized) -> Result<Self, Status> {
         negotiate::route_produces(request.header("accept"), &LIST_PRODUCES)?;
         Self::new(scope, request, request.output(endpoint(scope))?)
     }
 
     /// Negotiates the view of a stream.
-    pub(crate) fn of_stream(scope: &Scope, request: &Authorized) -> Result<Self, Status> {
+    pub(crate) fn of_stream(scope: &RequestScope, request: &Authorized) -> Result<Self, Status> {
         Self::new(scope, request, request.stream_output(endpoint(scope))?)
     }
 
-    fn new(scope: &Scope, request: &Authorized, output: Output) -> Result<Self, Status> {
+    fn new(scope: &RequestScope, request: &Authorized, output: Output) -> Result<Self, Status> {
         let form = match &output.accepted.convert {
             None => Form::Whole,
             Some(convert) => {
@@ -288,7 +288,7 @@ impl View {
     }
 }
 
-fn endpoint(scope: &Scope) -> Endpoint {
+fn endpoint(scope: &RequestScope) -> Endpoint {
     match () {
         () if scope.requested.schema.message.is_none() => Endpoint::CustomResource,
         () if scope.requested.has_table(&scope.subresource) => Endpoint::Resource,
@@ -318,7 +318,7 @@ fn include_object(query: &str) -> Result<IncludeObject, Status> {
     }
 }
 
-fn not_a_list(asked: &str, scope: &Scope) -> Status {
+fn not_a_list(asked: &str, scope: &RequestScope) -> Status {
     let group = match &*scope.requested.gvk.group {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),

@@ -15,7 +15,7 @@ use registry::{WatchRequest, WatchStart};
 use serde_json::{Value, json};
 
 use super::conversion::{ToRequested, Versioned};
-use super::scope::Scope;
+use super::request_scope::RequestScope;
 use super::view::{Form, View};
 use super::{Parts, decode, read};
 use crate::body::{Body, BodyError};
@@ -31,7 +31,7 @@ const WATCH_DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 
 /// `GET` with `watch=true`.
-pub(crate) async fn watch(parts: &Parts, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+pub(crate) async fn watch(parts: &Parts, scope: &RequestScope, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_stream(scope, request)?;
     let options = ListOptions::from_query(&Query::parse(request.query()))?;
     let predicate = read::predicate(scope, &options)?;

@@ -10,14 +10,14 @@ use registry::{Change, Deleted, ListRequest, Registry, Written};
 use serde_json::Value;
 
 use super::conversion::ToRequested;
-use super::scope::Scope;
+use super::request_scope::RequestScope;
 use super::view::View;
 use super::{decode, read};
 use crate::request::Authorized;
 use crate::response::{self, Response};
 
 /// `POST` to a collection.
-pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(registry: &Registry, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
     let body = request.read_body().await?;
@@ -31,7 +31,7 @@ pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Auth
 }
 
 /// `PUT`.
-pub(crate) async fn update(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn update(registry: &Registry, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
     let body = request.read_body().await?;
@@ -47,7 +47,7 @@ pub(crate) async fn update(registry: &Registry, scope: &Scope, mut request: Auth
 
 /// The body of a `PUT` takes the place of what is stored.
 struct Replacement<'a> {
-    scope: &'a Scope,
+    scope: &'a RequestScope,
     request: &'a Authorized,
     body: &'a [u8],
     media_type: MediaType,
@@ -75,7 +75,7 @@ impl Change for Replacement<'_> {
 }
 
 /// `DELETE` of one object.
-pub(crate) async fn delete(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn delete(registry: &Registry, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let options = delete_options(&mut request).await?;
     let asked = scope.request(&request, options.is_dry_run(), Some(options.to_json()));
@@ -90,7 +90,7 @@ pub(crate) async fn delete(registry: &Registry, scope: &Scope, mut request: Auth
 }
 
 /// `DELETE` of a collection.
-pub(crate) async fn delete_collection(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn delete_collection(registry: &Registry, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_list(scope, &request)?;
     let query = Query::parse(request.query());
     let mut list_options = ListOptions::from_query(&query)?;
@@ -116,7 +116,7 @@ async fn delete_options(request: &mut Authorized) -> Result<DeleteOptions, Statu
 }
 
 /// The answer to a write.
-pub(crate) async fn answer(view: &View, scope: &Scope, request: &Authorized, written: Written) -> Result<Response, Status> {
+pub(crate) async fn answer(view: &View, scope: &RequestScope, request: &Authorized, written: Written) -> Result<Response, Status> {
     if request.info.subresource.is_empty()
         && let Some(warning) = view.unenforced(&written.json)
     {
@@ -131,7 +131,7 @@ pub(crate) async fn answer(view: &View, scope: &Scope, request: &Authorized, wri
 }
 
 /// The namespace of the path is the object's; another one is refused. What lives in no namespace has none, whatever it says.
-pub(crate) fn check_namespace(scope: &Scope, object: &mut Value) -> Result<(), Status> {
+pub(crate) fn check_namespace(scope: &RequestScope, object: &mut Value) -> Result<(), Status> {
     let namespace = object::namespace(object);
     if !namespace.is_empty() && !scope.namespace.is_empty() && namespace != scope.namespace {
         return Err(codec::namespace_mismatch());
@@ -141,7 +141,7 @@ pub(crate) fn check_namespace(scope: &Scope, object: &mut Value) -> Result<(), S
 }
 
 /// The name of the path is the object's; another one is refused.
-pub(crate) fn check_name(scope: &Scope, object: &mut Value) -> Result<(), Status> {
+pub(crate) fn check_name(scope: &RequestScope, object: &mut Value) -> Result<(), Status> {
     match object::name(object) {
         "" => {
             let name = &scope.name;

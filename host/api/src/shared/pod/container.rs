@@ -14,7 +14,7 @@ use crate::shared::validation::port_num_or_name;
 use crate::shared::{metadata, resources, value};
 
 /// What a container is checked against.
-pub(crate) struct Scope<'a> {
+pub(crate) struct ContainerContext<'a> {
     /// Sound volumes by name.
     pub(crate) volumes: HashMap<&'a str, &'a Value>,
     /// The pod's resource claims.
@@ -32,30 +32,30 @@ const NOT_FOR_INIT: &str = "may not be set for init containers without restartPo
 const NOT_FOR_EPHEMERAL: &str = "cannot be set for an Ephemeral Container";
 
 /// `containers`
-pub(crate) fn containers(spec: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+pub(crate) fn containers(spec: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     if spec.is_empty("containers") {
         return errors.push(spec.child("containers").required(""));
     }
     let mut names = HashSet::new();
     for at in spec.items("containers") {
-        common(&at, scope, errors);
+        common(&at, context, errors);
         unique_name(&at, &mut names, errors);
-        lifecycle_and_probes(&at, scope, errors);
+        lifecycle_and_probes(&at, context, errors);
         restart_policy(&at, errors);
     }
     host_ports(spec.items("containers"), errors);
 }
 
 /// `initContainers`
-pub(crate) fn init_containers(spec: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+pub(crate) fn init_containers(spec: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     let mut names: HashSet<&str> = spec.items("containers").map(|container| container.value["name"].as_str().unwrap_or_default()).collect();
     for at in spec.items("initContainers") {
-        common(&at, scope, errors);
+        common(&at, context, errors);
         restart_policy(&at, errors);
         unique_name(&at, &mut names, errors);
         host_ports(std::iter::once(FieldValue { value: at.value, path: spec.child("initContainers").path.index(0) }), errors);
         if at.text_of("restartPolicy") == "Always" {
-            lifecycle_and_probes(&at, scope, errors);
+            lifecycle_and_probes(&at, context, errors);
             continue;
         }
         for name in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
@@ -71,7 +71,7 @@ pub(crate) fn init_containers(spec: &FieldValue<'_>, scope: &Scope<'_>, errors: 
 }
 
 /// `ephemeralContainers`
-pub(crate) fn ephemeral_containers(spec: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+pub(crate) fn ephemeral_containers(spec: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     const ALLOWED: [&str; 16] = [
         "name",
         "image",
@@ -94,7 +94,7 @@ pub(crate) fn ephemeral_containers(spec: &FieldValue<'_>, scope: &Scope<'_>, err
         ["containers", "initContainers"].iter().flat_map(|list| spec.items(list)).map(|at| text_of(&at, "name")).collect();
     let mut names = others.clone();
     for at in spec.items("ephemeralContainers") {
-        common(&at, scope, errors);
+        common(&at, context, errors);
         unique_name(&at, &mut names, errors);
         let target = at.child("targetContainerName");
         if !target.text().is_empty() && !others.contains(&target.text()) {
@@ -148,17 +148,17 @@ const PROBE: [Field; 6] = [
     field("terminationGracePeriodSeconds", &[Rule::Optional, Rule::Min(1, "must be greater than 0")]),
 ];
 
-fn common(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn common(at: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     rules::check(&CONTAINER, at, None, errors);
     ports(at, errors);
     env(at, errors);
     env_from(at, errors);
-    mounts(at, scope, errors);
-    devices(at, scope, errors);
+    mounts(at, context, errors);
+    devices(at, context, errors);
     image::pull_policy(&at.child("imagePullPolicy"), errors);
-    resources::requirements(&at.child("resources"), false, &scope.claims, errors);
-    resize_policy(at, scope, errors);
-    security::security_context(at, scope.host_users, errors);
+    resources::requirements(&at.child("resources"), false, &context.claims, errors);
+    resize_policy(at, context, errors);
+    security::security_context(at, context.host_users, errors);
 }
 
 fn ports(at: &FieldValue<'_>, errors: &mut Errors) {
@@ -282,7 +282,7 @@ fn env_from(at: &FieldValue<'_>, errors: &mut Errors) {
     }
 }
 
-fn mounts(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn mounts(at: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     let list = at.child("volumeMounts");
     let devices: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "name")).collect();
     let device_paths: HashSet<&str> = at.items("volumeDevices").map(|device| text_of(&device, "devicePath")).collect();
@@ -290,7 +290,7 @@ fn mounts(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     for mount in at.items("volumeMounts") {
         let (name, path) = (mount.child("name"), mount.child("mountPath"));
         rules::check_value(&[Rule::Required], &name, None, errors);
-        if !scope.volumes.contains_key(name.text()) {
+        if !context.volumes.contains_key(name.text()) {
             errors.push(name.not_found());
         }
         rules::check_value(&[Rule::Required], &path, None, errors);
@@ -345,13 +345,13 @@ fn mount_propagation(container: &FieldValue<'_>, mount: &FieldValue<'_>, list: &
     }
 }
 
-fn devices(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn devices(at: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     let mounts: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "name")).collect();
     let mount_paths: HashSet<&str> = at.items("volumeMounts").map(|mount| text_of(&mount, "mountPath")).collect();
     let (mut names, mut paths): (HashSet<&str>, HashSet<&str>) = (HashSet::new(), HashSet::new());
     for device in at.items("volumeDevices") {
         let (name, path) = (device.child("name"), device.child("devicePath"));
-        let volume = scope.volumes.get(name.text());
+        let volume = context.volumes.get(name.text());
         rules::check_value(&[Rule::Required], &name, None, errors);
         if names.contains(&name.text()) {
             errors.push(name.invalid("must be unique"));
@@ -384,7 +384,7 @@ fn devices(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     }
 }
 
-fn resize_policy(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn resize_policy(at: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     let list = at.child("resizePolicy");
     let mut seen: HashSet<&str> = HashSet::new();
     for policy in at.items("resizePolicy") {
@@ -395,7 +395,7 @@ fn resize_policy(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
         seen.insert(resource.text());
         resource.renamed(list.path.clone()).one_of(&["cpu", "memory"], errors);
         restart.renamed(list.path.clone()).one_of(&["NotRequired", "RestartContainer"], errors);
-        if scope.restart_policy == "Never" && restart.text() != "NotRequired" {
+        if context.restart_policy == "Never" && restart.text() != "NotRequired" {
             errors.push(list.invalid_as(restart.text(), "must be 'NotRequired' when pod `restartPolicy` is 'Never'"));
         }
     }
@@ -423,17 +423,17 @@ fn restart_policy(at: &FieldValue<'_>, errors: &mut Errors) {
     }
 }
 
-fn lifecycle_and_probes(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn lifecycle_and_probes(at: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     if let Some(lifecycle) = at.some("lifecycle") {
         for hook in ["postStart", "preStop"] {
             if let Some(hook) = lifecycle.some(hook) {
-                handler(&hook, scope, errors);
+                handler(&hook, context, errors);
             }
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let Some(at) = at.some(name) else { continue };
-        probe(&at, scope, errors);
+        probe(&at, context, errors);
         let (success, grace) = (at.child("successThreshold"), at.child("terminationGracePeriodSeconds"));
         if name == "readinessProbe" {
             if !grace.value.is_null() {
@@ -445,12 +445,12 @@ fn lifecycle_and_probes(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Err
     }
 }
 
-fn probe(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
-    handler(at, scope, errors);
+fn probe(at: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
+    handler(at, context, errors);
     rules::check(&PROBE, at, None, errors);
 }
 
-fn handler(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
+fn handler(at: &FieldValue<'_>, context: &ContainerContext<'_>, errors: &mut Errors) {
     let mut found = 0;
     for name in ["exec", "httpGet", "tcpSocket", "grpc", "sleep"] {
         let Some(action) = at.some(name) else { continue };
@@ -469,7 +469,7 @@ fn handler(at: &FieldValue<'_>, scope: &Scope<'_>, errors: &mut Errors) {
             }
             "sleep" => {
                 let seconds = action.child("seconds").int();
-                if let Some(grace) = scope.grace_seconds.filter(|grace| !(0..=*grace).contains(&seconds)) {
+                if let Some(grace) = context.grace_seconds.filter(|grace| !(0..=*grace).contains(&seconds)) {
                     let detail = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
                     errors.push(action.invalid_as(seconds, &detail));
                 }

@@ -7,7 +7,7 @@ use apimachinery::validation::name;
 use serde_json::Value;
 
 use crate::shared::field_value::{self, Errors, FieldValue};
-use crate::shared::pod::container::{self, Scope};
+use crate::shared::pod::container::{self, ContainerContext};
 use crate::shared::pod::security::{self, APP_ARMOR_ANNOTATION};
 use crate::shared::pod::{requests, volume};
 use crate::shared::rules::{self, Field, Format, PREEMPTION_POLICY, Rule, field};
@@ -69,7 +69,7 @@ pub(crate) fn validate_spec(spec: &FieldValue<'_>, pod_name: &str, is_pod: bool,
     if !spec.has("terminationGracePeriodSeconds") {
         errors.push(spec.child("terminationGracePeriodSeconds").required(""));
     }
-    let scope = Scope {
+    let context = ContainerContext {
         volumes: volume::volumes(spec, pod_name, errors),
         claims: spec.items("resourceClaims").map(|claim| value::text(claim.value, "name")).collect(),
         grace_seconds: spec.int_of("terminationGracePeriodSeconds"),
@@ -77,9 +77,9 @@ pub(crate) fn validate_spec(spec: &FieldValue<'_>, pod_name: &str, is_pod: bool,
         host_users: spec.value.get("hostUsers") != Some(&Value::Bool(false)),
     };
     resource_claims(spec, errors);
-    container::containers(spec, &scope, errors);
-    container::init_containers(spec, &scope, errors);
-    container::ephemeral_containers(spec, &scope, errors);
+    container::containers(spec, &context, errors);
+    container::init_containers(spec, &context, errors);
+    container::ephemeral_containers(spec, &context, errors);
     if let Some(resources) = spec.some("resources") {
         resources::requirements(&resources, true, &HashSet::new(), errors);
         pod_level_consistency(spec, &resources, errors);

@@ -10,13 +10,13 @@ use apimachinery::{GroupKind, Status, field};
 use auth::{Attributes, Decision, SelectorRequirement, UserInfo};
 use serde_json::{Map, Value, json};
 
-use super::super::scope::Scope;
+use super::super::request_scope::RequestScope;
 use super::strings;
 use crate::filters::authorization::{field_requirements, label_requirements};
 use crate::request::Authorized;
 
 /// Puts the answer into the review.
-pub(super) async fn answer(scope: &Scope, request: &Authorized, asked: Review, review: &mut Value) -> Result<(), Status> {
+pub(super) async fn answer(scope: &RequestScope, request: &Authorized, asked: Review, review: &mut Value) -> Result<(), Status> {
     let errors = validate(scope, asked, review);
     if !errors.is_empty() {
         return Err(Status::invalid(&GroupKind::of("authorization.k8s.io", ""), "", &errors));
@@ -44,7 +44,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn validate(scope: &Scope, asked: Review, review: &Value) -> Vec<field::Error> {
+fn validate(scope: &RequestScope, asked: Review, review: &Value) -> Vec<field::Error> {
     let spec = field::Path::new("spec");
     let some = |name: &str| review["spec"].get(name).filter(|value| !value.is_null());
     let (resource, other) = (some("resourceAttributes"), some("nonResourceAttributes"));

@@ -9,14 +9,14 @@ use apimachinery::query::Query;
 use auth::{Authentication, Credentials, UserInfo};
 use serde_json::{Map, Value, json};
 
-use super::scope::Scope;
+use super::request_scope::RequestScope;
 use super::view::View;
 use super::{Parts, decode};
 use crate::request::Authorized;
 use crate::response::Response;
 
 /// `POST` of a review.
-pub(crate) async fn create(parts: &Parts, scope: Scope, asked: Review, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(parts: &Parts, scope: RequestScope, asked: Review, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(&scope, &request)?;
     let media_type = decode::media_type(&request)?;
     let body = request.read_body().await?;
@@ -36,7 +36,7 @@ pub(crate) async fn create(parts: &Parts, scope: Scope, asked: Review, mut reque
     Ok(view.document(201, &review))
 }
 
-fn check_namespace(scope: &Scope, review: &mut Value) -> Result<(), Status> {
+fn check_namespace(scope: &RequestScope, review: &mut Value) -> Result<(), Status> {
     let namespace = apimachinery::object::namespace(review);
     if scope.requested.namespaced() && !namespace.is_empty() && namespace != scope.namespace {
         return Err(apimachinery::codec::namespace_mismatch());

@@ -4,8 +4,8 @@ use apimachinery::{GroupResource, Status, field, object};
 use registry::{Registry, Request};
 use serde_json::{Map, Value};
 
+use super::super::request_scope::RequestScope;
 use super::super::route::Target;
-use super::super::scope::Scope;
 use super::{PODS, Posted, about, fetch, list, set_pod_condition, success, text, timestamp};
 use crate::request::Authorized;
 use crate::response::Response;
@@ -14,7 +14,7 @@ const NODES: (&str, &str, &str) = ("", "v1", "nodes");
 /// Labels of a node that its pods get, so that they know where they run (upstream's admission `PodTopologyLabels`).
 const TOPOLOGY: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
 
-pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(registry: &Registry, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let mut posted = Posted::read(scope, &mut request).await?;
     if scope.target == Target::Subresource {
         add_topology(registry, &mut posted).await?;

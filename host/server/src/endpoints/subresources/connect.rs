@@ -9,7 +9,7 @@ use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::Value;
 
 use super::super::decode;
-use super::super::scope::Scope;
+use super::super::request_scope::RequestScope;
 use super::{PODS, about, fetch, list, text};
 use crate::body::Body;
 use crate::request::Authorized;
@@ -20,7 +20,12 @@ const SERVICES: (&str, &str, &str) = ("", "v1", "services");
 const SLICES: (&str, &str, &str) = ("discovery.k8s.io", "v1", "endpointslices");
 
 /// Goes on to where the kind's row says.
-pub(crate) async fn serve(registry: &Registry, scope: &Scope, connection: Connection, request: &Authorized) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    registry: &Registry,
+    scope: &RequestScope,
+    connection: Connection,
+    request: &Authorized,
+) -> Result<Response, Status> {
     let asked = scope.request(request, false, None);
     let query = Query::parse(request.query());
     let options = admitted(registry, scope, request, &asked, &query).await?;
@@ -37,7 +42,13 @@ pub(crate) async fn serve(registry: &Registry, scope: &Scope, connection: Connec
 }
 
 /// The options of the connection, as admission leaves them.
-async fn admitted(registry: &Registry, scope: &Scope, request: &Authorized, asked: &Request, query: &Query) -> Result<Value, Status> {
+async fn admitted(
+    registry: &Registry,
+    scope: &RequestScope,
+    request: &Authorized,
+    asked: &Request,
+    query: &Query,
+) -> Result<Value, Status> {
     if query.get("dryRun").is_some() {
         return Err(Status::bad_request("dryRun is not supported"));
     }
@@ -59,7 +70,7 @@ fn path_behind(info: &RequestInfo) -> String {
 }
 
 /// What a container has written. It is read, and connects nothing.
-pub(crate) async fn log(registry: &Registry, scope: &Scope, request: &Authorized) -> Result<Response, Status> {
+pub(crate) async fn log(registry: &Registry, scope: &RequestScope, request: &Authorized) -> Result<Response, Status> {
     let (asked, query) = (&scope.request(request, false, None), &Query::parse(request.query()));
     let errors = validate_log_options(query);
     if !errors.is_empty() {
@@ -124,7 +135,13 @@ fn check_container(pod: &Value, name: &str, container: &str) -> Result<(), Statu
     Err(Status::bad_request(words))
 }
 
-async fn stream(registry: &Registry, scope: &Scope, asked: &Request, options: &Value, of_container: bool) -> Result<Response, Status> {
+async fn stream(
+    registry: &Registry,
+    scope: &RequestScope,
+    asked: &Request,
+    options: &Value,
+    of_container: bool,
+) -> Result<Response, Status> {
     let pod = fetch(registry, asked, PODS, &scope.namespace, &scope.name).await?;
     if of_container {
         check_container(&pod, &scope.name, text(options, "container"))?;
@@ -151,7 +168,7 @@ fn target(text: &str) -> Result<(&str, &str, &str), Status> {
     .map_err(|text| Status::bad_request(format!("invalid request {}", field::go_quote(text))))
 }
 
-async fn pod_proxy(registry: &Registry, scope: &Scope, asked: &Request) -> Result<Response, Status> {
+async fn pod_proxy(registry: &Registry, scope: &RequestScope, asked: &Request) -> Result<Response, Status> {
     let (_, name, _) =
         target(&scope.name).map_err(|_| Status::bad_request(format!("invalid pod request {}", field::go_quote(&scope.name))))?;
     let pod = fetch(registry, asked, PODS, &scope.namespace, name).await?;
@@ -170,7 +187,7 @@ fn is_link_local(ip: std::net::IpAddr) -> bool {
     }
 }
 
-async fn service_proxy(registry: &Registry, scope: &Scope, asked: &Request) -> Result<Response, Status> {
+async fn service_proxy(registry: &Registry, scope: &RequestScope, asked: &Request) -> Result<Response, Status> {
     let (_, name, port) =
         target(&scope.name).map_err(|_| Status::bad_request(format!("invalid service request {}", field::go_quote(&scope.name))))?;
     let service = fetch(registry, asked, SERVICES, &scope.namespace, name).await?;

@@ -10,7 +10,7 @@ use cacher::Predicate;
 use registry::{ListRequest, ListRevision, Registry, Request};
 use serde_json::{Value, json};
 
-use super::super::scope::Scope;
+use super::super::request_scope::RequestScope;
 use super::{PODS, Posted, about, fetch, list, set_pod_condition, success, text, timestamp};
 use crate::request::Authorized;
 use crate::response::Response;
@@ -23,7 +23,7 @@ const EVICTION_TRIES_MAX: usize = 20;
 const EVICTION_PAUSE: Duration = Duration::from_millis(50);
 const REFUSED: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
 
-pub(crate) async fn create(registry: &Registry, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(registry: &Registry, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let mut posted = Posted::read(scope, &mut request).await?;
     posted.mutate(registry).await?;
     if object::name(&posted.object) != scope.name {

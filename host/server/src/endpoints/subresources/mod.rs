@@ -15,7 +15,7 @@ use apimachinery::time::Time;
 use registry::{Registry, Request};
 use serde_json::{Value, json};
 
-use super::scope::Scope;
+use super::request_scope::RequestScope;
 use super::view::View;
 use super::{decode, write};
 use crate::request::Authorized;
@@ -30,7 +30,7 @@ struct Posted {
 }
 
 impl Posted {
-    async fn read(scope: &Scope, request: &mut Authorized) -> Result<Self, Status> {
+    async fn read(scope: &RequestScope, request: &mut Authorized) -> Result<Self, Status> {
         let view = View::of_object(scope, request)?;
         let media_type = decode::media_type(request)?;
         let body = request.read_body().await?;

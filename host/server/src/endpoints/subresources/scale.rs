@@ -11,13 +11,18 @@ use registry::{Registry, Subresource};
 use serde_json::{Value, json};
 
 use super::super::patch::patch_type;
-use super::super::scope::Scope;
+use super::super::request_scope::RequestScope;
 use super::super::view::View;
 use super::super::{decode, write};
 use crate::request::Authorized;
 use crate::response::Response;
 
-pub(crate) async fn serve(registry: &Registry, scope: &Scope, selector: ScaleSelector, request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    registry: &Registry,
+    scope: &RequestScope,
+    selector: ScaleSelector,
+    request: Authorized,
+) -> Result<Response, Status> {
     match &*request.info.verb {
         "get" => get(registry, scope, &Scale(selector), &request).await,
         "update" => update(registry, scope, &Scale(selector), request).await,
@@ -76,7 +81,7 @@ impl Scale {
 }
 
 /// The parent with what a `Scale` asks for.
-fn changed(scope: &Scope, subresource: &Scale, scale: &Value, old: &Value) -> Result<Value, Status> {
+fn changed(scope: &RequestScope, subresource: &Scale, scale: &Value, old: &Value) -> Result<Value, Status> {
     let (uid, found) = (object::uid(scale), object::uid(old));
     if !uid.is_empty() && uid != found {
         let gvr = &scope.requested.gvr;
@@ -103,7 +108,7 @@ fn validate(scale: &Value) -> Vec<field::Error> {
     errors
 }
 
-async fn get(registry: &Registry, scope: &Scope, subresource: &Scale, request: &Authorized) -> Result<Response, Status> {
+async fn get(registry: &Registry, scope: &RequestScope, subresource: &Scale, request: &Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, request)?;
     let options = GetOptions::from_query(&Query::parse(request.query()));
     let minimum = parse_resource_version(&options.resource_version).map_err(|error| Status::unknown(error.to_string()))?;
@@ -111,7 +116,7 @@ async fn get(registry: &Registry, scope: &Scope, subresource: &Scale, request: &
     shown(&view, subresource, 200, &parent.json())
 }
 
-async fn update(registry: &Registry, scope: &Scope, subresource: &Scale, mut request: Authorized) -> Result<Response, Status> {
+async fn update(registry: &Registry, scope: &RequestScope, subresource: &Scale, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let media_type = decode::media_type(&request)?;
     let body = request.read_body().await?;
@@ -125,7 +130,7 @@ async fn update(registry: &Registry, scope: &Scope, subresource: &Scale, mut req
     shown(&view, subresource, 200, &written.json)
 }
 
-async fn patch(registry: &Registry, scope: &Scope, subresource: &Scale, mut request: Authorized) -> Result<Response, Status> {
+async fn patch(registry: &Registry, scope: &RequestScope, subresource: &Scale, mut request: Authorized) -> Result<Response, Status> {
     let view = View::of_object(scope, &request)?;
     let patch_type = patch_type(&request)?;
     let body = request.read_body().await?;

@@ -5,7 +5,7 @@ use apimachinery::{GroupKind, GroupResource, GroupVersion, Status, field, object
 use registry::{Registry, Request};
 use serde_json::{Value, json};
 
-use super::super::scope::Scope;
+use super::super::request_scope::RequestScope;
 use super::super::{Parts, TokenSigner};
 use super::{PODS, Posted, fetch, strings, text, timestamp};
 use crate::request::Authorized;
@@ -23,7 +23,7 @@ const EXPIRATION_SECONDS_MAX: i64 = 1 << 32;
 const PROJECTED_SECONDS: i64 = 3607;
 const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
 
-pub(crate) async fn create(parts: &Parts, scope: &Scope, mut request: Authorized) -> Result<Response, Status> {
+pub(crate) async fn create(parts: &Parts, scope: &RequestScope, mut request: Authorized) -> Result<Response, Status> {
     let mut posted = Posted::read(scope, &mut request).await?;
     let Some(signer) = &parts.token_signer else {
         return Err(Status::internal("this server has no key to sign service-account tokens with"));
@@ -42,7 +42,7 @@ pub(crate) async fn create(parts: &Parts, scope: &Scope, mut request: Authorized
 }
 
 /// Fills in what the request leaves open, and refuses what cannot be.
-async fn settle(registry: &Registry, scope: &Scope, posted: &mut Posted, signer: &dyn TokenSigner) -> Result<Value, Status> {
+async fn settle(registry: &Registry, scope: &RequestScope, posted: &mut Posted, signer: &dyn TokenSigner) -> Result<Value, Status> {
     let kind = GroupKind::of("authentication.k8s.io", "TokenRequest");
     let token_request = &mut posted.object;
     let name = object::name(token_request);
@@ -105,7 +105,7 @@ struct Bound {
     secret: Option<Value>,
 }
 
-async fn bound(registry: &Registry, scope: &Scope, request: &Request, spec: &Value) -> Result<Bound, Status> {
+async fn bound(registry: &Registry, scope: &RequestScope, request: &Request, spec: &Value) -> Result<Bound, Status> {
     let mut bound = Bound::default();
     let reference = &spec["boundObjectRef"];
     if reference.is_null() {
