@@ -24,7 +24,7 @@ pub(crate) async fn run(server: Server) {
     }
 }
 
-/// Whether everything is as it should be.
+/// Brings every aggregated role up to date; whether that succeeded for all of them.
 async fn aggregate_all(client: &Client) -> bool {
     let resource = client::resource("rbac.authorization.k8s.io", "v1", "clusterroles");
     let snapshot = client.cacher(&resource).snapshot();

@@ -19,7 +19,7 @@ use crate::server::Server;
 pub(crate) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
 pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// The next pause.
+/// The pause after this one: twice as long, up to the longest.
 pub(crate) fn longer(pause: Duration) -> Duration {
     (pause * 2).min(RETRY_PAUSE_MAX)
 }
@@ -129,7 +129,7 @@ pub(crate) fn ignore_gone(result: Result<(), Status>) -> Result<(), Status> {
     }
 }
 
-/// All changes of a resource, after its state; begins again with the state where it lost track, and ends with the resource.
+/// All changes of a resource, after its state. Where the watch is lost it begins again with the state; it ends with the resource.
 pub(crate) struct Changes {
     cacher: Arc<Cacher>,
     watcher: Watcher,
@@ -140,14 +140,14 @@ impl Changes {
         Self { cacher: cacher.clone(), watcher: with_state(cacher) }
     }
 
-    /// The next changes; [`Update::InitialEventsEnd`] follows the state.
+    /// The next changes. The state comes first, as ADDED, and [`Update::InitialEventsEnd`] ends it.
     pub(crate) async fn next(&mut self) -> Vec<Update> {
         loop {
             match self.watcher.take() {
                 Ok(updates) if updates.is_empty() => self.watcher.ready().await,
                 Ok(updates) => return updates,
                 Err(WatchEnd::Lost(_)) => self.watcher = with_state(&self.cacher),
-                // Who waits for more is ended by whoever started it.
+                // The kind is gone and there is nothing more to wait for: the caller's task is ended by whoever started it.
                 Err(WatchEnd::Removed) => std::future::pending().await,
             }
         }

@@ -32,7 +32,7 @@ impl ManagerLease {
         let cacher = registry.caches().cacher(&resource.storage_prefix).expect("every stored resource has a cache");
         let watcher = watch(&cacher);
         let mut lease = Self { clock, cacher, watcher, held_until: None };
-        // Nothing is known yet of when it was renewed but what it says itself.
+        // At the start the only thing that is known of the last renewal is the time that the lease itself says.
         let since_epoch = lease.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         lease.held_until =
             lease.found().and_then(|found| remaining(&found, since_epoch)).map(|remaining| lease.clock.instant() + remaining);
@@ -62,7 +62,8 @@ impl ManagerLease {
         }
     }
 
-    /// Waits for the next change. The time of the change counts and not the one that the lease says, which is by another clock.
+    /// Waits for the next change. The lease counts from when the change is seen here, and not from its `renewTime`, which is by another
+    /// machine's clock (as client-go's `leaderelection` does it).
     async fn changed(&mut self) {
         self.watcher.ready().await;
         if self.watcher.take().is_err() {

@@ -32,7 +32,7 @@ pub(crate) async fn run(server: Server) {
             Some(done) = drains.set.join_next(), if !drains.set.is_empty() => {
                 if let Ok(name) = done {
                     drains.running.remove(&name);
-                    // One of the same name may have been made and marked since.
+                    // A namespace of the same name may have been created and marked as deleted meanwhile.
                     drains.begin(&name);
                 }
             }
@@ -69,7 +69,7 @@ fn terminating(client: &Client, name: &str) -> Option<Value> {
     (object::is_being_deleted(&namespace) && waits).then_some(namespace)
 }
 
-/// Deletes content until none is left; what holds a finalizer or has time to end is waited for.
+/// Deletes the namespace's objects until none is left. Those that have a finalizer, or a grace period to end, are waited for.
 async fn drain(client: &Client, permits: &Semaphore, name: &str) {
     let mut pause = RETRY_PAUSE_MIN;
     while let Some(namespace) = terminating(client, name) {
@@ -163,7 +163,7 @@ struct Content {
 impl Content {
     /// Deletes all objects of a kind. Those that stay without a finalizer, though their time is over, are an error.
     async fn delete(&mut self, client: &Client, resource: &ResourceRef, namespace: &str, grace_is_over: bool) {
-        // Not the collector's to orphan or to wait for: all that is in the namespace goes.
+        // Neither orphaned nor deleted in the foreground: all objects of the namespace are deleted anyway.
         let options = DeleteOptions { propagation_policy: Some("Background".into()), ..DeleteOptions::default() };
         let left = match client.delete_all(resource.clone(), namespace, &options).await {
             Ok(()) => client.list(resource.clone(), namespace).await,
@@ -209,7 +209,7 @@ impl Content {
         let finalizers = (totals && !self.finalizers.is_empty())
             .then(|| format!("Some content in the namespace has finalizers remaining: {}", listed(&self.finalizers, "in")));
         [
-            // All kinds are known here, and all their versions can be read.
+            // Upstream's controller asks the server for its kinds, which can fail; here they are known.
             Condition::new("NamespaceDeletionDiscoveryFailure", ("ResourcesDiscovered", "All resources successfully discovered"), None),
             Condition::new(
                 "NamespaceDeletionGroupVersionParsingFailure",

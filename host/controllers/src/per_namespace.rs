@@ -17,7 +17,7 @@ pub(crate) struct Wanted {
     object: Value,
 }
 
-/// A pod without an account of its own runs as this.
+/// The service account `default`, as which a pod runs that names no other.
 pub(crate) fn default_service_account() -> Wanted {
     Wanted {
         account: "service-account-controller",
@@ -27,7 +27,7 @@ pub(crate) fn default_service_account() -> Wanted {
     }
 }
 
-/// Mounted into every pod, beside its token.
+/// The config map `kube-root-ca.crt`, which is mounted into every pod beside its token.
 pub(crate) fn root_ca(pem: &str) -> Wanted {
     const NAME: &str = "kube-root-ca.crt";
     const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal \
@@ -97,7 +97,7 @@ async fn ensure(client: &Client, wanted: &Wanted, namespaces: &cacher::Cacher, n
     };
     match result {
         Ok(()) => true,
-        // Made by another, or the namespace is going away.
+        // Somebody else has made it meanwhile, or the namespace is being deleted.
         Err(status) if matches!(status.code, 404 | 409) => true,
         Err(status) if status.code == 403 && status.message.contains("being terminated") => true,
         Err(status) => {

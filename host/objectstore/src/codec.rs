@@ -25,7 +25,7 @@ pub enum StorageMediaType {
 }
 
 impl StorageMediaType {
-    /// Of its name, for example `application/json`.
+    /// The form of this name, for example `application/json`.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "application/json" => Some(Self::Json),
@@ -40,7 +40,8 @@ impl StorageMediaType {
 pub struct Stored {
     /// The object in the version that is stored, with its defaults, in [`layout`], without a resource version.
     pub json: Bytes,
-    /// A write of the very same object would give another value: the next one stores it anew, even where nothing changed.
+    /// Whether the same object would be stored as another value now (another media type, version or key of encryption). The next update then
+    /// stores it anew, even where nothing changed.
     pub stale: bool,
 }
 
@@ -56,7 +57,7 @@ pub struct Encoded {
 /// A value that is no object of the resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// It could not be opened.
+    /// The transformer could not open it (decrypt it).
     #[error("it cannot be opened: {0}")]
     Transform(#[from] TransformError),
     /// It cannot be read as what it says it is.
@@ -79,7 +80,7 @@ pub enum EncodeError {
     /// It does not fit its kind's message.
     #[error("the object cannot be written as protobuf: {0}")]
     Protobuf(#[from] protobuf::EncodeError),
-    /// It could not be sealed.
+    /// The transformer could not seal it (encrypt it).
     #[error("the object cannot be sealed: {0}")]
     Transform(#[from] TransformError),
 }
@@ -149,7 +150,7 @@ impl Codec {
             None => self.schema_of(&found).iter().for_each(|schema| shape::normalize(schema, &mut object)),
         }
         if found != self.resource.gvk {
-            // Who asks somebody else would have to wait, which no reader of the store can.
+            // A webhook would have to be waited for, which a reader of the store cannot do.
             if let Conversion::Asked(_) = self.resource.conversion {
                 return Err(DecodeError::Unconverted(found));
             }

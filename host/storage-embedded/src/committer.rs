@@ -30,7 +30,7 @@ use crate::shared::Shared;
 use crate::snapshot::{Readers, Snapshot};
 use crate::state::{Note, State};
 
-/// What became of a group.
+/// A group that is committed: the answers to its requests, and what changes in the committer's state.
 struct Done {
     answers: Vec<Result<Revision, Error>>,
     index: Index,
@@ -41,7 +41,7 @@ struct Done {
     garbage: usize,
 }
 
-/// What goes along with the requests.
+/// Work of the committer's own that goes into a group: keys that expire, history to forget.
 #[derive(Default)]
 struct Chores {
     expired: Vec<Operation>,
@@ -59,16 +59,16 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
     reserve: Arc<Reserve>,
-    /// `None`: it failed, and could not be opened again so far.
+    /// `None`: the file failed and could not be opened again yet.
     database: Option<Database>,
     readers: Readers,
     state: State,
     options: Options,
-    /// The smaller file in the making, while there is one.
+    /// The smaller file that is being written, where there is one.
     copy: Option<Copy>,
-    /// Files that have been replaced, and who may still read from them.
+    /// Files that were replaced by a smaller one, each kept open until its last reader is gone.
     retired: Vec<(Readers, Database)>,
-    /// Why no write is taken.
+    /// The error that every write gets; `None`: writes are taken.
     refusal: Option<Error>,
     housekeeping_due: Instant,
     retry_due: Instant,
@@ -97,7 +97,7 @@ impl Committer {
             refusal: None,
             housekeeping_due: now + options.housekeeping_interval,
             options,
-            // Not at once: a store that lives for a moment needs no reserve.
+            // Not at once: the reserve takes time to write, and a store in a test lives for a moment only.
             retry_due: now + RETRY_INTERVAL,
         }
     }
@@ -138,7 +138,7 @@ impl Committer {
         }
     }
 
-    /// When there is work to do though nobody asks.
+    /// When the committer has work to do even if no request comes.
     fn deadline(&self) -> Instant {
         if self.refusal.is_some() {
             return self.retry_due;
@@ -196,12 +196,12 @@ impl Committer {
         if self.copy.is_some() && self.state.garbage(COPY_GARBAGE_RECORDS_MAX) == COPY_GARBAGE_RECORDS_MAX {
             self.drop_copy();
         }
-        // The copy must not miss that a record behind it has gone.
+        // Nothing is removed during a copy: it would not see that a record that it has copied already is gone.
         let garbage = if self.copy.is_some() { 0 } else { self.state.garbage(GARBAGE_STEP_RECORDS_MAX) };
         Chores { expired, compact, garbage }
     }
 
-    /// The revision that history shall begin with, where that has changed.
+    /// The revision up to which history is to be forgotten now, where there is one. Begins a copy where the file is sparse.
     fn housekeeping(&mut self) -> Option<Revision> {
         let now = Instant::now();
         let overdue = self.state.superseded_bytes > HISTORY_BYTES_MAX + HISTORY_BYTES_MAX / 4 && self.state.garbage(1) == 0;
@@ -242,7 +242,7 @@ impl Committer {
                 done.notes.into_iter().for_each(|note| self.state.note(note));
                 self.shared.publish(snapshot, done.events);
                 for (request, answer) in requests.into_iter().zip(done.answers) {
-                    // Nobody may wait any more: the writer's connection is gone.
+                    // Fails where the writer no longer waits, because its request was cancelled.
                     let _ = request.answer.send(answer);
                 }
                 if had_reserve && !self.reserve.is_laid_up() {
@@ -285,7 +285,7 @@ impl Committer {
                         self.retired.push((old_readers, replaced));
                     }
                 }
-                // Which of the two files has the name is not known: find out, before anything else is acknowledged.
+                // It is not known which of the two files has the name now. The file is opened again before anything else is acknowledged.
                 Err(error) => {
                     drop((database, snapshot));
                     self.fail(Vec::new(), Error::Unavailable(format!("the store's new file: {error}")));
@@ -305,13 +305,14 @@ impl Committer {
         }
     }
 
-    /// The group did not make it, or it is not known whether it did. redb wants to be opened again.
+    /// Answers a group that failed, or of which it is not known whether it was committed, and opens the file again: after an error redb takes
+    /// no further calls.
     fn fail(&mut self, requests: Vec<Request>, error: Error) {
         tracing::error!(%error, "a group of writes failed; the store is opened again");
         self.drop_copy();
         if let Some(database) = self.database.take() {
             self.shared.withdraw(Some(error.to_string()));
-            // It says that it failed, which is known.
+            // Closing reports the error that is known already.
             let _ = catch(|| Ok(database.close()));
         }
         self.retry_due = Instant::now() + RETRY_INTERVAL;
@@ -323,7 +324,7 @@ impl Committer {
         refuse(requests, &error);
     }
 
-    /// Opens the file again. What was committed last is known, and must be there.
+    /// Opens the file again, and checks that the newest acknowledged revision is in it.
     fn reopen(&mut self) -> bool {
         let readers = Readers::default();
         let opened = catch(|| {
@@ -367,7 +368,7 @@ impl Committer {
         Ok(done)
     }
 
-    /// The whole group, but for the commit.
+    /// Puts the whole group into a transaction, and does not commit it.
     fn fill(&self, transaction: &WriteTransaction, requests: &[Request], chores: Chores) -> Result<Done, EngineError> {
         let mut group = Group::new(transaction, &self.state, self.shared.window.is_watched(), self.now_millis())?;
         let mut answers = Vec::with_capacity(requests.len());
@@ -378,13 +379,13 @@ impl Committer {
             });
         }
         for operation in chores.expired {
-            // A refusal means that a request of this group was quicker.
+            // A refusal means that a request of this group has written the key already.
             let _ = group.apply(&[operation])?;
         }
         if let Some(revision) = chores.compact {
             group.compacted = group.compacted.max(revision);
         }
-        // As many as the group adds, so that garbage does not grow under load, and a step more.
+        // As many versions as the group adds, so that they do not pile up under load, and one step more.
         let garbage = if chores.garbage == 0 { 0 } else { self.state.garbage(group.notes.len() + GARBAGE_STEP_RECORDS_MAX) };
         for old in self.state.superseded.range(..garbage) {
             group.forget(old)?;
@@ -400,7 +401,7 @@ fn refuse(requests: Vec<Request>, error: &Error) {
     }
 }
 
-/// The store's failures, which everybody in a group is told. What concerns one transaction never comes here.
+/// The error again, for the next request of the group. Only failures of the whole store come here, never those of one transaction.
 fn copy(error: &Error) -> Error {
     match error {
         Error::NoSpace(what) => Error::NoSpace(what.clone()),

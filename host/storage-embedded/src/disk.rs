@@ -18,37 +18,37 @@ use storage::Error;
 
 use crate::error::is_no_space;
 
-/// What the store lies on. A directory in earnest; in tests, a disk that fails on purpose.
+/// Where the store's files are: a directory, or in tests a disk that fails on purpose.
 pub trait Disk: Send + Sync + 'static {
     /// Whether there is a store.
     fn exists(&self) -> bool;
 
-    /// Opens the store, which there is; may be called again after a failure.
+    /// Opens the store's file, which must exist. Called again after a failure.
     fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
 
     /// Opens an empty second file beside the first.
     fn open_other(&self) -> io::Result<Box<dyn StorageBackend>>;
 
-    /// Puts the second file into the first one's place, for certain.
+    /// Puts the second file in the first one's place. Survives a power cut once it has returned.
     fn adopt_other(&self) -> io::Result<()>;
 
     /// Removes the second file.
     fn discard_other(&self) -> io::Result<()>;
 
-    /// Lays up the reserve: when it succeeds, [`release`](Self::release) gives that much room.
+    /// Makes the reserve: a file of [`RESERVE_BYTES`](crate::limits::RESERVE_BYTES), whose blocks [`release`](Self::release) gives back.
     fn reserve(&self) -> io::Result<()>;
 
-    /// Gives the reserve up.
+    /// Gives the blocks of the reserve back to the disk.
     fn release(&self) -> io::Result<()>;
 
-    /// How much is used.
+    /// The size of the store's file, in bytes.
     fn size_bytes(&self) -> io::Result<u64>;
 
-    /// What to call it in an error.
+    /// The name of the store's file in messages.
     fn name(&self) -> String;
 }
 
-/// A data directory, which is ours alone as long as this lives.
+/// A data directory. It is locked against other processes for as long as this lives.
 pub(crate) struct Directory {
     _lock: File,
     dir: PathBuf,
@@ -59,8 +59,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory where there is none, and locks it: redb locks its file, but the files that come and go beside it
-    /// need an owner, too.
+    /// Makes the directory where there is none, and locks it. redb locks its own file only; the copy and the reserve beside it have to be
+    /// protected as well.
     pub(crate) fn new(dir: &Path, file_name: &str, reserve_bytes: usize) -> Result<Self, Error> {
         let failed = |error: io::Error| Error::Unavailable(format!("{}: {error}", dir.display()));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
@@ -85,7 +85,7 @@ impl Directory {
     }
 }
 
-/// What the store lies in holds Secrets: its owner alone may read it.
+/// Options for files that their owner alone may read: the store holds Secrets.
 fn private_file() -> std::fs::OpenOptions {
     let mut options = File::options();
     options.mode(0o600);
@@ -99,13 +99,13 @@ impl Disk for Directory {
 
     fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
         let file = File::options().read(true).write(true).open(&self.file)?;
-        // Else the file's name could be lost with the power, and everything acknowledged with it.
+        // The directory entry must be on disk, too: without it a power cut would take the whole file, and every acknowledged write.
         File::open(&self.dir)?.sync_all()?;
         Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
     }
 
     fn open_other(&self) -> io::Result<Box<dyn StorageBackend>> {
-        // It becomes the store, and one that is left over may have been made for others to read: so it is made anew.
+        // The file becomes the store. One that a crash has left may have been made with other permissions, so it is removed first.
         match self.discard_other() {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -129,7 +129,7 @@ impl Disk for Directory {
         }
         let lay_up = || {
             let mut file = private_file().write(true).create(true).truncate(true).open(&self.reserve)?;
-            // Bytes without a pattern: a file system that compresses or leaves out zeros would keep no room.
+            // Random bytes, since a file system that compresses, or stores no zeros, would set no blocks aside for a regular pattern.
             let mut state = 0x9e37_79b9_7f4a_7c15_u64;
             let mut block = vec![0; 1 << 16];
             for _ in 0..self.reserve_bytes / block.len() {
@@ -159,7 +159,7 @@ impl Disk for Directory {
     }
 }
 
-/// Whether the reserve is there.
+/// Knows whether the reserve is there, and gives it up when a write finds the disk full.
 pub(crate) struct Reserve {
     disk: Arc<dyn Disk>,
     laid_up: AtomicBool,
@@ -180,7 +180,7 @@ impl Reserve {
         Ok(())
     }
 
-    /// Runs what may find the disk full; then the reserve goes, and it runs once more.
+    /// Runs `run`. Where the disk is full, gives the reserve up and runs it once more.
     fn with_room(&self, run: impl Fn() -> io::Result<()>) -> io::Result<()> {
         match run() {
             Err(error) if is_no_space(&error) => {
@@ -194,7 +194,7 @@ impl Reserve {
     }
 }
 
-/// redb's file, with the reserve behind it.
+/// redb's file. A write that finds the disk full takes the reserve, so that redb never sees it fail.
 pub(crate) struct Guarded {
     inner: Box<dyn StorageBackend>,
     reserve: Arc<Reserve>,
@@ -226,7 +226,7 @@ impl StorageBackend for Guarded {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        // Not tried again: what a failed sync has dropped stays dropped, and the second one says nothing about it.
+        // Not tried again: the kernel may have dropped the pages that a failed sync did not write, and a second sync would not say so.
         self.inner.sync_data()
     }
 

@@ -12,7 +12,7 @@ use crate::record::{self, LOG, Place, Record, VALUES};
 use crate::snapshot::missing;
 use crate::state::{Note, State, Superseded};
 
-/// What the store would be, were the group committed.
+/// The store's state as it will be once the group is committed.
 pub(crate) struct Group<'t> {
     log: Table<'t, u64, &'static [u8]>,
     values: Table<'t, u64, &'static [u8]>,
@@ -20,7 +20,7 @@ pub(crate) struct Group<'t> {
     pub revision: Revision,
     pub compacted: Revision,
     pub notes: Vec<Note>,
-    /// `None`: nobody watches.
+    /// The group's events; `None`: nobody watches.
     pub events: Option<Vec<Event>>,
     record: Vec<u8>,
     now_millis: u64,
@@ -56,7 +56,7 @@ impl<'t> Group<'t> {
         let revision = self.revision + 1;
         for (position, operation) in operations.iter().enumerate() {
             if operation.value.is_none() && operation.expected == 0 {
-                // A guard alone: the key must not exist, and shall not.
+                // An operation that only checks its guard: the key must not exist, and nothing is written.
                 continue;
             }
             self.put(Place::new(revision, position), operation)?;

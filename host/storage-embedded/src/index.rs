@@ -15,9 +15,9 @@ use crate::record::{Place, Record};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Version {
     pub place: Place,
-    /// When the key came to be; 0 marks a deletion.
+    /// The revision at which the key was created; 0 marks a deletion.
     pub create: Revision,
-    /// The length of the value.
+    /// The length of the value, in bytes.
     pub value_bytes: u32,
 }
 
@@ -32,14 +32,14 @@ impl Version {
 pub(crate) struct Versions {
     /// The newest.
     pub head: Version,
-    /// When it goes by itself; 0: never.
+    /// When the key expires, in milliseconds since 1970; 0: never.
     pub expires: u64,
     /// The others, oldest first. Most keys have none, hence the option; shared, since map nodes are copied.
     older: Option<Arc<Vec<Version>>>,
 }
 
 impl Versions {
-    /// The version that was current at `revision`, be it a deletion.
+    /// The version that was the newest at `revision`; it may be a deletion.
     fn at(&self, revision: Revision) -> Option<Version> {
         if self.head.place.revision() <= revision {
             return Some(self.head);

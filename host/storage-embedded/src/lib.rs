@@ -63,7 +63,7 @@ impl Embedded {
         Self::open_on(Arc::new(Directory::new(dir, FILE_NAME, RESERVE_BYTES)?), options)
     }
 
-    /// Opens the store on a disk of one's own.
+    /// Opens the store on another [`Disk`] than a directory, in tests.
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Arc<Self>, Error> {
         let reserve = Arc::new(Reserve::new(disk.clone()));
         let readers = Readers::default();
@@ -73,7 +73,7 @@ impl Embedded {
             Ok((database, state, snapshot))
         });
         let (database, state, snapshot) = opened.map_err(|error| error.into_open(&disk.name()))?;
-        // The file is ours now: whatever copy a crash has left is nobody's.
+        // The directory is locked, so that a copy that is found there was left by a crash.
         _ = disk.discard_other();
         let shared = Arc::new(Shared::new(snapshot));
         let committer = Committer::new(shared.clone(), disk.clone(), reserve, database, readers, state, options);
@@ -111,7 +111,7 @@ impl Storage for Embedded {
     }
 
     async fn get(&self, key: &str) -> Result<(Option<KeyValue>, Revision), Error> {
-        // A handful of pages, mostly cached: cheaper here than on another thread.
+        // Reads a few pages, mostly from the cache: cheaper here than on a blocking thread.
         let snapshot = self.shared.snapshot()?;
         Ok((snapshot.get(key)?, snapshot.revision))
     }
@@ -150,7 +150,7 @@ impl Storage for Embedded {
     }
 }
 
-/// The bytes of a transaction that may be tried.
+/// Checks a transaction against the store's limits, and gives its size in bytes.
 fn check(operations: &[Operation]) -> Result<usize, Error> {
     if operations.len() > TRANSACTION_OPERATIONS_MAX {
         return Err(Error::TooLarge("etcdserver: too many operations in txn request".to_owned()));

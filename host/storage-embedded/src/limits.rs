@@ -12,9 +12,9 @@ pub const GROUP_BYTES_MAX: usize = 4 << 20;
 pub const GATHER_REQUESTS_MIN: usize = 8;
 /// How long that moment is at most, in times of what the last group took.
 pub const GATHER_TIMES_MAX: u32 = 8;
-/// And in all.
+/// How long that moment is at most, whatever the last group took.
 pub const GATHER_DURATION_MAX: Duration = Duration::from_millis(10);
-/// How often it is looked who has come; the kernel makes it about twice as long.
+/// The pause between two looks at how many writers wait during that moment; with the kernel's timers about twice as long.
 pub const GATHER_PAUSE_MIN: Duration = Duration::from_micros(60);
 /// Keys and values that wait for the committer; further writers wait their turn.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -40,7 +40,7 @@ pub const EXPIRY_STEP_KEYS_MAX: usize = 256;
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// Superseded versions that are kept, whatever their age.
 pub const HISTORY_BYTES_MAX: u64 = 128 << 20;
-/// Real blocks beside the file, for the day when the disk is full: more than the pages of one group.
+/// Size of the reserve file, which is given up when the disk is full. More than the pages that one group writes.
 pub const RESERVE_BYTES: usize = 16 << 20;
 /// How often a store that is out of room, or could not be opened again, looks whether that has changed.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);

@@ -7,13 +7,13 @@ use clock::Clock;
 /// What may be chosen.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// History of more revisions than this is forgotten without being asked.
+    /// The history keeps the newest so many revisions. Older ones are forgotten even if nobody asks for it.
     pub history_revisions_max: u64,
     /// How often the committer looks for history to forget and for room to give back.
     pub housekeeping_interval: Duration,
-    /// A file that is not larger is not made smaller.
+    /// Only a file that is larger than this is ever copied to a smaller one.
     pub sparse_file_bytes_min: u64,
-    /// By this clock keys expire. Waiting goes by the system's.
+    /// The clock by which keys expire. Waiting goes by the system's.
     pub clock: Clock,
 }
 

@@ -21,7 +21,7 @@ pub(crate) enum Work {
     Compact(Revision),
 }
 
-/// Work, and who waits for it.
+/// Work, and the channel on which it is answered.
 pub(crate) struct Request {
     pub work: Work,
     pub answer: oneshot::Sender<Result<Revision, Error>>,

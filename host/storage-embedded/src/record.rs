@@ -47,15 +47,15 @@ impl Place {
 /// One version of one key, without the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
-    /// When the key came to be; in a deletion, that of the version that went.
+    /// The revision at which the key was created; in a deletion, that of the version that is deleted.
     pub create: Revision,
     /// The version that this one replaced or deleted, [`Place::NONE`] for a creation.
     pub previous: Place,
-    /// Milliseconds since 1970 at which the key goes by itself; 0: never.
+    /// When the key expires, in milliseconds since 1970; 0: never.
     pub expires: u64,
-    /// The length of the value.
+    /// The length of the value, in bytes.
     pub value_bytes: u32,
-    /// A deletion.
+    /// Whether the version is a deletion.
     pub deleted: bool,
     /// The key.
     pub key: &'a str,
@@ -111,7 +111,7 @@ fn corrupt(place: Place) -> Error {
     ))
 }
 
-/// Eight bytes at a time through a multiplication: not against an attacker, but enough against a disk.
+/// A checksum of eight bytes at a time, each step a multiplication. It finds what a disk damages, and protects from no attacker.
 fn checksum(place: Place, record: &[u8], value: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| {

@@ -17,7 +17,7 @@ pub(crate) struct Shared {
     pub(crate) window: Window,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
     revision: AtomicU64,
-    /// Why the store does not serve, while it does not.
+    /// Why the store does not serve; `None`: it does.
     broken: RwLock<Option<String>>,
     reads: Semaphore,
 }
@@ -59,7 +59,7 @@ impl Shared {
         }
     }
 
-    /// Serves nobody any more, until the next [`publish`](Self::publish).
+    /// Refuses every read from now on, until the next [`publish`](Self::publish).
     pub(crate) fn withdraw(&self, why: Option<String>) {
         *self.broken.write() = why;
         let old = self.snapshot.write().take();

@@ -23,7 +23,7 @@ pub(crate) struct Snapshot {
     pub(crate) revision: Revision,
     /// The oldest revision that can be read.
     pub(crate) compacted: Revision,
-    /// Says that somebody reads from the file; the last field, since it must outlive the tables.
+    /// Keeps the file from being closed. The last field, since it must be dropped after the tables.
     _readers: Readers,
 }
 
@@ -40,13 +40,13 @@ impl Snapshot {
         Ok(Self { _readers: readers.clone(), index, log, values, revision, compacted })
     }
 
-    /// One key as it is now.
+    /// One key at the snapshot's revision.
     pub(crate) fn get(&self, key: &str) -> Result<Option<KeyValue>, Error> {
         let Some(version) = self.index.at(key, self.revision) else { return Ok(None) };
         self.key_value(key.into(), version).map(Some)
     }
 
-    /// A range.
+    /// The keys of a range.
     pub(crate) fn range(&self, range: &Range) -> Result<RangeResult, Error> {
         let revision = self.resolve(range.revision)?;
         let limit = if range.limit == 0 { usize::MAX } else { range.limit };
@@ -86,12 +86,12 @@ impl Snapshot {
         .map_err(EngineError::into_storage)
     }
 
-    /// The log from a place on, as it lies.
+    /// The log's records from a place on, undecoded.
     pub(crate) fn records(&self, from: Place) -> Result<redb::Range<'static, u64, &'static [u8]>, EngineError> {
         Ok(self.log.range(from.0..)?)
     }
 
-    /// A value as it lies.
+    /// The value at a place, not checked against its record.
     pub(crate) fn raw_value(&self, place: Place) -> Result<Option<redb::AccessGuard<'static, &'static [u8]>>, EngineError> {
         Ok(self.values.get(place.0)?)
     }
@@ -125,7 +125,7 @@ impl Snapshot {
     }
 }
 
-/// A value that the index knows and the table does not.
+/// The error for a value that the index has and the table has not.
 pub(crate) fn missing(place: Place) -> Error {
     Error::Corrupt(format!("the value of revision {} is missing; restore the data directory from a backup", place.revision()))
 }

@@ -16,23 +16,23 @@ pub(crate) struct Superseded {
     value_bytes: u32,
 }
 
-/// The index, and the queues of what is to be done some day.
+/// The index, what compaction may remove, and which keys expire.
 #[derive(Default)]
 pub(crate) struct State {
     pub index: Index,
     pub revision: Revision,
     pub compacted: Revision,
-    /// In the order of `by`.
+    /// Sorted by `by`.
     pub superseded: VecDeque<Superseded>,
-    /// What the superseded versions take.
+    /// Bytes on disk of the superseded versions, about.
     pub superseded_bytes: u64,
-    /// What all versions take.
+    /// Bytes on disk of all versions, about.
     pub stored_bytes: u64,
-    /// Milliseconds since 1970, key.
+    /// When keys expire: milliseconds since 1970, and the key.
     pub expiries: BTreeSet<(u64, Arc<str>)>,
 }
 
-/// What a record changes in the queues.
+/// What one record changes in the state.
 pub(crate) struct Note {
     pub place: Place,
     pub key: Arc<str>,
@@ -81,12 +81,12 @@ impl State {
         self.superseded.push_back(old);
     }
 
-    /// How many superseded versions may go, and at most `max`.
+    /// How many superseded versions may be removed now, `max` at most.
     pub(crate) fn garbage(&self, max: usize) -> usize {
         self.superseded.iter().take(max).take_while(|old| old.by < self.compacted).count()
     }
 
-    /// The first of them are gone.
+    /// The first so many of them have been removed.
     pub(crate) fn forget(&mut self, count: usize) {
         for old in self.superseded.drain(..count) {
             self.superseded_bytes -= footprint(old.value_bytes);

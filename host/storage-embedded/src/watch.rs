@@ -18,7 +18,7 @@ use crate::window::Position;
 pub(crate) struct EmbeddedWatch {
     shared: Arc<Shared>,
     prefix: String,
-    /// The first revision that was not looked at yet.
+    /// The first revision that the watcher has not seen.
     next: Revision,
     position: watch::Receiver<Position>,
     progress_seen: u64,
@@ -33,7 +33,7 @@ impl EmbeddedWatch {
         Self { prefix: prefix.to_owned(), next: from, position, progress_seen, progress_due, shared }
     }
 
-    /// The next events, if there are any to look at, wherever they lie.
+    /// The next events: from the window, or from disk where the window begins later.
     async fn read(&mut self) -> Result<Vec<Event>, Error> {
         if let Some((group, last)) = self.shared.window.group(self.next) {
             let wanted = |event: &&Event| event.revision >= self.next && event.key.starts_with(&self.prefix);
@@ -68,7 +68,7 @@ impl Watch for EmbeddedWatch {
                 self.progress_due = Instant::now() + PROGRESS_INTERVAL;
                 return Ok(WatchBatch::Progress(position.revision));
             }
-            // The sender lives in `shared`, so that `changed` cannot fail; a timeout is progress that is due.
+            // `changed` cannot fail, as `shared` keeps the sender alive. A timeout means that progress is due.
             let _ = tokio::time::timeout_at(self.progress_due, self.position.changed()).await;
         }
     }

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 
 use crate::limits::{WINDOW_BYTES_MAX, WINDOW_GROUPS_MAX};
 
-/// What the committer tells all watchers.
+/// Where the store is, as the committer tells all watchers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Position {
     /// The store's revision.
     pub revision: Revision,
-    /// How often progress was asked for.
+    /// How often [`Storage::request_progress`](storage::Storage::request_progress) was called.
     pub progress_requests: u64,
     /// The store is closed.
     pub closed: bool,
@@ -30,9 +30,9 @@ pub(crate) struct Window {
 
 #[derive(Default)]
 struct Groups {
-    /// Every event from this revision on is in `events`.
+    /// Every event from this revision on is in `groups`.
     start: Revision,
-    /// Last revision, events, bytes; oldest first.
+    /// Of each commit group its last revision, its events and their bytes; oldest first.
     groups: VecDeque<(Revision, Arc<[Event]>, usize)>,
     bytes: usize,
 }
@@ -57,12 +57,13 @@ impl Window {
         self.watchers.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Somebody watches, so that events are worth making.
+    /// Whether somebody watches. Where nobody does, the committer makes no events.
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Acquire) > 0
     }
 
-    /// Takes in the events up to `revision`, all that happened since the last call. `None`: they were not made.
+    /// Takes in the events of a commit group whose last revision is `revision`. `None`: no events were made, for nobody watched; the window
+    /// then begins after it.
     pub(crate) fn push(&self, revision: Revision, events: Option<Vec<Event>>) {
         {
             let mut window = self.groups.write();

@@ -1,4 +1,4 @@
-//! The way to the cluster: TLS, deadlines, and another attempt where that does no harm.
+//! Calls to the cluster: TLS, a deadline for each, and another attempt where that does no harm.
 
 use std::future::Future;
 use std::time::Duration;

@@ -15,7 +15,7 @@ pub(crate) enum NotDone {
     NotSent(String),
     /// No answer. A read may be tried again.
     NoAnswer(String),
-    /// Anything else, in its final form.
+    /// Any other error, as the caller gets it.
     Storage(Error),
 }
 
@@ -57,7 +57,7 @@ impl NotDone {
         }
     }
 
-    /// What it is to the caller, where the revisions of the first two do not matter.
+    /// The error that the caller gets, where it does not need the revisions of the first two.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Storage(error) => error,
@@ -76,7 +76,7 @@ fn message_too_large(message: &str) -> Error {
     storage::size::message_too_large(bytes.unwrap_or(storage::size::MESSAGE_BYTES_MAX + 1))
 }
 
-/// An answer that etcd never gives.
+/// The error for an answer that etcd never gives to such a request.
 pub(crate) fn unexpected(what: &str) -> Error {
     Error::Unavailable(format!("etcd answered what was not asked: {what}"))
 }

@@ -1,7 +1,8 @@
 //! Leases, shared.
 //!
-//! A lease costs etcd more than a key, and events come by the thousand. Keys written within a while share one: it lives a
-//! little longer than the first of them asked for, so that the last one still gets its time. Upstream's rule and figures.
+//! A lease costs etcd more than a key, and Events, which expire, come by the thousand. Keys that are written soon after each other share
+//! one. It lasts a little longer than the first of them asked for, so that the last one still gets its time. The rule and the figures are
+//! upstream's (`k8s.io/apiserver/pkg/storage/etcd3/lease_manager.go`).
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ struct Lease {
 }
 
 impl Lease {
-    /// Whether a key that is to live for `time` from `now` may join.
+    /// Whether a key that is to live for `time` from `now` on may share the lease.
     fn fits(&self, now: Instant, time: Duration) -> bool {
         let wanted = now + time;
         self.keys < LEASE_KEYS_MAX && self.ends >= wanted && self.ends.duration_since(wanted) <= share(time)
@@ -44,7 +45,7 @@ impl Leases {
 
     /// A lease for a key that is to live for `time`. etcd counts in seconds, and has a least of its own.
     pub(crate) async fn get(&self, time: Duration) -> Result<i64, NotDone> {
-        // Held over the grant: everybody who waits would ask for the same.
+        // Locked until etcd has granted the lease, so that writers who come meanwhile share it instead of asking for one each.
         let mut current = self.current.lock().await;
         let now = Instant::now();
         if let Some(lease) = current.as_mut().filter(|lease| lease.fits(now, time)) {

@@ -1,6 +1,6 @@
 //! The store in an etcd cluster, which several API servers share.
 //!
-//! Keys and values come as they are to lie in etcd. A commit is one etcd transaction that compares `mod_revision`s; a range is
+//! Keys and values are written to etcd as they come. A commit is one etcd transaction that compares `mod_revision`s; a range is
 //! read in pages of one revision; each watch is a stream of its own. Nothing waits for ever: every call has a deadline, and a
 //! cluster that does not answer is [`Error::Unavailable`].
 //!
@@ -53,7 +53,7 @@ impl Etcd {
         }
     }
 
-    /// Remembers that a member may have changed, where a call did not reach one.
+    /// Where a call did not reach its member, the members' versions are asked again: one may have been replaced.
     fn doubt(&self, not_done: NotDone) -> NotDone {
         if matches!(not_done, NotDone::NotSent(_) | NotDone::NoAnswer(_)) {
             self.versions.doubt();
@@ -76,10 +76,10 @@ impl Etcd {
         }
     }
 
-    /// The oldest revision. Only a watch that begins too early is told.
+    /// The oldest revision in the history. etcd tells it only to a watch that begins before it, so one is opened at revision 1.
     async fn oldest(&self) -> Result<Revision, Error> {
         match EtcdWatch::open(&self.connection, PROBE, 1, &self.progress).await {
-            // The watch exists first and is ended then.
+            // etcd creates such a watch and then cancels it, with the oldest revision as the reason.
             Ok(mut watch) => match tokio::time::timeout(HEALTH_TIMEOUT, watch.next()).await {
                 Ok(Err(Error::Compacted { oldest, .. })) => Ok(oldest),
                 Ok(Err(error)) => Err(error),
@@ -105,7 +105,7 @@ impl Etcd {
                     };
                     then.push(TxnOp::put(key, value.as_ref(), options));
                 }
-                // A guard alone: the key must not exist, and shall not.
+                // An operation that only checks its guard: the key must not exist, and nothing is written.
                 None if operation.expected == 0 => {}
                 None => then.push(TxnOp::delete(key, None::<DeleteOptions>)),
             }
@@ -204,7 +204,7 @@ impl Storage for Etcd {
         }
         let mut result = self.pages(&range).await;
         for _ in 0..RANGE_RESTARTS_MAX {
-            // "Now" was compacted between two pages: there is a newer now.
+            // The revision of the first page was compacted before the last page was read: begin again at the newest.
             if range.revision == 0 && matches!(result, Err(NotDone::Compacted)) {
                 result = self.pages(&range).await;
             }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// Dialling one member.
+/// How long it may take to connect to one member.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// One call, its repetitions included. Upstream leaves it to the request's deadline; a store that hangs is worse.
+/// How long one call may take, its repetitions included. Upstream leaves it to the request's deadline; a store that hangs is worse.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// A health check, as upstream's.
+/// How long a health check may take, as upstream's.
 pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a read is tried: another member may answer.
 pub const CALL_ATTEMPTS_MAX: u32 = 5;
@@ -14,9 +14,9 @@ pub const CALL_ATTEMPTS_MAX: u32 = 5;
 pub const SEND_ATTEMPTS_MAX: u32 = 12;
 /// The pause before the second attempt; it grows with each.
 pub const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
-/// A connection that is silent for as long is asked whether it lives, as upstream asks.
+/// After so much silence a connection is sent an HTTP/2 ping, as upstream does.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// … and is given up when it does not answer.
+/// How long the ping may stay unanswered before the connection is given up.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Keys in one page of a range; upstream's largest.
 pub const PAGE_KEYS_MAX: usize = 10_000;

@@ -14,33 +14,33 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// One number that orders everything that was ever written; etcd's revision. The first write is at least 2, as
-/// upstream's first is: 0 and 1 mean something else in the API.
+/// The store's version number: it grows by one with each transaction, and orders all of them (etcd's revision). The first write is at
+/// least 2, as with etcd, for the API gives 0 and 1 other meanings.
 pub type Revision = u64;
 
-/// A key with its value and history.
+/// A key with its value, and when both were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyValue {
     /// `/registry/pods/default/web`.
     pub key: Arc<str>,
-    /// What was written.
+    /// The bytes that were written last.
     pub value: Bytes,
-    /// When the key came to be.
+    /// The revision at which the key was created, after its last deletion if it had one.
     pub create_revision: Revision,
-    /// When the value was written: the object's `resourceVersion`.
+    /// The revision at which the value was written: the object's `resourceVersion`.
     pub mod_revision: Revision,
 }
 
-/// A write, with the condition under which it happens.
+/// A write of one key, with the condition under which it happens (its guard).
 #[derive(Clone, Debug)]
 pub struct Operation {
     /// The key.
     pub key: String,
-    /// The key's `mod_revision` as the writer saw it; 0: the key must not exist.
+    /// The guard: the `mod_revision` that the key must still have; 0: the key must not exist.
     pub expected: Revision,
     /// The new value; `None` deletes.
     pub value: Option<Bytes>,
-    /// Deletes the key by itself after this time.
+    /// The store deletes the key after this time; `None`: never.
     pub time_to_live: Option<Duration>,
 }
 
@@ -50,12 +50,12 @@ impl Operation {
         Self { key: key.into(), expected: 0, value: Some(value), time_to_live: None }
     }
 
-    /// Replaces a value that must be as seen.
+    /// Replaces a value that must still be of the revision `expected`.
     pub fn update(key: impl Into<String>, expected: Revision, value: Bytes) -> Self {
         Self { key: key.into(), expected, value: Some(value), time_to_live: None }
     }
 
-    /// Deletes a key that must be as seen.
+    /// Deletes a key whose value must still be of the revision `expected`.
     pub fn delete(key: impl Into<String>, expected: Revision) -> Self {
         Self { key: key.into(), expected, value: None, time_to_live: None }
     }
@@ -66,11 +66,11 @@ impl Operation {
 pub struct Range {
     /// First key.
     pub start: String,
-    /// First key that is not read any more.
+    /// The first key after the range.
     pub end: String,
-    /// How many at the most; 0: all.
+    /// How many keys are read at most; 0: all.
     pub limit: usize,
-    /// As of this revision; 0: now.
+    /// Reads the state as of this revision; 0: the newest.
     pub revision: Revision,
 }
 
@@ -98,24 +98,25 @@ pub fn prefix_end(prefix: &str) -> String {
 pub struct RangeResult {
     /// In the order of keys.
     pub items: Vec<KeyValue>,
-    /// The limit cut the answer short.
+    /// Whether the range has more keys than the limit let through.
     pub more: bool,
     /// How many keys the range holds in all, whatever the limit.
     pub count: u64,
-    /// The store's revision at the read; the revision asked for, if one was.
+    /// The revision that was read: the one that was asked for, else the store's newest.
     pub revision: Revision,
 }
 
-/// One change.
+/// One change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The key that changed.
     pub key: Arc<str>,
-    /// The new value; `None`: deleted.
+    /// The new value; `None`: the key was deleted.
     pub value: Option<Bytes>,
-    /// When it happened.
+    /// The revision at which it happened.
     pub revision: Revision,
-    /// When the key came to be; 0 for a deletion. What was before is not read: who needs it keeps it.
+    /// The revision at which the key was created; 0 for a deletion. The value before is not part of an event: stores would have to read it,
+    /// and the watch cache has it.
     pub create_revision: Revision,
 }
 
@@ -124,14 +125,14 @@ pub struct Event {
 pub enum WatchBatch {
     /// Changes in order. A revision is never split over two batches.
     Events(Vec<Event>),
-    /// Nothing else happened up to this revision.
+    /// All changes up to this revision have been delivered.
     Progress(Revision),
 }
 
-/// Why the store did not do it.
+/// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A guard did not hold. `current` is the key as it is now.
+    /// A key is not of the revision that its operation expects. Nothing was written.
     #[error("the key {key} is not as expected")]
     Conflict {
         /// The key whose guard failed.
@@ -147,7 +148,7 @@ pub enum Error {
         /// The oldest that can be read.
         oldest: Revision,
     },
-    /// The revision is in the future.
+    /// The store has not come to that revision yet.
     #[error("revision {requested} is in the future; the store is at {current}")]
     Future {
         /// What was asked for.
@@ -164,7 +165,7 @@ pub enum Error {
     /// The store could not be reached or failed. Whether a write took effect is not known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// What is on disk is not what was written.
+    /// The bytes on disk are not those that were written.
     #[error("the store is corrupt: {0}")]
     Corrupt(String),
 }
@@ -179,9 +180,13 @@ pub trait Watch: Send {
 /// An ordered, versioned key-value store.
 #[async_trait]
 pub trait Storage: Send + Sync + 'static {
-    /// Does all operations at one new revision, or none. A key may occur once.
+    /// Does all operations at one new revision, or none. A key may occur in one of them only.
     ///
-    /// When it returns, the change is durable, and visible to every later read.
+    /// When it returns, the change is durable, and every later read sees it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where a guard does not hold, [`Error::TooLarge`] and [`Error::NoSpace`]: nothing was written. After
+    /// [`Error::Unavailable`] it is not known whether it was.
     async fn commit(&self, operations: Vec<Operation>) -> Result<Revision, Error>;
 
     /// Reads one key, with the store's revision at the read. Linearizable.
@@ -190,7 +195,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Reads a range. Linearizable where `revision` is 0.
     async fn range(&self, range: Range) -> Result<RangeResult, Error>;
 
-    /// Changes to keys under `prefix`, from `from` on (inclusive). Sends [`WatchBatch::Progress`] now and then.
+    /// Delivers the changes of keys that begin with `prefix`, from the revision `from` on (inclusive), and [`WatchBatch::Progress`] now and
+    /// then.
+    ///
+    /// # Errors
+    /// [`Error::Compacted`] where `from` is no longer in the history; a store may say so at the first [`Watch::next`] only.
     async fn watch(&self, prefix: &str, from: Revision) -> Result<Box<dyn Watch>, Error>;
 
     /// The store's revision now, linearizable. A watch that has delivered it has delivered everything before.
@@ -200,7 +209,10 @@ pub trait Storage: Send + Sync + 'static {
     /// where the backend cannot be trusted with that (etcd below 3.4.25 and 3.5.8): then read from the store instead.
     async fn request_progress(&self) -> Result<bool, Error>;
 
-    /// Forgets all history before `revision`.
+    /// Forgets the history before `revision`: values that were replaced or deleted before it can no longer be read.
+    ///
+    /// # Errors
+    /// [`Error::Compacted`] where that is done already, [`Error::Future`] where the store has not come to it yet.
     async fn compact(&self, revision: Revision) -> Result<(), Error>;
 
     /// The size of the store on disk, in bytes.

@@ -19,7 +19,7 @@ use crate::cluster_trust::{self, ClusterTrust};
 /// How often a running server looks at flow schemas, priority levels and system namespaces; upstream's interval.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is kept there, and how.
+/// The objects that the server keeps up to date, and the clock by which it does.
 pub struct Bootstrap {
     objects: Vec<(ResourceRef, Value)>,
     trust: ClusterTrust,
@@ -100,7 +100,7 @@ impl Trusted {
             for watcher in &mut self.0 {
                 match watcher.take() {
                     Ok(updates) if updates.is_empty() => {}
-                    // What has happened is looked at, not what was said of it; after a loss as well.
+                    // The config maps themselves are read again, whatever the event says; so a lost watch does no harm either.
                     _ => return,
                 }
             }

@@ -75,7 +75,7 @@ impl Feed for CachedFeed {
     }
 
     fn snapshot(&self) -> FeedSnapshot {
-        // Taken first: a change that the state holds already may come once more, which does no harm.
+        // The cursor is taken before the state. A change in between is in the state and is told once more, which does no harm.
         let cursor = self.cursor();
         let change = |resource: &GroupResource, object: &cacher::Object| Change {
             resource: resource.clone(),

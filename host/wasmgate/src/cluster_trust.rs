@@ -1,5 +1,6 @@
-//! Two config maps of `kube-system` that others look at: how this server knows its clients, so that other API servers and upstream's
-//! controller manager and scheduler can know them likewise; and since when the use of legacy service-account tokens is tracked.
+//! Two config maps of `kube-system`. `extension-apiserver-authentication` says how this server authenticates its clients, so that aggregated
+//! API servers and upstream's controller manager and scheduler can do the same (upstream's `pkg/controlplane/controller/
+//! clusterauthenticationtrust`); `kube-apiserver-legacy-service-account-token-tracking` says since when the use of such tokens is tracked.
 //!
 //! Several servers share them: each adds what it believes in, and takes away what has expired.
 
@@ -16,10 +17,10 @@ const LEGACY_TOKENS: &str = "kube-apiserver-legacy-service-account-token-trackin
 const SINCE: &str = "since";
 const CLIENT_CA: &str = "client-ca-file";
 const REQUEST_HEADER_CA: &str = "requestheader-client-ca-file";
-/// A certificate that ended less long ago is still passed on; upstream's slack.
+/// A certificate stays in the config map for so many seconds after its end, as upstream's.
 const EXPIRED_SECONDS_MAX: i64 = 300;
 
-/// What this server believes in.
+/// The authorities that this server trusts.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterTrust {
     /// Authorities of clients: `--client-ca-file`, and the one in the data directory where it is believed.
@@ -98,7 +99,8 @@ pub fn reconcile(trust: &ClusterTrust, existing: &Value, wanted: &Value, now_sec
     Some(Reconciled::Update(object))
 }
 
-/// What stands there, and what this server adds. Whatever else somebody has put there goes.
+/// The config map's data: certificates that are in it and still valid, lists that are in it, and what this server adds to both. Anything
+/// else in it is removed.
 fn combined(trust: &ClusterTrust, existing: &Map<String, Value>, now_seconds: i64) -> Result<Map<String, Value>, String> {
     let text = |key: &str| existing.get(key).and_then(Value::as_str).unwrap_or_default();
     let bundle = |key: &str, ours: &[CertificateDer<'static>]| -> Result<String, String> {

@@ -39,27 +39,27 @@ const DEFAULT_ETCD_PREFIX: &str = "/registry";
 pub struct Config {
     /// Where objects are kept.
     pub storage: Storage,
-    /// Certificates, `admin.kubeconfig`, and the embedded store.
+    /// `--data-dir`: holds certificates, `admin.kubeconfig` and the embedded store.
     pub data_dir: PathBuf,
-    /// Watched for plugins.
+    /// `--plugin-dir`, which is watched for plugins.
     pub plugin_dir: Option<PathBuf>,
     /// Where to listen. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where members of the cluster reach this server; its family is the first service range's.
     pub advertise_address: IpAddr,
-    /// `None`: made in the data directory.
+    /// `--tls-cert-file` and its key; `None`: a certificate is made in the data directory.
     pub serving_certificate: Option<ServingCertificate>,
     /// Who requests come from.
     pub authentication: AuthenticationConfig,
-    /// In order, at least one, none twice.
+    /// `--authorization-mode`: in order, at least one, none twice.
     pub authorization_modes: Vec<AuthorizationMode>,
     /// Upstream's names of the plugins to run, in upstream's order.
     pub admission_plugins: Vec<&'static str>,
     /// Plugins that were asked for by name, rather than being there by default.
     pub admission_plugins_enabled: Vec<&'static str>,
-    /// One, or two of different families.
+    /// `--service-cluster-ip-range`: one network, or two of different families.
     pub service_cluster_ip_ranges: Vec<Cidr>,
-    /// Where node ports come from.
+    /// `--service-node-port-range`.
     pub service_node_ports: RangeInclusive<u16>,
     /// Controllers to run in the server.
     pub controllers: Vec<Controller>,
@@ -69,13 +69,13 @@ pub struct Config {
     pub compaction_interval: Option<Duration>,
     /// The form in which objects are written.
     pub storage_media_type: StorageMediaType,
-    /// From the first signal to the closing of the port.
+    /// `--shutdown-delay-duration`: the time from the first signal to the closing of the port.
     pub shutdown_delay: Duration,
     /// Privileged containers are allowed.
     pub allow_privileged: bool,
     /// `-v`.
     pub verbosity: u32,
-    /// For the log.
+    /// Warnings about the flags, for the log.
     pub warnings: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ pub struct AuthenticationConfig {
     pub client_ca: Option<Vec<CertificateDer<'static>>>,
     /// `--token-auth-file`; the tokens differ.
     pub static_tokens: Vec<StaticToken>,
-    /// Requests without credentials have a user.
+    /// `--anonymous-auth`: requests without credentials are those of `system:anonymous`.
     pub anonymous: bool,
     /// Tokens of service accounts.
     pub service_accounts: ServiceAccountConfig,
@@ -326,7 +326,8 @@ fn read_file(flag: &str, path: &Path, secrecy: Secrecy, warnings: &mut Vec<Strin
     Ok(text)
 }
 
-/// Who can write there decides who may do what: a plugin may be an authenticator or an authorizer.
+/// Refuses a plugin directory that everybody can write to, and warns where the group can: a plugin may be an authenticator or an authorizer,
+/// so that whoever writes there decides who may do what.
 fn check_plugin_dir(path: &Path, warnings: &mut Vec<String>) -> Result<()> {
     let shown = path.display();
     let failed = |error: std::io::Error| UsageError(format!("--plugin-dir {shown}: {error}"));
@@ -451,7 +452,7 @@ fn service_ranges(ranges: Vec<Cidr>) -> Result<Vec<Cidr>> {
     Ok(ranges)
 }
 
-/// Given, or where the server listens, or the host's own address where that says nothing to others.
+/// `--advertise-address`; else the address that the server listens on; else, where that is the loopback or any address, the host's own.
 fn advertise_address(given: Option<IpAddr>, listen: IpAddr, v4: bool) -> Result<IpAddr> {
     let family = |ip: IpAddr| if ip.is_ipv4() { "IPv4" } else { "IPv6" };
     if let Some(ip) = given {
@@ -471,7 +472,7 @@ fn advertise_address(given: Option<IpAddr>, listen: IpAddr, v4: bool) -> Result<
 
 /// The address that the host would send from. Connecting a UDP socket sends nothing.
 fn host_address(v4: bool) -> Option<IpAddr> {
-    // Addresses set aside for documentation: any address beyond the default route does.
+    // Any address beyond the default route would do; these are set aside for documentation (RFC 5737, RFC 3849).
     let (any, far): (IpAddr, IpAddr) = if v4 {
         (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(203, 0, 113, 1).into())
     } else {
@@ -581,7 +582,7 @@ fn service_accounts(flags: &Flags, warnings: &mut Vec<String>) -> Result<Service
     })
 }
 
-/// As Go's `url.Parse` sees one that has a colon: a scheme, then no blanks or control characters.
+/// Whether Go's `url.Parse` takes an issuer that has a colon: a scheme comes first, and nothing in it is a blank or a control character.
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())

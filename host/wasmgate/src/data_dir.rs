@@ -25,7 +25,7 @@ const DIRECTORIES: [&str; 2] = [PKI, PLUGIN_CACHE];
 pub const PKI: &str = "pki";
 /// Compiled code of foreign components.
 pub const PLUGIN_CACHE: &str = "plugin-cache";
-/// What compiled code is authenticated with. Not in the cache's own directory: whoever can write there must not be able to sign.
+/// The key that authenticates compiled code. It is not in the cache's directory, so that whoever can write there cannot sign.
 pub const PLUGIN_CACHE_KEY: &str = "plugin-cache.key";
 
 /// A data directory that cannot be used.
@@ -46,7 +46,7 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
         Err(error) => return Err(cannot("be reached", path, &error)),
     }
     check_link(path)?;
-    // Opened once: what is checked below is what was opened, whatever is put in its place meanwhile.
+    // Opened once, and checked through the open file: whatever somebody puts in its place meanwhile is not what is used.
     let opened = File::options().read(true).custom_flags(OFlags::DIRECTORY.bits() as i32).open(path);
     let directory = opened.map_err(|error| cannot("be read", path, &error))?;
     let metadata = directory.metadata().map_err(|error| cannot("be read", path, &error))?;
@@ -54,7 +54,7 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
     warn_of_what_is_above(path);
     rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| cannot("be written to", path, &error.into()))?;
-    // Looked at before anything is closed: what others could change may be theirs.
+    // The files are looked at before the directory is closed: those that others could write to may be theirs.
     let inner = contents(path);
     if metadata.mode() & OTHERS != 0 {
         inner.iter().try_for_each(|inner| refuse_writable(path, inner))?;
@@ -65,7 +65,7 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
     inner.iter().try_for_each(|inner| close_to_others(path, inner))
 }
 
-/// All that is there of what is the server's alone.
+/// Those of the server's own files and directories that exist.
 fn contents(path: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = FILES.iter().map(|name| path.join(name)).collect();
     for directory in DIRECTORIES.map(|name| path.join(name)) {
@@ -143,7 +143,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// In a directory that others can enter, what they can write to may be theirs.
+/// Refuses a file that others can write to in a directory that they could enter: its content may be theirs.
 fn refuse_writable(data_dir: &Path, path: &Path) -> Result<(), DataDirError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.is_symlink() && ownership::is_writable_by_others(&metadata) => {

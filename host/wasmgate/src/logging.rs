@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// What klog's levels come to. A directive names the beginning of a target, so `wasmgate` stands for all of our crates.
+/// The filter that stands for one of klog's levels (`-v`). A directive names the beginning of a target, so `wasmgate` stands for all of our crates.
 fn directives(verbosity: u32) -> &'static str {
     match verbosity {
         0 | 1 => "warn,wasmgate=info",

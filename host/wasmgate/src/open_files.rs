@@ -1,6 +1,6 @@
 //! How many files the process may have open: each connection is one.
 
-/// Left to everything that is no client's connection: the store, plugins, etcd.
+/// Files that are kept free for everything but clients' connections: the store, plugins, etcd.
 const RESERVED_COUNT: u64 = 256;
 
 /// Raises the soft limit to the hard one, as Go's runtime does for upstream, and gives how many connections there may be.
@@ -10,7 +10,7 @@ pub fn connections_count_max(wanted: usize) -> usize {
     wanted.min(usize::try_from(for_connections).unwrap_or(usize::MAX)).max(1)
 }
 
-/// The limit as it is then; none where the system does not say.
+/// Raises the limit, and gives the new one; none where the system does not say.
 fn raise() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls are given a valid pointer to a struct of the type that they take, and keep none of it.

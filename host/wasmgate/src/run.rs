@@ -113,7 +113,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     signals::notify_ready();
 
     signalled.wait_for(|asked| *asked).await?;
-    // Load balancers see it first; then nobody is let in; then what is under way ends.
+    // `/readyz` fails first, so that load balancers look elsewhere; then the port closes; then requests under way end.
     shutdown.advance(Phase::NotReady);
     tokio::time::sleep(config.shutdown_delay).await;
     drop((controllers, directory));
@@ -223,7 +223,8 @@ fn service_ranges(config: &Config) -> Result<ServiceRanges, Failure> {
     ranges.ok_or_else(|| "--service-cluster-ip-range names no network".into())
 }
 
-/// Returns once nothing goes undecided: a policy that does not load keeps the port closed until it is mended or taken away.
+/// Waits until every plugin that decides something is in force. A policy that does not load keeps the port closed until it is mended or
+/// removed.
 async fn follow_directory(config: &Config, plugins: &Arc<PluginSet>) -> Result<Option<PluginDirectory>, Failure> {
     let Some(path) = &config.plugin_dir else { return Ok(None) };
     let directory = PluginDirectory::open(plugins.clone(), path.clone()).await?;
@@ -282,7 +283,7 @@ fn plugins_check(health: &Health, plugins: &Arc<PluginSet>) {
     });
 }
 
-/// What upstream does after its start and we have done before ours.
+/// Upstream's post-start hooks by their names in `/readyz`. Their work is done here before the port opens, so that they are always ready.
 const POST_START_HOOKS: [&str; 3] =
     ["rbac/bootstrap-roles", "scheduling/bootstrap-system-priority-classes", "start-system-namespaces-controller"];
 

@@ -6,7 +6,7 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Told by a shell and by systemd apart from a failure of ours.
+/// The exit code after a second signal: the one that a shell gives for SIGINT, so that it is told from a failure of the server's.
 const EXIT_SECOND_SIGNAL: i32 = 130;
 
 /// Listens for signals from now on. The receiver's value becomes true at the first one.

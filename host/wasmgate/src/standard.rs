@@ -15,14 +15,14 @@ static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/standard
 const AUTHENTICATORS: [&str; 4] = ["x509", "static-token", "service-account", "anonymous"];
 /// Always first, whatever the flags say: upstream's privileged group.
 const SYSTEM_MASTERS: &str = "SystemMasters";
-/// Orders of one role are this far apart, so that a plugin of the operator's can go between them.
+/// The distance between the `order` of two plugins of one role, so that a plugin of the operator's can go between them.
 const ORDER_STEP: i32 = 10;
 
-/// What runs.
+/// The standard plugins that the flags choose.
 pub struct Selection {
     /// For the plugin host.
     pub plugins: Vec<Standard>,
-    /// What the flags ask for, or what upstream has on by default, and is no component yet.
+    /// Names of plugins that the flags ask for, or that upstream runs by default, and that are not implemented yet.
     pub missing: Vec<&'static str>,
 }
 

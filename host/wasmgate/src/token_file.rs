@@ -69,7 +69,8 @@ fn records(text: &str) -> Result<Vec<Vec<String>>, String> {
     Ok(records)
 }
 
-/// The crate takes quotes where Go refuses them: each field has to be written as what was read of it would be.
+/// Refuses quotes that Go's `encoding/csv` refuses and the crate `csv` accepts: each field must be written in the way in which its value would
+/// be written.
 fn check_quotes(raw: &str, record: &csv::StringRecord) -> Result<(), &'static str> {
     let mut rest = raw;
     for field in record {

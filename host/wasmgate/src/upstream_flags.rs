@@ -1,7 +1,7 @@
 //! kube-apiserver's flags (1.36) that Wasmgate does not have yet. They are known by name so that an operator who brings a
 //! unit file or a static-pod manifest learns which line of it is in the way.
 
-/// Sorted.
+/// Their names, sorted for a binary search.
 const NAMES: &[&str] = &[
     "admission-control-config-file",
     "aggregator-reject-forwarding-redirect",

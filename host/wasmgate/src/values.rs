@@ -48,12 +48,12 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// The network's address: host bits are zero.
+    /// The network's address; all bits of the host part are zero.
     pub fn base(&self) -> IpAddr {
         self.base
     }
 
-    /// How many bits are the host's.
+    /// How many bits the host part has.
     pub fn host_bits(&self) -> u8 {
         let bits = if self.base.is_ipv4() { 32 } else { 128 };
         bits - self.prefix_len

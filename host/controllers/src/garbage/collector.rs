@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::graph::{Address, FINALIZER_FOREGROUND, FINALIZER_ORPHAN, Graph, Meta, Node, OwnerReference, Task, Uid};
 use crate::client::{self, Client};
 
-/// As which upstream's controller reports.
+/// The source that upstream's controller names in its Events.
 const COMPONENT: &str = "garbage-collector-controller";
 
 /// Owners of one object that are looked up before others get their turn: there may be tens of thousands.
@@ -21,7 +21,7 @@ pub(super) struct Collector {
     client: Client,
 }
 
-/// What a task came to.
+/// What became of a task.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Done,
@@ -72,7 +72,7 @@ impl Collector {
     /// Deletes an object none of whose owners is there; takes out references to owners that are gone where another is left.
     async fn check(&self, graph: &Graph, uid: &Uid) -> Result<Outcome, Status> {
         let Some(node) = graph.node(uid) else { return Ok(Outcome::Done) };
-        // Deletion is a way with one end: its dependents are looked at when it is there.
+        // It is being deleted already, which nothing takes back. Its dependents are looked at when it is gone.
         if node.is_being_deleted && !node.is_deleting_dependents {
             return Ok(Outcome::Done);
         }
@@ -86,7 +86,7 @@ impl Collector {
         let Some(owners) = self.owners(&node.address, &latest).await? else { return Ok(Outcome::Done) };
         let Owners { solid, dangling, waiting } = &owners;
         if !solid.is_empty() {
-            // Those that wait are taken out as well: else they would wait for ever for what stays.
+            // Owners that wait for their dependents are taken out, too: this object stays, and they would wait for it for ever.
             let others: HashSet<&str> = dangling.iter().chain(waiting).map(|owner| owner.uid.as_str()).collect();
             if !others.is_empty() {
                 self.release(&node.address, uid, &others).await?;
@@ -95,7 +95,7 @@ impl Collector {
         }
         let policy = if !waiting.is_empty() && graph.dependents(uid).next().is_some() {
             if graph.dependents(uid).any(|(_, dependent)| dependent.is_deleting_dependents) {
-                // Perhaps a circle, in which each would wait for the other: this one blocks nobody any more.
+                // The owners may form a circle, in which each waits for the other. This object no longer blocks any of them.
                 self.unblock(&node.address, uid, None).await?;
                 let Some(now) = self.look_up(&node.address, uid).await? else { return Ok(Outcome::Absent(uid.clone())) };
                 if !now.has_owners_of(&latest) {

@@ -68,15 +68,16 @@ pub(crate) async fn run(server: Server) {
                 incomplete.extend(started);
                 for resource in ended {
                     incomplete.remove(&*resource.storage_prefix);
-                    // Nothing is found to have no owner by this: whoever refers to one of them is looked at, and its kind is served by nobody.
+                    // That a kind is no longer served deletes nothing: dependents of its objects are looked at, and an owner whose kind nobody
+                    // serves counts as unknown, not as gone.
                     graph.uids_of(&resource).map(|(uid, _)| uid.clone()).collect::<Vec<_>>().iter().for_each(|uid| graph.forget(uid));
                 }
             }
             () = tokio::time::sleep_until(failed.next()), if incomplete.is_empty() => {}
         }
         unworked += 1;
-        // What is there at the start must be known whole before anything is found to have no owner. Afterwards the graph is best left
-        // to follow first, but not for ever.
+        // Before anything may count as having no owner, the state of all kinds must have been read once. Later on the graph takes in new
+        // changes before tasks are done, but tasks are not put off for ever.
         let is_current = incomplete.is_empty() && (receiver.is_empty() || unworked > QUEUE_CHANGES_MAX);
         if is_current && (graph.has_tasks() || failed.is_due()) {
             let tasks = graph.take_tasks().into_iter().chain(failed.due().cloned()).collect();
