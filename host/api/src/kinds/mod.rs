@@ -13,6 +13,9 @@ pub mod shape;
 pub mod strategy;
 mod unified_diff;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use apimachinery::field;
 use serde_json::Value;
 
@@ -114,7 +117,8 @@ pub(crate) fn of(resource: &Resource) -> &'static Kind {
 /// The row of a kind; the plain one where it has none.
 pub(crate) fn find(group: &str, kind: &str) -> &'static Kind {
     static PLAIN: Kind = Kind::new("", "");
-    KINDS.iter().copied().find(|row| row.kind == kind && row.group == group).unwrap_or(&PLAIN)
+    static ROWS: LazyLock<HashMap<(&str, &str), &Kind>> = LazyLock::new(|| KINDS.iter().map(|row| ((row.group, row.kind), *row)).collect());
+    ROWS.get(&(group, kind)).copied().unwrap_or(&PLAIN)
 }
 
 /// What is wrong with a Service's addresses and families as they were asked for; whoever gives them out asks this first.
