@@ -13,29 +13,10 @@ use crate::engine::PluginEngine;
 use crate::fault::Fault;
 use crate::guest::Indices;
 use crate::host::HostState;
-use crate::manifest::{self, Capability, Manifest, Role};
+use crate::interface::{InterfaceVersion, PACKAGE, our_interface};
+use crate::manifest::{self, Capability, Manifest};
+use crate::wanted_exports::{MissingExport, WantedExports};
 use crate::{limits, v0_1, v0_2};
-
-const PACKAGE: &str = "wasmgate:plugin";
-
-/// A version of the interface that this server serves, with all that are compatible with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InterfaceVersion {
-    V0_1,
-    V0_2,
-}
-
-impl InterfaceVersion {
-    /// Of `0.2.7`: what counts of a version below 1 is its minor number.
-    fn parse(version: &str) -> Option<Self> {
-        let mut numbers = version.split('.');
-        match (numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()) {
-            ("0", "1", _, None) => Some(Self::V0_1),
-            ("0", "2", _, None) => Some(Self::V0_2),
-            _ => None,
-        }
-    }
-}
 
 /// Why a plugin does not load.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -144,7 +125,9 @@ pub(crate) fn link(
     check_imports(engine, &component, version, &manifest.capabilities)?;
     let linker = linker(engine, version, &manifest.capabilities).map_err(LoadError::wrong_type)?;
     let pre = linker.instantiate_pre(&component).map_err(LoadError::wrong_type)?;
-    let exports = Indices::find(version, &component, &pre, manifest)?;
+    let wanted = WantedExports::of(&component, manifest, version)
+        .map_err(|MissingExport { interface, needed_by }| LoadError::MissingExport { interface, needed_by })?;
+    let exports = Indices::find(version, &pre, &wanted).map_err(LoadError::wrong_type)?;
     Ok(Linked { pre, exports })
 }
 
@@ -202,12 +185,6 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
         _ if bytes.starts_with(b"(") => no("it is text; components are taken in binary form"),
         _ => no("it does not begin as one"),
     }
-}
-
-/// `wasmgate:plugin/log@0.1.0` → `log`.
-fn our_interface(name: &str) -> Option<(&str, &str)> {
-    let (interface, version) = name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')?;
-    Some((interface, version))
 }
 
 /// For which version of the interface it was built, as its imports and exports say. One that has none of ours is told what it lacks.
@@ -272,41 +249,4 @@ fn linker(engine: &Engine, version: InterfaceVersion, granted: &BTreeSet<Capabil
         }
     }
     Ok(linker)
-}
-
-/// Which interfaces a component is asked for.
-pub(crate) struct Wanted {
-    pub(crate) authenticator: bool,
-    pub(crate) authorizer: bool,
-    pub(crate) rules: bool,
-    pub(crate) mutating: bool,
-    pub(crate) validating: bool,
-    pub(crate) changes: bool,
-}
-
-impl Wanted {
-    /// What the manifest promises must be there.
-    pub(crate) fn of(component: &Component, manifest: &Manifest, version: &str) -> Result<Self, LoadError> {
-        let exported = |interface: &str| component.get_export_index(None, format!("{PACKAGE}/{interface}@{version}").as_str()).is_some();
-        let require = |interface: &'static str, needed_by: String| match exported(interface) {
-            true => Ok(()),
-            false => Err(LoadError::MissingExport { interface, needed_by }),
-        };
-        require("plugin", "every plugin".into())?;
-        for role in &manifest.roles {
-            require(role.as_str(), format!("the role {}", role.as_str()))?;
-        }
-        if !manifest.watches.is_empty() {
-            require("changes", "spec.watches".into())?;
-        }
-        let has = |role| manifest.roles.contains(&role);
-        Ok(Self {
-            authenticator: has(Role::Authenticator),
-            authorizer: has(Role::Authorizer),
-            rules: has(Role::Authorizer) && exported("rules"),
-            mutating: has(Role::MutatingAdmission),
-            validating: has(Role::ValidatingAdmission),
-            changes: !manifest.watches.is_empty(),
-        })
-    }
 }

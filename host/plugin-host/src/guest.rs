@@ -5,32 +5,18 @@
 
 use apimachinery::GroupResource;
 use auth::{Authentication, Authorization, Rules, UserInfo};
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::InstancePre;
 use wasmtime::{Result, Store};
 
+use crate::answer::{RawDenial, RawMutation};
 use crate::cluster::Change;
-use crate::component::{InterfaceVersion, LoadError};
 use crate::host::HostState;
+use crate::interface::InterfaceVersion;
 use crate::limits;
-use crate::manifest::Manifest;
 use crate::projection::ProjectedResource;
 use crate::request::Subject;
+use crate::wanted_exports::WantedExports;
 use crate::{v0_1, v0_2};
-
-/// A mutating plugin's answer, before it is judged.
-pub(crate) enum RawMutation {
-    Unchanged,
-    /// A JSON Patch, it says.
-    Patch(Vec<u8>),
-    Denied(RawDenial),
-}
-
-/// A refusal, before it is judged.
-pub(crate) enum RawDenial {
-    Forbidden(String),
-    /// A `Status`, it says.
-    Status(Vec<u8>),
-}
 
 /// Where the exports are; looked up once.
 pub(crate) enum Indices {
@@ -55,15 +41,10 @@ macro_rules! either {
 }
 
 impl Indices {
-    pub(crate) fn find(
-        version: InterfaceVersion,
-        component: &Component,
-        pre: &InstancePre<HostState>,
-        manifest: &Manifest,
-    ) -> Result<Self, LoadError> {
+    pub(crate) fn find(version: InterfaceVersion, pre: &InstancePre<HostState>, wanted: &WantedExports) -> Result<Self> {
         Ok(match version {
-            InterfaceVersion::V0_1 => Self::V0_1(v0_1::Indices::find(component, pre, manifest)?),
-            InterfaceVersion::V0_2 => Self::V0_2(v0_2::Indices::find(component, pre, manifest)?),
+            InterfaceVersion::V0_1 => Self::V0_1(v0_1::Indices::find(pre, wanted)?),
+            InterfaceVersion::V0_2 => Self::V0_2(v0_2::Indices::find(pre, wanted)?),
         })
     }
 
@@ -139,11 +120,6 @@ impl Exports {
         }
         Ok(())
     }
-}
-
-/// A role that was not looked up at load: ours, not the guest's, and still no reason to end the server.
-pub(crate) fn missing() -> wasmtime::Error {
-    wasmtime::format_err!("the role is not exported")
 }
 
 /// The pieces in which changes are told: bounded in number and in bytes of what is shown, unless one object alone has more.

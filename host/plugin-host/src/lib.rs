@@ -7,6 +7,7 @@
 //! **Architecture invariants:** a guest reaches what [`host::Services`] offers and its manifest and the operator grant,
 //! and nothing else. A fault is never an allow. No lock is held across a call. An instance that faulted is dropped.
 
+mod answer;
 mod bindings;
 pub mod cluster;
 mod code_cache;
@@ -20,6 +21,7 @@ pub mod host;
 mod index;
 mod input;
 mod instance;
+mod interface;
 pub mod limits;
 mod lookup;
 pub mod manifest;
@@ -37,6 +39,7 @@ mod state;
 pub mod token;
 mod v0_1;
 mod v0_2;
+mod wanted_exports;
 
 pub use cluster::{Change, Changes, ClusterView, EmptyCluster, Feed, FeedSnapshot};
 pub use code_cache::CodeCache;

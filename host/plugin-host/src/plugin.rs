@@ -16,12 +16,12 @@ use prometheus::Histogram;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::answer::{RawDenial, RawMutation};
 use crate::code_cache::CodeCache;
 use crate::component::{self, Artifact, LoadError};
 use crate::counters::Counters;
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
-use crate::guest::{RawDenial, RawMutation};
 use crate::host::{Services, Shared};
 use crate::index::{IndexSnapshot, Indexes};
 use crate::instance::{Instance, InstanceTemplate, StartError};

@@ -6,25 +6,22 @@ use std::sync::Arc;
 
 use apimachinery::GroupResource;
 use auth::{Authentication, Authorization, Decision, Rules, UserInfo};
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker, Resource};
+use wasmtime::component::{HasSelf, InstancePre, Linker, Resource};
 use wasmtime::{Result, Store, bail};
 
+use crate::answer::{RawDenial, RawMutation, missing};
 use crate::cluster::Change;
-use crate::component::{LoadError, Wanted};
-use crate::guest::{RawDenial, RawMutation, missing};
 use crate::host::{HostState, LogLevel};
 use crate::lookup::LookupError;
-use crate::manifest::{Capability, Manifest};
+use crate::manifest::Capability;
 use crate::projection::Fields;
 use crate::request::{Subject, checked};
 use crate::token::Verification;
 use crate::v0_2::texts;
+use crate::wanted_exports::WantedExports;
 
 use bindings::exports::wasmgate::plugin as exports;
 use bindings::wasmgate::plugin::{admission_types, authorization, authorization_types, clock, cluster, jwt, log, objects, random, types};
-
-/// The version, as imports and exports carry it.
-pub(crate) const VERSION: &str = "0.1.0";
 
 /// Generated from `wit/0.1`.
 #[allow(missing_docs, unused, nonstandard_style, clippy::all, reason = "generated; wit/0.1 has the words")]
@@ -344,19 +341,18 @@ pub(crate) struct Exports {
 }
 
 impl Indices {
-    pub(crate) fn find(component: &Component, pre: &InstancePre<HostState>, manifest: &Manifest) -> std::result::Result<Self, LoadError> {
-        let wanted = Wanted::of(component, manifest, VERSION)?;
+    pub(crate) fn find(pre: &InstancePre<HostState>, wanted: &WantedExports) -> Result<Self> {
         /// The indices of an interface, where it is wanted.
         macro_rules! indices {
             ($interface:ident if $wanted:expr) => {
                 match $wanted {
-                    true => Some(exports::$interface::GuestIndices::new(pre).map_err(LoadError::wrong_type)?),
+                    true => Some(exports::$interface::GuestIndices::new(pre)?),
                     false => None,
                 }
             };
         }
         Ok(Self {
-            plugin: exports::plugin::GuestIndices::new(pre).map_err(LoadError::wrong_type)?,
+            plugin: exports::plugin::GuestIndices::new(pre)?,
             authenticator: indices!(authenticator if wanted.authenticator),
             authorizer: indices!(authorizer if wanted.authorizer),
             rules: indices!(rules if wanted.rules),

@@ -4,27 +4,24 @@ use std::time::Duration;
 
 use apimachinery::GroupResource;
 use auth::{Authentication, Authorization, Decision, Rules, SelectorRequirement, UserInfo};
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker, Resource};
+use wasmtime::component::{HasSelf, InstancePre, Linker, Resource};
 use wasmtime::{Result, Store};
 
+use crate::answer::{RawDenial, RawMutation, missing};
 use crate::bindings::exports::wasmgate::plugin as exports;
 use crate::bindings::wasmgate::plugin::{
     admission_types, authorization, clock, cluster, counters, http, indexes, jwt, log, random, requests, types,
 };
 use crate::cluster::Change;
-use crate::component::{LoadError, Wanted};
 use crate::counters::Rate;
-use crate::guest::{RawDenial, RawMutation, missing};
 use crate::host::{HostState, HttpError, LogLevel};
 use crate::index::{IndexEntry, IndexHandle, Page, Posting};
 use crate::lookup::{LookupError, LookupFailure};
-use crate::manifest::{Capability, Manifest};
+use crate::manifest::Capability;
 use crate::projection::Fields;
 use crate::request::{RequestHandle, Subject};
 use crate::token::Verification;
-
-/// The version, as imports and exports carry it.
-pub(crate) const VERSION: &str = "0.2.0";
+use crate::wanted_exports::WantedExports;
 
 /// Links what grants nothing.
 pub(crate) fn link_common(linker: &mut Linker<HostState>) -> Result<()> {
@@ -506,19 +503,18 @@ pub(crate) struct Exports {
 }
 
 impl Indices {
-    pub(crate) fn find(component: &Component, pre: &InstancePre<HostState>, manifest: &Manifest) -> std::result::Result<Self, LoadError> {
-        let wanted = Wanted::of(component, manifest, VERSION)?;
+    pub(crate) fn find(pre: &InstancePre<HostState>, wanted: &WantedExports) -> Result<Self> {
         /// The indices of an interface, where it is wanted.
         macro_rules! indices {
             ($interface:ident if $wanted:expr) => {
                 match $wanted {
-                    true => Some(exports::$interface::GuestIndices::new(pre).map_err(LoadError::wrong_type)?),
+                    true => Some(exports::$interface::GuestIndices::new(pre)?),
                     false => None,
                 }
             };
         }
         Ok(Self {
-            plugin: exports::plugin::GuestIndices::new(pre).map_err(LoadError::wrong_type)?,
+            plugin: exports::plugin::GuestIndices::new(pre)?,
             authenticator: indices!(authenticator if wanted.authenticator),
             authorizer: indices!(authorizer if wanted.authorizer),
             rules: indices!(rules if wanted.rules),
