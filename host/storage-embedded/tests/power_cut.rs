@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use wasmgate_storage_embedded::{Embedded, Options};
 
-use crate::support::disk::SimulatedDisk;
+use crate::support::disk::{Cut, SimulatedDisk};
 use crate::support::load::{Writer, check};
 use crate::support::{Random, number};
 
 const CUTS: usize = 4;
 const WRITERS: u64 = 4;
-/// A cut comes at one of the first so many syncs, those of the opening included.
+/// A cut comes at one of the first so many syncs, those of the opening included; or at one of so many writes, in the middle of a
+/// transaction.
 const SYNCS: u64 = 60;
+const WRITES: u64 = 600;
 
 #[test]
 fn nothing_acknowledged_is_lost() {
@@ -41,7 +43,7 @@ async fn run(seed: u64) {
     let mut writers: Vec<_> = (0..WRITERS).map(|name| Writer { name, ..Writer::default() }).collect();
     let (mut disk, mut seen) = (SimulatedDisk::default(), 0);
     for _ in 0..CUTS {
-        disk.cut_at(1 + random.below(SYNCS));
+        disk.cut_at(if random.below(2) == 0 { Cut::Sync(1 + random.below(SYNCS)) } else { Cut::Write(1 + random.below(WRITES)) });
         if let Ok(store) = Embedded::open_on(Arc::new(disk.clone()), options.clone())
             && let Some(left) = disk.hold()
         {

@@ -24,14 +24,22 @@ struct State {
     /// The file beside it.
     other: Option<Contents>,
     syncs: u64,
-    /// The power goes at this sync.
-    cut_at: Option<u64>,
+    writes: u64,
+    /// When the power goes.
+    cut_at: Option<Cut>,
     is_cut: bool,
     /// Bytes that there are.
     capacity: Option<u64>,
     /// Pages of all files that hold something: files are sparse, as a file system's are.
     used_pages: u64,
     reserved: u64,
+}
+
+/// When the power goes: at a sync, which then writes nothing for certain, or in the middle of a transaction's writes.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    Sync(u64),
+    Write(u64),
 }
 
 type Contents = Arc<Mutex<Pages>>;
@@ -87,17 +95,23 @@ impl SimulatedDisk {
         disk
     }
 
-    /// The power goes at the `nth` sync from now.
-    pub fn cut_at(&self, nth: u64) {
+    /// The power goes at the nth sync or the nth write from now.
+    pub fn cut_at(&self, cut: Cut) {
         let mut state = self.0.lock().unwrap();
-        state.cut_at = Some(state.syncs + nth);
+        state.cut_at = Some(match cut {
+            Cut::Sync(nth) => Cut::Sync(state.syncs + nth),
+            Cut::Write(nth) => Cut::Write(state.writes + nth),
+        });
     }
 
-    /// The power stays for now. How many syncs were left, unless it has gone already.
-    pub fn hold(&self) -> Option<u64> {
+    /// The power stays for now. How many syncs or writes were left, unless it has gone already.
+    pub fn hold(&self) -> Option<Cut> {
         let mut state = self.0.lock().unwrap();
-        let left = state.cut_at.take()?.saturating_sub(state.syncs);
-        (!state.is_cut).then_some(left.max(1))
+        let left = match state.cut_at.take()? {
+            Cut::Sync(at) => Cut::Sync(at.saturating_sub(state.syncs).max(1)),
+            Cut::Write(at) => Cut::Write(at.saturating_sub(state.writes).max(1)),
+        };
+        (!state.is_cut).then_some(left)
     }
 
     pub fn is_cut(&self) -> bool {
@@ -167,7 +181,14 @@ impl State {
     fn sync(&mut self) -> io::Result<()> {
         self.powered()?;
         self.syncs += 1;
-        self.is_cut = self.cut_at.is_some_and(|at| self.syncs >= at);
+        self.is_cut = matches!(self.cut_at, Some(Cut::Sync(at)) if self.syncs >= at);
+        self.powered()
+    }
+
+    /// After a write, which may reach the disk though the power goes in it.
+    fn wrote(&mut self) -> io::Result<()> {
+        self.writes += 1;
+        self.is_cut = matches!(self.cut_at, Some(Cut::Write(at)) if self.writes >= at);
         self.powered()
     }
 }
@@ -201,7 +222,7 @@ impl StorageBackend for OpenFile {
         let change = Change::Length(len);
         apply(&mut pages.live, &change);
         pages.pending.push(change);
-        Ok(())
+        state.wrote()
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -225,7 +246,7 @@ impl StorageBackend for OpenFile {
         let change = Change::Write(offset, data.to_vec());
         apply(&mut pages.live, &change);
         pages.pending.push(change);
-        Ok(())
+        state.wrote()
     }
 }
 
