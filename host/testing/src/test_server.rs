@@ -12,7 +12,7 @@ use flowcontrol::FlowControl;
 use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use objectstore::ObjectStore;
-use registry::Registry;
+use registry::{Hooks, Registry};
 use serde_json::Value;
 use server::body::{Body, RequestBody};
 use server::connection::Connection;
@@ -48,8 +48,12 @@ pub struct Setup {
     pub authorizer: Arc<dyn Authorizer>,
     /// The mutating and the validating plugins, in order.
     pub admission: (Vec<Link>, Vec<Link>),
+    /// What is taken and given back with objects: addresses and ports of Services.
+    pub hooks: Arc<dyn Hooks>,
     /// `--request-timeout`.
     pub request_duration_max: Duration,
+    /// `--min-request-timeout`: how long a watch lasts at least that does not say it.
+    pub watch_duration_min: Duration,
 }
 
 impl Default for Setup {
@@ -73,7 +77,9 @@ impl Setup {
             authenticator: Arc::new(ScriptedAuthenticator(tester)),
             authorizer: Arc::new(ScriptedAuthorizer(|_: &auth::Attributes| Decision::Allow)),
             admission: (Vec::new(), Vec::new()),
+            hooks: Arc::new(ServiceHooks::new(ServiceRanges::new([SERVICE_NETWORK], NODE_PORTS).expect("a network"))),
             request_duration_max: Duration::from_secs(60),
+            watch_duration_min: Duration::from_secs(1800),
         }
     }
 }
@@ -105,8 +111,7 @@ impl TestServer {
         let store = ObjectStore::new(storage.clone(), ROOT);
         let caches = Caches::start(store, setup.freshness, api::Catalogue::built_in()).await.expect("the store can be read");
         let catalogues = caches.catalogues();
-        let ranges = ServiceRanges::new([SERVICE_NETWORK], NODE_PORTS).expect("a network");
-        let registry = Arc::new(Registry::new(caches, Arc::new(ServiceHooks::new(ranges))));
+        let registry = Arc::new(Registry::new(caches, setup.hooks));
         let metrics = Arc::new(Metrics::new());
         let clock = setup.clock.handle();
         let endpoints = Endpoints::new(Parts {
@@ -117,7 +122,7 @@ impl TestServer {
             metrics: metrics.clone(),
             openid: OpenId::new("https://issuer", "https://issuer/jwks", &[]),
             server_address: "127.0.0.1:6443".into(),
-            watch_duration_min: Duration::from_secs(1800),
+            watch_duration_min: setup.watch_duration_min,
         });
         let (mutating, validating) = setup.admission;
         let road = Road::new(RoadConfig {

@@ -1,4 +1,4 @@
-//! What was authorized against what was touched: every shape of a path over the whole table of kinds, on a real registry and store.
+//! What was authorized against what was touched: every shape of a path over the whole table of kinds, on a whole server.
 
 #![allow(missing_docs, reason = "a test")]
 
@@ -7,123 +7,58 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use admission::{Admission, FixedChain, ObjectInterfaces, Objects};
-use apimachinery::Status;
-use async_trait::async_trait;
-use auth::{Attributes, Authentication, Authenticator, Authorization, Authorizer, Credentials, Decision, Fault, Rules, UserInfo};
-use cacher::{Caches, Freshness};
-use flowcontrol::FlowControl;
-use objectstore::{ObjectStore, layout};
+use admission::chain::Mutation;
+use auth::{Attributes, Decision};
+use objectstore::layout;
 use parking_lot::Mutex;
-use registry::{NoHooks, Registry};
+use registry::NoHooks;
 use serde_json::{Value, json};
-use server::body::RequestBody;
-use server::connection::Connection;
-use server::endpoints::{Endpoints, Parts};
-use server::health::Health;
-use server::metrics::Metrics;
-use server::openid::OpenId;
-use server::road::{Road, RoadConfig};
-use server::shutdown::Shutdown;
 use storage::{Operation, Range, Storage};
+use testing::plugins::{ScriptedAuthorizer, ScriptedPlugin};
+use testing::{Setup, TestServer};
 
 const ROOT: &str = "/registry/";
 const NAMESPACES: [&str; 2] = ["ten", "victim"];
 const NAMES: [&str; 3] = ["ten", "victim", "other"];
 
-struct Everybody;
-
-#[async_trait]
-impl Authenticator for Everybody {
-    async fn authenticate(&self, _: &Credentials) -> Result<Authentication, Fault> {
-        Ok(Authentication::User(UserInfo { name: "alice".into(), ..UserInfo::default() }))
-    }
-}
-
-/// Allows everything, and remembers what it was asked.
-#[derive(Default)]
-struct Recorder(Mutex<Vec<Attributes>>);
-
-#[async_trait]
-impl Authorizer for Recorder {
-    async fn authorize(&self, attributes: &Attributes) -> Authorization {
-        self.0.lock().push(attributes.clone());
-        Authorization { decision: Decision::Allow, reason: String::new(), evaluation_error: None }
-    }
-
-    async fn rules_for(&self, _: &UserInfo, _: &str) -> Rules {
-        Rules::default()
-    }
-}
-
-/// Moves what asks for it to another namespace.
-struct Mover;
-
-#[async_trait]
-impl Admission for Mover {
-    async fn mutate(
-        &self,
-        _: &admission::Attributes,
-        _: &dyn ObjectInterfaces,
-        object: Option<&mut Value>,
-        _: Option<&Value>,
-    ) -> Result<(), Status> {
-        if let Some(object) = object.filter(|object| object.pointer("/metadata/labels/moved").is_some()) {
-            object["metadata"]["namespace"] = "victim".into();
-        }
-        Ok(())
-    }
-
-    async fn validate(&self, _: &admission::Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<(), Status> {
-        Ok(())
-    }
-}
-
 struct World {
-    road: Arc<Road>,
-    storage: Arc<dyn Storage>,
-    caches: Arc<Caches>,
-    asked: Arc<Recorder>,
-    connection: Arc<Connection>,
+    server: TestServer,
+    /// What the authorizer was asked; it allows everything.
+    asked: Arc<Mutex<Vec<Attributes>>>,
     /// The store's revision when everything was as it should be.
     settled: AtomicU64,
-    _dir: tempfile::TempDir,
 }
 
 fn stored_rows() -> impl Iterator<Item = &'static api::Resource> {
     api::tables::resources().iter().filter(|row| !row.storage_prefix.is_empty() && std::ptr::eq(api::tables::stored(row), *row))
 }
 
+/// Moves config maps that ask for it to another namespace.
+fn mover() -> Arc<ScriptedPlugin> {
+    Arc::new(ScriptedPlugin::new("mover", "configmaps").mutating(|_, objects| {
+        let moved = objects.object.is_some_and(|object| object.pointer("/metadata/labels/moved").is_some());
+        let patch = || vec![json!({ "op": "replace", "path": "/metadata/namespace", "value": "victim" })];
+        Ok(if moved { Mutation::Patch(patch()) } else { Mutation::Unchanged })
+    }))
+}
+
 impl World {
     async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let storage: Arc<dyn Storage> = storage_embedded::Embedded::open(dir.path(), storage_embedded::Options::default()).unwrap();
-        let store = ObjectStore::new(storage.clone(), ROOT);
-        let caches = Caches::start(store, Freshness::InWritePath, api::Catalogue::built_in()).await.unwrap();
-        let asked = Arc::new(Recorder::default());
-        let registry = Arc::new(Registry::new(caches.clone(), Arc::new(NoHooks)));
-        let metrics = Arc::new(Metrics::new());
-        let endpoints = Endpoints::new(Parts {
-            registry,
-            clock: clock::Clock::system(),
-            token_signer: None,
-            health: Health::new(),
-            metrics: metrics.clone(),
-            openid: OpenId::new("https://issuer", "https://issuer/jwks", &[]),
-            server_address: "127.0.0.1:6443".into(),
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let server = TestServer::start(Setup {
+            authorizer: Arc::new(ScriptedAuthorizer(move |attributes: &Attributes| {
+                log.lock().push(attributes.clone());
+                Decision::Allow
+            })),
+            admission: (vec![mover().link()], Vec::new()),
+            // Addresses of Services would be written with them.
+            hooks: Arc::new(NoHooks),
+            // Watches end at once where they are asked to.
             watch_duration_min: Duration::ZERO,
+            ..Setup::default()
         });
-        let road = Road::new(RoadConfig {
-            chains: Arc::new(FixedChain { authenticator: Arc::new(Everybody), authorizer: asked.clone(), admission: Arc::new(Mover) }),
-            clock: clock::Clock::system(),
-            catalogues: caches.catalogues(),
-            handler: Arc::new(endpoints),
-            flow_control: FlowControl::new(flowcontrol::Limits::default()),
-            metrics,
-            shutdown: Shutdown::new(),
-            request_duration_max: Duration::from_secs(60),
-        });
-        let world = Self { road, storage, caches, asked, connection: Connection::internal(), settled: AtomicU64::new(0), _dir: dir };
+        let world = Self { server: server.await, asked, settled: AtomicU64::new(0) };
         world.restore().await;
         world
     }
@@ -153,14 +88,14 @@ impl World {
     }
 
     async fn keys(&self) -> BTreeMap<String, u64> {
-        let found = self.storage.range(Range::prefix(ROOT)).await.unwrap();
+        let found = self.server.storage.range(Range::prefix(ROOT)).await.unwrap();
         found.items.iter().map(|kv| (kv.key.to_string(), kv.mod_revision)).collect()
     }
 
     /// Puts back what is not as it was, and gives the keys as they are then.
     async fn restore(&self) -> BTreeMap<String, u64> {
         let wanted = Self::all();
-        let found = self.storage.range(Range::prefix(ROOT)).await.unwrap();
+        let found = self.server.storage.range(Range::prefix(ROOT)).await.unwrap();
         let mut operations = Vec::new();
         let there: BTreeMap<&str, &storage::KeyValue> = found.items.iter().map(|kv| (&*kv.key, kv)).collect();
         for (key, value) in &wanted {
@@ -173,21 +108,17 @@ impl World {
         operations
             .extend(there.values().filter(|kv| !wanted.contains_key(&*kv.key)).map(|kv| Operation::delete(&*kv.key, kv.mod_revision)));
         if !operations.is_empty() {
-            let revision = self.storage.commit(operations).await.unwrap();
-            self.caches.wait_until(revision).await;
+            let revision = self.server.storage.commit(operations).await.unwrap();
+            self.server.registry.caches().wait_until(revision).await;
         }
-        self.settled.store(self.storage.current_revision().await.unwrap(), Ordering::Relaxed);
+        self.settled.store(self.server.storage.current_revision().await.unwrap(), Ordering::Relaxed);
         self.keys().await
     }
 
-    async fn send(&self, method: &str, target: &str, body: &str) -> (u16, String, Vec<Attributes>) {
-        self.asked.0.lock().clear();
-        let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let request = http::Request::builder().method(method).uri(target).header("content-type", content_type);
-        let request = request.body(RequestBody::from_bytes(body.to_owned())).unwrap();
-        let (parts, body) = self.road.serve(request, &self.connection).await.into_parts();
-        let body = body.collect().await.unwrap_or_default();
-        (parts.status.as_u16(), String::from_utf8_lossy(&body).into_owned(), self.asked.0.lock().clone())
+    async fn send(&self, method: &str, target: &str, body: Value) -> (u16, String, Vec<Attributes>) {
+        self.asked.lock().clear();
+        let answer = self.server.call(method, target, body).await;
+        (answer.code, String::from_utf8_lossy(&answer.body).into_owned(), self.asked.lock().clone())
     }
 }
 
@@ -241,7 +172,7 @@ fn rows_at(prefix: &str) -> impl Iterator<Item = &'static api::Resource> {
 }
 
 async fn check_keys(world: &World, what: &str, before: &BTreeMap<String, u64>, asked: &[Attributes]) -> bool {
-    if world.storage.current_revision().await.unwrap() == world.settled.load(Ordering::Relaxed) {
+    if world.server.storage.current_revision().await.unwrap() == world.settled.load(Ordering::Relaxed) {
         return false;
     }
     let after = world.keys().await;
@@ -258,12 +189,12 @@ async fn check_keys(world: &World, what: &str, before: &BTreeMap<String, u64>, a
 async fn admission_moves_nothing_to_where_it_was_not_authorized() {
     let world = World::new().await;
     let before = world.keys().await;
-    let body = json!({ "metadata": { "name": "made", "labels": { "moved": "yes" } } }).to_string();
-    let (code, text, _) = world.send("POST", "/api/v1/namespaces/ten/configmaps", &body).await;
+    let body = json!({ "metadata": { "name": "made", "labels": { "moved": "yes" } } });
+    let (code, text, _) = world.send("POST", "/api/v1/namespaces/ten/configmaps", body.clone()).await;
     assert_eq!(code, 400, "{text}");
     assert!(text.contains("the namespace of the provided object does not match the namespace sent on the request"), "{text}");
     assert_eq!(world.keys().await, before);
-    let (code, text, _) = world.send("POST", "/api/v1/namespaces/victim/configmaps", &body).await;
+    let (code, text, _) = world.send("POST", "/api/v1/namespaces/victim/configmaps", body.clone()).await;
     assert_eq!(code, 201, "{text}");
 }
 
@@ -294,7 +225,7 @@ async fn nothing_is_touched_but_what_was_authorized() {
                         "?fieldSelector=metadata.namespace%3Dvictim",
                     ] {
                         let target = format!("{target}{query}");
-                        let (code, text, asked) = world.send("GET", &target, "").await;
+                        let (code, text, asked) = world.send("GET", &target, Value::Null).await;
                         assert!(code != 500 || !text.contains("panic"), "GET {target}: {code} {text}");
                         check_answer(&format!("GET {target}"), row, &text, &asked);
                         answered += 1;
@@ -310,12 +241,12 @@ async fn nothing_is_touched_but_what_was_authorized() {
                             { "name": name_of_body, "namespace": namespace_of_body, "generateName": "made-", "labels": { "changed": "yes" } } });
                         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
                             let body = match method {
-                                "DELETE" if namespace_of_body == "victim" => json!({ "preconditions": { "uid": uid("ten") } }).to_string(),
-                                "DELETE" => String::new(),
-                                _ => body.to_string(),
+                                "DELETE" if namespace_of_body == "victim" => json!({ "preconditions": { "uid": uid("ten") } }),
+                                "DELETE" => Value::Null,
+                                _ => body.clone(),
                             };
                             let what = format!("{method} {target} {body}");
-                            let (code, text, asked) = world.send(method, &target, &body).await;
+                            let (code, text, asked) = world.send(method, &target, body).await;
                             assert!(code != 500 || !text.contains("panic"), "{what}: {code} {text}");
                             answered += 1;
                             if check_keys(&world, &what, &before, &asked).await {

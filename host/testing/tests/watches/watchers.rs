@@ -21,8 +21,9 @@ enum Start {
     WithStateToldApart(u64, u64),
 }
 
-pub struct Watcher {
-    /// Its number.
+/// A watch, all that it was told, and what it should have been told.
+pub struct CheckedWatch {
+    /// The number of the server that it watches.
     pub server: usize,
     selector: Selector,
     start: Start,
@@ -30,7 +31,7 @@ pub struct Watcher {
     seen: Vec<WatchEvent>,
 }
 
-impl Watcher {
+impl CheckedWatch {
     pub async fn begin(number: usize, server: &TestServer, random: &mut Random, known: &[u64], store: &MemoryStorage) -> Self {
         let selector = Selector::any(random);
         let target = selector.target();
@@ -68,7 +69,7 @@ impl Watcher {
     }
 }
 
-impl Watcher {
+impl CheckedWatch {
     /// Compares all that it saw with what happened.
     pub async fn judge(&self, history: &History, server: &TestServer, may_lose_track: bool) {
         let case = format!("{:?} {:?}", self.selector, self.start);

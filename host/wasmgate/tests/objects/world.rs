@@ -1,7 +1,6 @@
-//! A registry on an embedded store that fails when it is told to.
+//! A registry on a store that fails when it is told to, with controllers where a test wants them.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use admission::{Admission, Attributes, EmptyChain, FixedChain, ObjectInterfaces, Objects, RequestContext};
@@ -10,108 +9,11 @@ use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
 use async_trait::async_trait;
 use auth::{Authorization, Authorizer, Decision, Rules, UserInfo};
-use cacher::{Caches, Freshness};
 use registry::{Deleted, Registry, Request};
 use serde_json::Value;
-use services::{ServiceHooks, ServiceRanges};
-use storage::{Error, KeyValue, Operation, Range, RangeResult, Revision, Storage, Watch};
-use storage_embedded::{Embedded, Options};
-
-/// What becomes of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It happens.
-    None,
-    /// Somebody else changes the object just before.
-    Conflict,
-    /// Nothing happens, and an error is answered.
-    Refused,
-    /// It happens, and an error is answered.
-    AnswerLost,
-}
-
-/// A store whose next commits go as planned, and well when the plan is over.
-pub struct Faulty {
-    store: Arc<Embedded>,
-    plan: Mutex<VecDeque<Fault>>,
-}
-
-impl Faulty {
-    pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
-        *self.plan.lock().unwrap() = faults.into_iter().collect();
-    }
-
-    /// Whether there were as many commits as were planned for.
-    pub fn is_plan_over(&self) -> bool {
-        self.plan.lock().unwrap().is_empty()
-    }
-
-    async fn touch(&self, key: &str) -> Result<(), Error> {
-        if let (Some(found), _) = self.store.get(key).await? {
-            let mut object: Value = serde_json::from_slice(&found.value).unwrap();
-            object["metadata"]["annotations"]["touched"] = found.mod_revision.to_string().into();
-            let touched = objectstore::layout::encode(&object, &gvk(&object)).into();
-            self.store.commit(vec![Operation::update(key, found.mod_revision, touched)]).await?;
-        }
-        Ok(())
-    }
-}
-
-fn gvk(object: &Value) -> apimachinery::GroupVersionKind {
-    let version = apimachinery::GroupVersion::parse(object["apiVersion"].as_str().unwrap()).unwrap();
-    version.with_kind(object["kind"].as_str().unwrap().to_owned())
-}
-
-#[async_trait]
-impl Storage for Faulty {
-    async fn commit(&self, operations: Vec<Operation>) -> Result<Revision, Error> {
-        let fault = self.plan.lock().unwrap().pop_front().unwrap_or(Fault::None);
-        match fault {
-            Fault::None => self.store.commit(operations).await,
-            Fault::Refused => Err(Error::Unavailable("refused".into())),
-            Fault::AnswerLost => {
-                self.store.commit(operations).await?;
-                Err(Error::Unavailable("the answer is lost".into()))
-            }
-            Fault::Conflict => {
-                self.touch(&operations[0].key).await?;
-                self.store.commit(operations).await
-            }
-        }
-    }
-
-    async fn get(&self, key: &str) -> Result<(Option<KeyValue>, Revision), Error> {
-        self.store.get(key).await
-    }
-
-    async fn range(&self, range: Range) -> Result<RangeResult, Error> {
-        self.store.range(range).await
-    }
-
-    async fn watch(&self, prefix: &str, from: Revision) -> Result<Box<dyn Watch>, Error> {
-        self.store.watch(prefix, from).await
-    }
-
-    async fn current_revision(&self) -> Result<Revision, Error> {
-        self.store.current_revision().await
-    }
-
-    async fn request_progress(&self) -> Result<bool, Error> {
-        self.store.request_progress().await
-    }
-
-    async fn compact(&self, revision: Revision) -> Result<(), Error> {
-        self.store.compact(revision).await
-    }
-
-    async fn size_bytes(&self) -> Result<u64, Error> {
-        self.store.size_bytes().await
-    }
-
-    async fn healthy(&self) -> Result<(), Error> {
-        self.store.healthy().await
-    }
-}
+use storage::{Operation, Storage};
+pub use testing::Fault;
+use testing::{FaultyStorage, ManualClock, MemoryStorage, Setup, TestServer};
 
 /// Everybody may do everything, and is warned of it.
 struct Anything;
@@ -150,24 +52,25 @@ impl Authorizer for Anything {
 pub const NOW: i64 = 1_767_225_600;
 
 pub struct World {
-    pub store: Arc<Faulty>,
+    /// What the registry stores in; restarts take another one over the same memory.
+    pub store: Arc<FaultyStorage>,
     pub registry: Arc<Registry>,
-    _folder: tempfile::TempDir,
+    memory: Arc<MemoryStorage>,
+    clock: ManualClock,
 }
 
 impl World {
     pub async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Embedded::open(folder.path(), Options::default()).unwrap();
-        let store = Arc::new(Faulty { store, plan: Mutex::default() });
-        let registry = registry(&store).await;
-        Self { store, registry, _folder: folder }
+        let clock = ManualClock::default();
+        let memory = Arc::new(MemoryStorage::new(clock.handle()));
+        let TestServer { storage, registry, .. } = TestServer::start(Setup::over(memory.clone(), clock.clone())).await;
+        Self { store: storage, registry, memory, clock }
     }
 
     /// A server that knows what is stored, and nothing of what the last one was about to do.
     pub async fn restart(&mut self) {
-        self.store.plan([]);
-        self.registry = registry(&self.store).await;
+        let server = TestServer::start(Setup::over(self.memory.clone(), self.clock.clone())).await;
+        (self.store, self.registry) = (server.storage, server.registry);
     }
 
     /// Waits until reads see all that was stored, with or without an answer.
@@ -182,7 +85,7 @@ impl World {
         let key = if resource.namespaced() { format!("{}/{}", meta("namespace"), meta("name")) } else { meta("name") };
         let key = self.registry.caches().store_key(resource, &key);
         let bytes = objectstore::layout::encode(object, &resource.gvk).into();
-        self.store.store.commit(vec![Operation::create(key, bytes)]).await.unwrap();
+        self.memory.commit(vec![Operation::create(key, bytes)]).await.unwrap();
         self.settle().await;
     }
 
@@ -255,13 +158,6 @@ impl World {
         let written = self.registry.update(&request, &changed, false).await?;
         Ok(serde_json::from_slice(&written.json).unwrap())
     }
-}
-
-async fn registry(store: &Arc<Faulty>) -> Arc<Registry> {
-    let store = objectstore::ObjectStore::new(store.clone(), "/registry/");
-    let caches = Caches::start(store, Freshness::InWritePath, api::Catalogue::built_in()).await.unwrap();
-    let ranges = ServiceRanges::new(["10.0.0.0/24"], 30000..=30100).unwrap();
-    Arc::new(Registry::new(caches, Arc::new(ServiceHooks::new(ranges))))
 }
 
 /// A built-in resource, as it is stored.
