@@ -32,6 +32,7 @@ pub struct Credentials {
     roots: Arc<RootCertStore>,
     certificate: Option<(Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>)>,
     token: Option<String>,
+    accept: Option<&'static str>,
 }
 
 impl Credentials {
@@ -46,12 +47,17 @@ impl Credentials {
         let certificate = CertificateDer::from_pem_slice(&pem("/users/0/user/client-certificate-data")?)?;
         let key = PrivateKeyDer::from_pem_slice(&pem("/users/0/user/client-key-data")?)?;
         let address = text("/clusters/0/cluster/server")?.trim_start_matches("https://").to_owned();
-        Ok(Self { address, roots: roots.into(), certificate: Some((vec![certificate], key.into())), token: None })
+        Ok(Self { address, roots: roots.into(), certificate: Some((vec![certificate], key.into())), token: None, accept: None })
     }
 
     /// The same server, with a bearer token.
     pub fn with_token(&self, token: &str) -> Self {
         Self { certificate: None, token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same client, which wants answers in this media type.
+    pub fn accepting(&self, accept: &'static str) -> Self {
+        Self { accept: Some(accept), ..self.clone() }
     }
 
     /// Opens a connection.
@@ -86,7 +92,7 @@ impl Credentials {
                 Sender::Http2(sender)
             }
         };
-        Ok(Client { sender, address: self.address.clone(), token: self.token.clone() })
+        Ok(Client { sender, address: self.address.clone(), token: self.token.clone(), accept: self.accept })
     }
 
     /// One request on a connection of its own.
@@ -113,6 +119,7 @@ pub struct Client {
     sender: Sender,
     address: String,
     token: Option<String>,
+    accept: Option<&'static str>,
 }
 
 impl Client {
@@ -121,7 +128,8 @@ impl Client {
         match &self.sender {
             Sender::Http1(_) => None,
             Sender::Http2(sender) => {
-                Some(Self { sender: Sender::Http2(sender.clone()), address: self.address.clone(), token: self.token.clone() })
+                let sender = Sender::Http2(sender.clone());
+                Some(Self { sender, address: self.address.clone(), token: self.token.clone(), accept: self.accept })
             }
         }
     }
@@ -135,6 +143,9 @@ impl Client {
         };
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(accept) = self.accept {
+            request = request.header("accept", accept);
         }
         if body.is_some() {
             request = request.header("content-type", "application/json");

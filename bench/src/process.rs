@@ -9,12 +9,15 @@ use crate::Failure;
 use crate::client::Credentials;
 
 const START_DURATION_MAX: Duration = Duration::from_secs(30);
+/// Where the server writes how its administrator reaches it, in the directory of the run.
+const KUBECONFIG: &str = "data/admin.kubeconfig";
 
 /// A running server.
 pub struct Server {
     child: Child,
+    command: Command,
     _etcd: Option<Child>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     /// How to reach it as the administrator.
     pub admin: Credentials,
     /// How long from the start of the process until `/readyz` answered.
@@ -38,27 +41,21 @@ impl Server {
                 Some(child)
             }
         };
-        let started = Instant::now();
-        let child = Command::new(binary)
-            .args(&flags)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        let kubeconfig = directory.path().join("data/admin.kubeconfig");
-        let admin = loop {
-            if let Ok(text) = std::fs::read_to_string(&kubeconfig)
-                && let Ok(admin) = Credentials::from_kubeconfig(&text)
-                && admin.get("/readyz").await.is_ok_and(|code| code == 200)
-            {
-                break admin;
-            }
-            if started.elapsed() > START_DURATION_MAX {
-                return Err("the server did not become ready".into());
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        };
-        Ok(Self { child, _etcd: etcd, _directory: directory, admin, ready_after: started.elapsed() })
+        let mut command = Command::new(binary);
+        command.args(&flags).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).kill_on_drop(true);
+        let (child, admin, ready_after) = until_ready(&mut command, directory.path()).await?;
+        Ok(Self { child, command, _etcd: etcd, directory, admin, ready_after })
+    }
+
+    /// Ends it as a service manager does, and starts it again over what it has stored.
+    pub async fn restart(&mut self) -> Result<(), Failure> {
+        let pid = self.child.id().ok_or("the server has ended by itself")?;
+        Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
+        tokio::time::timeout(START_DURATION_MAX, self.child.wait()).await.map_err(|_| "the server does not end")??;
+        // Written anew by each start: an old one would name an old port.
+        let _ = std::fs::remove_file(self.directory.path().join(KUBECONFIG));
+        (self.child, self.admin, self.ready_after) = until_ready(&mut self.command, self.directory.path()).await?;
+        Ok(())
     }
 
     /// Processor time that it has used, in seconds.
@@ -77,6 +74,25 @@ impl Server {
             line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
         };
         (value("VmRSS:"), value("VmHWM:"))
+    }
+}
+
+/// Starts a server, and tries it until `/readyz` answers.
+async fn until_ready(command: &mut Command, directory: &Path) -> Result<(Child, Credentials, Duration), Failure> {
+    let started = Instant::now();
+    let child = command.spawn()?;
+    let kubeconfig = directory.join(KUBECONFIG);
+    loop {
+        if let Ok(text) = std::fs::read_to_string(&kubeconfig)
+            && let Ok(admin) = Credentials::from_kubeconfig(&text)
+            && admin.get("/readyz").await.is_ok_and(|code| code == 200)
+        {
+            return Ok((child, admin, started.elapsed()));
+        }
+        if started.elapsed() > START_DURATION_MAX {
+            return Err("the server did not become ready".into());
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

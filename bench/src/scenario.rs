@@ -40,6 +40,8 @@ pub enum Part {
     Lists,
     /// Watch.
     Watches,
+    /// A second start, over the pods of the first.
+    Restart,
     /// RBAC with many bindings.
     Authorization,
 }
@@ -48,9 +50,11 @@ const AT_ONCE: usize = 64;
 /// No load sends more than this.
 const REQUESTS_MAX: usize = 500_000;
 const BINDINGS: usize = 1_000;
+/// Upstream's media type of binary bodies, whose watch events are of the same kind.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-struct Bench<'a> {
-    server: &'a Server,
+struct Bench {
+    server: Server,
     store: &'static str,
     rows: Vec<Row>,
 }
@@ -58,16 +62,19 @@ struct Bench<'a> {
 /// Runs everything on one store.
 pub async fn run(binary: &Path, etcd: Option<&Path>, store: &'static str, sizes: &Sizes) -> Result<Vec<Row>, Failure> {
     let server = Server::start(binary, etcd).await?;
-    let mut bench = Bench { server: &server, store, rows: Vec::new() };
+    let mut bench = Bench { server, store, rows: Vec::new() };
     bench.service_account().await?;
-    bench.row("start to ready", server.ready_after.as_secs_f64() * 1000.0, "ms", String::new(), Some((2100.0, true)));
+    bench.row("start to ready", bench.server.ready_after.as_secs_f64() * 1000.0, "ms", String::new(), Some((2100.0, true)));
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (idle, _) = server.memory_mb();
+    let (idle, _) = bench.server.memory_mb();
     // Upstream's server alone; its etcd is beside it in both cases.
     bench.row("resident, idle", idle, "MB", String::new(), Some((245.0, true)));
     let wanted = |part| sizes.only.is_empty() || sizes.only.contains(&part);
     if wanted(Part::Pods) {
         bench.pods(sizes).await?;
+    }
+    if wanted(Part::Restart) {
+        bench.restart(idle).await?;
     }
     if wanted(Part::Reads) {
         bench.reads(sizes).await?;
@@ -79,7 +86,8 @@ pub async fn run(binary: &Path, etcd: Option<&Path>, store: &'static str, sizes:
         bench.creates(sizes).await?;
     }
     if wanted(Part::Watches) {
-        bench.fan_out(sizes).await?;
+        bench.fan_out(sizes, None).await?;
+        bench.fan_out(sizes, Some(PROTOBUF)).await?;
     }
     if wanted(Part::Authorization) {
         bench.authorization(sizes).await?;
@@ -125,7 +133,7 @@ fn get(path: String) -> impl Fn(usize) -> Call {
     move |_| Call { method: "GET", path: path.clone(), body: None }
 }
 
-impl Bench<'_> {
+impl Bench {
     fn row(&mut self, what: impl Into<String>, value: f64, unit: &'static str, detail: String, upstream: Option<(f64, bool)>) {
         let what = what.into();
         eprintln!("    {what}: {value:.2} {unit} {detail}");
@@ -197,6 +205,20 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// The same pods in a process that has met nothing but them: what they take without what their creation left behind.
+    async fn restart(&mut self, idle: f64) -> Result<(), Failure> {
+        let pods: serde_json::Value = serde_json::from_slice(&self.server.admin.body("/api/v1/pods?limit=1").await?)?;
+        let count = 1 + pods["metadata"]["remainingItemCount"].as_u64().unwrap_or(0);
+        self.server.restart().await?;
+        let ready = self.server.ready_after.as_secs_f64() * 1000.0;
+        self.row(format!("start to ready with {count} pods"), ready, "ms", String::new(), None);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (resident, _) = self.server.memory_mb();
+        let detail = format!("{:.1} kB a pod", (resident - idle) * 1024.0 / count.max(1) as f64);
+        self.row(format!("resident after a start with {count} pods"), resident, "MB", detail, None);
+        Ok(())
+    }
+
     async fn reads(&mut self, sizes: &Sizes) -> Result<(), Failure> {
         let path = "/api/v1/namespaces/default/pods/one-0";
         for (protocol, name) in [(Protocol::Http2, "HTTP/2"), (Protocol::Http1, "HTTP/1.1")] {
@@ -222,25 +244,30 @@ impl Bench<'_> {
                 Some((upstream, true)),
             );
         }
+        // By the pod and not by the byte, as the bytes are fewer: with the list in JSON beside it in the same run.
+        let binary = self.server.admin.accepting(PROTOBUF);
+        let list = load::run(&binary, Protocol::Http2, 1, sizes.duration, 50, get(all.to_owned())).await?;
+        self.row("LIST of all pods, protobuf", list.p50_ms, "ms", format!("{:.0} MB", list.bytes / 1e6), None);
         let (_, peak) = self.server.memory_mb();
         self.row("resident, peak with lists", peak, "MB", String::new(), Some((1171.0, true)));
         Ok(())
     }
 
     /// Watchers of one namespace, while objects are created there.
-    async fn fan_out(&mut self, sizes: &Sizes) -> Result<(), Failure> {
+    async fn fan_out(&mut self, sizes: &Sizes, media_type: Option<&'static str>) -> Result<(), Failure> {
         let admin = &self.server.admin;
+        let watching = media_type.map_or_else(|| admin.clone(), |media_type| admin.accepting(media_type));
         let seen = Arc::new(AtomicUsize::new(0));
         let mut watchers = tokio::task::JoinSet::new();
         for _ in 0..sizes.watchers {
-            let (admin, seen) = (admin.clone(), seen.clone());
-            let mut client = admin.connect(Protocol::Http1).await?;
+            let seen = seen.clone();
+            let mut client = watching.connect(Protocol::Http1).await?;
             let response = client.send("GET", "/api/v1/namespaces/kube-public/configmaps?watch=true&resourceVersion=0", None).await?;
             watchers.spawn(async move {
                 let mut body = response.into_body();
+                let mut events = EventCounter::new(media_type);
                 while let Some(Ok(frame)) = body.frame().await {
-                    let lines = frame.data_ref().map_or(0, |data| memchr::memchr_iter(b'\n', data).count());
-                    seen.fetch_add(lines, Ordering::Relaxed);
+                    seen.fetch_add(frame.data_ref().map_or(0, |data| events.count(data)), Ordering::Relaxed);
                 }
                 drop(client);
             });
@@ -249,7 +276,15 @@ impl Bench<'_> {
         let before = seen.load(Ordering::Relaxed);
         let path = "/api/v1/namespaces/kube-public/configmaps";
         let started = Instant::now();
-        let made = load::run(admin, Protocol::Http2, AT_ONCE, sizes.duration, REQUESTS_MAX, create(path, "fan", config_map)).await?;
+        let made = load::run(
+            admin,
+            Protocol::Http2,
+            AT_ONCE,
+            sizes.duration,
+            REQUESTS_MAX,
+            create(path, if media_type.is_some() { "binary" } else { "fan" }, config_map),
+        )
+        .await?;
         let want = made.count * sizes.watchers;
         // Until all have arrived, or nothing arrives any more.
         let mut last = (seen.load(Ordering::Relaxed), Instant::now());
@@ -265,11 +300,11 @@ impl Bench<'_> {
         let share = 100.0 * arrived as f64 / want.max(1) as f64;
         // Upstream: 495 creates/s to 1,000 watchers, of which 60 to 80 % arrive.
         self.row(
-            format!("events to {} watchers, 64 creating", sizes.watchers),
+            format!("events to {} watchers{}, 64 creating", sizes.watchers, if media_type.is_some() { " in protobuf" } else { "" }),
             rate,
             "/s",
             format!("{share:.0} % arrived, {:.0} creates/s", made.rate),
-            Some((495.0 * 1000.0 * 0.7, false)),
+            media_type.is_none().then_some((495.0 * 1000.0 * 0.7, false)),
         );
         watchers.abort_all();
         Ok(())
@@ -344,6 +379,43 @@ impl Bench<'_> {
             }
         }
         Ok(found)
+    }
+}
+
+/// Counts the events of a watch as their bytes arrive, without reading them.
+enum EventCounter {
+    /// One in each line.
+    Json,
+    /// Each behind its length, four bytes in the order of the network.
+    Protobuf {
+        /// What has come of the next length.
+        length: Vec<u8>,
+        /// What is still to come of the event that has begun.
+        left: usize,
+    },
+}
+
+impl EventCounter {
+    fn new(media_type: Option<&str>) -> Self {
+        if media_type.is_some() { Self::Protobuf { length: Vec::new(), left: 0 } } else { Self::Json }
+    }
+
+    /// Events that are complete with these bytes, or have begun.
+    fn count(&mut self, mut data: &[u8]) -> usize {
+        let Self::Protobuf { length, left } = self else { return memchr::memchr_iter(b'\n', data).count() };
+        let mut events = 0;
+        while !data.is_empty() {
+            let skipped = data.len().min(*left);
+            (*left, data) = (*left - skipped, &data[skipped..]);
+            let taken = data.len().min(size_of::<u32>() - length.len());
+            length.extend_from_slice(&data[..taken]);
+            data = &data[taken..];
+            if let Ok(bytes) = <[u8; 4]>::try_from(&**length) {
+                (*left, events) = (u32::from_be_bytes(bytes) as usize, events + 1);
+                length.clear();
+            }
+        }
+        events
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use sha2::{Digest, Sha256};
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=WASMGATE_PLUGINS");
@@ -18,7 +20,20 @@ fn main() {
         }
         println!("cargo::rerun-if-changed={}", manifest.display());
         println!("cargo::rerun-if-changed={}", compiled.display());
-        writeln!(table, "    (include_str!({manifest:?}), include_bytes!({compiled:?})),").expect("a string takes everything");
+        let component = fs::read(manifest.with_extension("wasm")).expect("the component lies beside what was compiled from it");
+        let digest: String = Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect();
+        writeln!(
+            table,
+            "    Embedded {{
+        manifest: include_str!({manifest:?}),
+        code: {{
+            static CODE: &PageAligned<[u8]> = &PageAligned(*include_bytes!({compiled:?}));
+            &CODE.0
+        }},
+        digest: {digest:?},
+    }},"
+        )
+        .expect("a string takes everything");
         count += 1;
     }
     table.push(']');

@@ -2,6 +2,7 @@
 //! need. Everything is found out here, once, so that making an instance later cannot fail for such a reason.
 
 use std::collections::BTreeSet;
+use std::ptr::NonNull;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -9,6 +10,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Precompiled};
 
 use crate::code_cache::CodeCache;
+use crate::code_pages;
 use crate::engine::PluginEngine;
 use crate::fault::Fault;
 use crate::guest::Indices;
@@ -73,26 +75,20 @@ impl LoadError {
     }
 }
 
-/// A component's bytes.
+/// A component, in the form in which it came.
 #[derive(Clone, Copy)]
 pub(crate) enum Artifact<'a> {
-    /// From [`PluginEngine::precompile`]: native code, so only ever what was built into this binary.
+    /// From [`PluginEngine::precompile`], in the pages of this binary, where it is run if it can be.
+    Embedded(&'static [u8]),
+    /// From [`PluginEngine::precompile`]: native code, so only ever what this program made itself.
     Precompiled(&'a [u8]),
     /// A component from anywhere.
     Wasm(&'a [u8]),
 }
 
-impl<'a> Artifact<'a> {
-    fn bytes(self) -> &'a [u8] {
-        match self {
-            Self::Precompiled(bytes) | Self::Wasm(bytes) => bytes,
-        }
-    }
-
-    /// Lower-case hex of sha256.
-    pub(crate) fn digest(self) -> String {
-        hex(&Sha256::digest(self.bytes()))
-    }
+/// sha256 of a component's bytes, in lower-case hex.
+pub(crate) fn digest(component: &[u8]) -> String {
+    hex(&Sha256::digest(component))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -118,7 +114,8 @@ pub(crate) fn link(
     }
     let engine = engine.inner();
     let component = match artifact {
-        Artifact::Precompiled(bytes) => deserialize(engine, bytes)?,
+        Artifact::Embedded(bytes) if code_pages::fits(bytes) => run_in_place(engine, bytes)?,
+        Artifact::Embedded(bytes) | Artifact::Precompiled(bytes) => deserialize(engine, bytes)?,
         Artifact::Wasm(bytes) => compile(engine, &manifest.name, bytes, cache)?,
     };
     let version = interface_version(engine, &component)?;
@@ -131,26 +128,18 @@ pub(crate) fn link(
     Ok(Linked { pre, exports })
 }
 
-/// Lets the system take back the memory that holds these bytes of the binary. The engine has its own copy of the code; whoever reads them
-/// again has them read from the file.
-#[cfg(target_os = "linux")]
-pub(crate) fn give_back_pages(code: &'static [u8]) {
-    let page = rustix::param::page_size();
-    let start = code.as_ptr().align_offset(page);
-    let Some(whole) = code.len().checked_sub(start).map(|rest| rest - rest % page).filter(|whole| *whole > 0) else { return };
-    let address = code[start..].as_ptr().cast_mut().cast();
-    // SAFETY: whole pages of read-only data of the binary's own file, which come back with the same content.
-    if let Err(error) = unsafe { rustix::mm::madvise(address, whole, rustix::mm::Advice::LinuxDontNeed) } {
-        tracing::debug!(%error, "the pages of a compiled plugin stay in memory");
-    }
+fn run_in_place(engine: &Engine, bytes: &'static [u8]) -> Result<Component, LoadError> {
+    // SAFETY: as below, and a static is never changed nor freed.
+    let component = unsafe { Component::deserialize_raw(engine, NonNull::from(bytes)) };
+    component.or_else(|error| {
+        // Such as a system that lets no page of a file become executable.
+        tracing::debug!("an embedded plugin's code is copied: {error:#}");
+        deserialize(engine, bytes)
+    })
 }
 
-/// Other systems keep them.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn give_back_pages(_: &'static [u8]) {}
-
 fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
-    // SAFETY: `Precompiled` is what this binary carries; the engine itself refuses another version or configuration.
+    // SAFETY: it is what this program has compiled itself; the engine itself refuses another version or configuration.
     unsafe { Component::deserialize(engine, bytes) }.map_err(|error| LoadError::Incompatible(format!("{error:#}")))
 }
 

@@ -10,7 +10,7 @@ use std::thread;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::limits;
+use crate::{code_pages, limits};
 
 /// An engine with its clock.
 #[derive(Clone)]
@@ -65,6 +65,7 @@ fn config(pooled: bool) -> wasmtime::Result<Config> {
     config.native_unwind_info(false);
     config.memory_reservation(4 << 30);
     config.memory_guard_size(32 << 20);
+    code_pages::enable(&mut config);
     if pooled {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     }

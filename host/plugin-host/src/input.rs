@@ -103,13 +103,27 @@ impl Input {
             separate(at, out);
             whole(&lookup.name, out);
             out.push(b':');
-            let namespace = lookup.namespace_from.as_deref().map(|pointer| subject.text_at(pointer)).unwrap_or_default();
-            let named = lookup.name_from.iter().map(|pointer| subject.text_at(pointer)).find(|name| !name.is_empty());
-            let name = named.unwrap_or_else(|| lookup.name_default.clone());
-            let found = if name.is_empty() { None } else { objects.object(&lookup.resource, &namespace, &name) };
             // What the cache does not have may be there all the same: the guest may ask the store.
-            out.extend_from_slice(found.as_deref().unwrap_or(b"null"));
+            out.extend_from_slice(lookup.find(subject, objects).as_deref().unwrap_or(b"null"));
         }
         out.push(b'}');
+    }
+
+    /// What the look-up of a name finds in the cache.
+    pub(crate) fn look_up(&self, name: &str, subject: &Subject<'_>, objects: &dyn Lookups) -> Option<Bytes> {
+        self.lookups.iter().find(|lookup| lookup.name == name)?.find(subject, objects)
+    }
+}
+
+impl Lookup {
+    /// Its object, as far as the manifest shows it.
+    fn find(&self, subject: &Subject<'_>, objects: &dyn Lookups) -> Option<Bytes> {
+        let namespace = self.namespace_from.as_deref().map(|pointer| subject.text_at(pointer)).unwrap_or_default();
+        let named = self.name_from.iter().map(|pointer| subject.text_at(pointer)).find(|name| !name.is_empty());
+        let name = named.unwrap_or_else(|| self.name_default.clone());
+        if name.is_empty() {
+            return None;
+        }
+        objects.object(&self.resource, &namespace, &name)
     }
 }

@@ -11,6 +11,7 @@ mod answer;
 mod bindings;
 pub mod cluster;
 mod code_cache;
+mod code_pages;
 mod component;
 mod counters;
 pub mod dir;
@@ -43,6 +44,7 @@ mod wanted_exports;
 
 pub use cluster::{Change, Changes, ClusterView, EmptyCluster, Feed, FeedSnapshot};
 pub use code_cache::CodeCache;
+pub use code_pages::PageAligned;
 pub use component::LoadError;
 pub use dir::{DirectoryError, PluginDirectory};
 pub use engine::{EngineError, PluginEngine};

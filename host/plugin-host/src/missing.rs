@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
 
 use crate::fault::Fault;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Unknown};
 use crate::metrics::PluginMetrics;
 
 /// A plugin that is not there.
@@ -61,7 +61,7 @@ impl AdmissionPlugin for Missing {
 
     fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
         // Whether there is what its rules ask for is not looked up: it would have been asked, as far as anybody knows.
-        self.manifest.selects(round, attributes, versions, &|_, _| true)
+        self.manifest.selects(round, attributes, versions, &Unknown)
     }
 
     fn failure_policy(&self) -> FailurePolicy {

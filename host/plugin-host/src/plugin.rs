@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, Round};
 use admission::{Recorder, Version};
-use apimachinery::{Status, StatusReason};
+use apimachinery::{GroupResource, Status, StatusReason};
 use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
 use prometheus::Histogram;
@@ -26,7 +26,7 @@ use crate::host::{Services, Shared};
 use crate::index::{IndexSnapshot, Indexes};
 use crate::instance::{Instance, InstanceTemplate, StartError};
 use crate::limits;
-use crate::manifest::{Capability, Credential, Instances, Manifest, Reinvocation, Role};
+use crate::manifest::{Capability, Credential, Instances, LookupRequirement, Manifest, Reinvocation, Role, Surroundings};
 use crate::memo::{Memo, Question};
 use crate::metrics::{Metrics, PluginMetrics, Remembered};
 use crate::pool::{Lease, Pool};
@@ -88,8 +88,14 @@ struct Durations {
 
 impl Loader {
     /// Loads a component as the manifest says: compiled, linked, and with a first instance configured and told of the
-    /// cluster's state.
-    pub(crate) async fn load(&self, manifest: Manifest, artifact: Artifact<'_>, origin: Origin) -> Result<Plugin, LoadError> {
+    /// cluster's state. `digest` is the component's sha256, in hex.
+    pub(crate) async fn load(
+        &self,
+        manifest: Manifest,
+        artifact: Artifact<'_>,
+        digest: String,
+        origin: Origin,
+    ) -> Result<Plugin, LoadError> {
         let named = |field, list: &[ProjectedResource]| list.iter().map(|item| (field, item.resource.clone())).collect::<Vec<_>>();
         let indexed = manifest.indexes.iter().map(|index| ("indexes", index.resource().clone()));
         for (field, resource) in [named("reads", &manifest.reads), named("watches", &manifest.watches)].into_iter().flatten().chain(indexed)
@@ -144,7 +150,6 @@ impl Loader {
         let spared = |call| metrics.remembered(call);
         let authenticated = remembers(Role::Authenticator).then(|| Remembering { memo: Memo::new(), spared: spared("authenticate") });
         let authorized = remembers(Role::Authorizer).then(|| Remembering { memo: Memo::new(), spared: spared("authorize") });
-        let digest = artifact.digest();
         Ok(Plugin { manifest, origin, digest, shared, pool, timeout, metrics, durations, authenticated, authorized })
     }
 }
@@ -392,6 +397,18 @@ impl auth::Authorizer for Plugin {
     }
 }
 
+/// What the plugin's rules ask of the cluster.
+impl Surroundings for Plugin {
+    fn exists(&self, resource: &GroupResource, namespace: &str) -> bool {
+        self.shared.services.cluster.any(resource, namespace)
+    }
+
+    fn meets(&self, requirement: &LookupRequirement, attributes: &admission::Attributes, version: &Version<'_>) -> bool {
+        let found = self.manifest.input.look_up(&requirement.name, &Subject::Admission(attributes, *version), &*self.shared);
+        requirement.holds(found.as_deref())
+    }
+}
+
 #[async_trait]
 impl AdmissionPlugin for Plugin {
     fn name(&self) -> &str {
@@ -399,7 +416,7 @@ impl AdmissionPlugin for Plugin {
     }
 
     fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
-        self.manifest.selects(round, attributes, versions, &|resource, namespace| self.shared.services.cluster.any(resource, namespace))
+        self.manifest.selects(round, attributes, versions, self)
     }
 
     fn failure_policy(&self) -> FailurePolicy {

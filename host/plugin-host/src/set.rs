@@ -36,8 +36,10 @@ const DIRECTORY: SourceId = SourceId(0);
 pub struct Standard {
     /// The manifest's text.
     pub manifest: Cow<'static, str>,
-    /// What [`crate::PluginEngine::precompile`] made.
+    /// What [`crate::PluginEngine::precompile`] made. Borrowed and [`crate::PageAligned`], it is run where it lies.
     pub code: Cow<'static, [u8]>,
+    /// sha256 of the component that it was made from, in hex.
+    pub digest: Cow<'static, str>,
     /// Its place, where flags say so (`--authorization-mode=Node,RBAC`).
     pub order: Option<i32>,
     /// What flags add to its `config`; replaces the manifest's.
@@ -237,7 +239,7 @@ impl PluginSet {
     /// Loads the standard set. All of it must load.
     pub async fn new(loader: Loader, standard: Vec<Standard>) -> Result<Arc<Self>, StandardError> {
         let mut plugins: Vec<Arc<Plugin>> = Vec::with_capacity(standard.len());
-        for Standard { manifest, code, order, config } in standard {
+        for Standard { manifest, code, digest, order, config } in standard {
             let failed = |plugin: &str| {
                 let plugin = plugin.to_owned();
                 move |source| StandardError { plugin, source }
@@ -249,13 +251,12 @@ impl PluginSet {
             if plugins.iter().any(|other| other.manifest().name.eq_ignore_ascii_case(&name)) {
                 return Err(failed(&name)(LoadError::NameTaken { name: name.clone(), owner: "another standard plugin".into() }));
             }
-            let artifact = Artifact::Precompiled(&code);
-            let loaded = loader.load(manifest, artifact, Origin::Embedded).await;
-            let plugin = loaded.map_err(failed(&name))?;
-            if let Cow::Borrowed(code) = code {
-                component::give_back_pages(code);
-            }
-            plugins.push(Arc::new(plugin));
+            let artifact = match &code {
+                Cow::Borrowed(code) => Artifact::Embedded(code),
+                Cow::Owned(code) => Artifact::Precompiled(code),
+            };
+            let loaded = loader.load(manifest, artifact, digest.into_owned(), Origin::Embedded).await;
+            plugins.push(Arc::new(loaded.map_err(failed(&name))?));
         }
         let set = Self {
             loader,
@@ -469,7 +470,7 @@ impl PluginSet {
     async fn load_apart(&self, manifest: Manifest, component: Arc<[u8]>, origin: Origin) -> Result<Plugin, LoadError> {
         let loader = self.loader.clone();
         let runtime = tokio::runtime::Handle::current();
-        let load = move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), origin));
+        let load = move || runtime.block_on(loader.load(manifest, Artifact::Wasm(&component), component::digest(&component), origin));
         let task = tokio::task::spawn_blocking(load);
         task.await.unwrap_or_else(|error| Err(LoadError::Compile(format!("the compiler failed: {error}"))))
     }

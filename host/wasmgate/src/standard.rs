@@ -3,13 +3,23 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use plugin_host::{Manifest, Standard};
+use plugin_host::{Manifest, PageAligned, Standard};
 use serde_json::{Value, json};
 
 use crate::config::Config;
 
-/// Manifest and compiled component of every embedded plugin.
-static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/standard_plugins.rs"));
+/// A plugin that is built into the binary.
+struct Embedded {
+    /// The manifest's text.
+    manifest: &'static str,
+    /// The component, compiled.
+    code: &'static [u8],
+    /// sha256 of the component, in hex.
+    digest: &'static str,
+}
+
+/// All of them.
+static EMBEDDED: &[Embedded] = include!(concat!(env!("OUT_DIR"), "/standard_plugins.rs"));
 
 /// Upstream's authenticators come in this order, and the anonymous one where no other knows the client.
 const AUTHENTICATORS: [&str; 4] = ["x509", "static-token", "service-account", "anonymous"];
@@ -28,12 +38,12 @@ pub struct Selection {
 
 /// The names of all of them, whether they run or not.
 pub fn names() -> Vec<String> {
-    EMBEDDED.iter().filter_map(|(manifest, _)| Some(Manifest::parse(manifest).ok()?.name)).collect()
+    EMBEDDED.iter().filter_map(|plugin| Some(Manifest::parse(plugin.manifest).ok()?.name)).collect()
 }
 
 /// Chooses by the flags.
 pub fn select(config: &Config) -> Selection {
-    let named = |(manifest, code): &(&'static str, &'static [u8])| Some((Manifest::parse(manifest).ok()?.name, (*manifest, *code)));
+    let named = |plugin: &'static Embedded| Some((Manifest::parse(plugin.manifest).ok()?.name, plugin));
     let embedded: HashMap<String, _> = EMBEDDED.iter().filter_map(named).collect();
     let mut selection = Selection { plugins: Vec::new(), missing: Vec::new() };
     let authenticators = AUTHENTICATORS.into_iter().filter(|name| is_wanted(name, config));
@@ -43,9 +53,10 @@ pub fn select(config: &Config) -> Selection {
         for (place, name) in names.into_iter().enumerate() {
             let order = ORDER_STEP * (1 + i32::try_from(place).unwrap_or(i32::MAX / ORDER_STEP - 1));
             match embedded.get(name) {
-                Some(&(manifest, code)) => selection.plugins.push(Standard {
-                    manifest: Cow::Borrowed(manifest),
-                    code: Cow::Borrowed(code),
+                Some(plugin) => selection.plugins.push(Standard {
+                    manifest: Cow::Borrowed(plugin.manifest),
+                    code: Cow::Borrowed(plugin.code),
+                    digest: Cow::Borrowed(plugin.digest),
                     order: Some(order),
                     config: configuration(name, config),
                 }),

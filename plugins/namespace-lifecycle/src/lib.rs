@@ -3,33 +3,24 @@
 //!
 //! It is a mutating plugin that changes nothing, as upstream's: so it stands before those that would look into the namespace.
 
-use std::cell::RefCell;
-
 use wasmgate_sdk::admission::{GroupVersionKind, GroupVersionResource};
+use wasmgate_sdk::cluster;
 use wasmgate_sdk::json::Json;
 use wasmgate_sdk::prelude::*;
 use wasmgate_sdk::serde::Deserialize;
-use wasmgate_sdk::{clock, cluster};
 
 /// These cannot be deleted.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
-/// How long after its deletion a namespace is read from the store, where the cache still calls it active.
-const FORCE_LIVE_MILLISECONDS: u64 = 30_000;
-/// How many of those are remembered.
-const FORCE_LIVE_NAMESPACES_MAX: usize = 100;
-
-/// The plugin.
+/// The plugin. Upstream remembers which namespaces were deleted, because its cache may lag behind what the same server wrote; this server's
+/// does not.
 #[derive(Default)]
-pub struct NamespaceLifecycle {
-    /// Names, and until when. A second call for one request does no harm: it only looks closer.
-    force_live: RefCell<Vec<(String, u64)>>,
-}
+pub struct NamespaceLifecycle;
 
 impl Plugin for NamespaceLifecycle {}
 
 impl MutatingAdmission for NamespaceLifecycle {
     fn admit(&self, request: &Request) -> Result<Patch, Denial> {
-        self.check(request).map(|()| Patch::unchanged())
+        check(request).map(|()| Patch::unchanged())
     }
 }
 
@@ -53,59 +44,38 @@ struct Lookups {
     namespace: Option<Namespace>,
 }
 
-impl NamespaceLifecycle {
-    fn check(&self, request: &Request) -> Result<(), Denial> {
-        let Input { operation, kind, resource, namespace, name, lookups } = request.input()?;
-        let of_namespaces = kind.group.is_empty() && kind.kind == "Namespace";
-        if of_namespaces {
-            if operation == Operation::Delete {
-                if IMMORTAL.contains(&name.as_str()) {
-                    return Err(Status::forbidden(&resource.group, &resource.resource, &name, "this namespace may not be deleted").into());
-                }
-                self.remember(&name);
-            }
-            return Ok(());
+fn check(request: &Request) -> Result<(), Denial> {
+    let Input { operation, kind, resource, namespace, name, lookups } = request.input()?;
+    if kind.group.is_empty() && kind.kind == "Namespace" {
+        if operation == Operation::Delete && IMMORTAL.contains(&name.as_str()) {
+            return Err(Status::forbidden(&resource.group, &resource.resource, &name, "this namespace may not be deleted").into());
         }
-        // To be told "not found" here would tell of namespaces to somebody who may only ask what they may do.
-        let access_review = resource.group == "authorization.k8s.io" && resource.resource == "localsubjectaccessreviews";
-        if namespace.is_empty() || operation == Operation::Delete || access_review {
-            return Ok(());
-        }
-        let phase = self.phase(&namespace, lookups.namespace)?;
-        if operation == Operation::Create && phase == "Terminating" {
-            let denial = request
-                .forbidden(&format!("unable to create new content in namespace {namespace} because it is being terminated"))
-                .cause("NamespaceTerminating", format!("namespace {namespace} is being terminated"), "metadata.namespace");
-            return Err(denial.into());
-        }
-        Ok(())
+        return Ok(());
     }
-
-    /// The namespace's phase. Where the cache has none, or is known to lag behind a deletion, the store is asked.
-    fn phase(&self, name: &str, cached: Option<Namespace>) -> Result<String, Denial> {
-        let internal = |error: LookupError| Denial::Status(Status::internal(&error.message));
-        match cached.map(|namespace| namespace.status.phase) {
-            Some(phase) if !(phase == "Active" && self.is_remembered(name)) => Ok(phase),
-            _ => match cluster::get_live("", "namespaces", "", name).map_err(internal)? {
-                Some(namespace) => Ok(phase_of(&namespace)),
-                None => Err(Status::not_found("", "namespaces", name).into()),
-            },
-        }
+    // To be told "not found" here would tell of namespaces to somebody who may only ask what they may do.
+    let access_review = resource.group == "authorization.k8s.io" && resource.resource == "localsubjectaccessreviews";
+    if namespace.is_empty() || operation == Operation::Delete || access_review {
+        return Ok(());
     }
-
-    fn remember(&self, name: &str) {
-        let now = clock::now_milliseconds();
-        let mut remembered = self.force_live.borrow_mut();
-        remembered.retain(|(other, until)| other != name && *until > now);
-        if remembered.len() == FORCE_LIVE_NAMESPACES_MAX {
-            remembered.remove(0);
-        }
-        remembered.push((name.to_owned(), now + FORCE_LIVE_MILLISECONDS));
+    let phase = match lookups.namespace {
+        Some(namespace) => namespace.status.phase,
+        None => live_phase(&namespace)?,
+    };
+    if operation == Operation::Create && phase == "Terminating" {
+        let denial = request
+            .forbidden(&format!("unable to create new content in namespace {namespace} because it is being terminated"))
+            .cause("NamespaceTerminating", format!("namespace {namespace} is being terminated"), "metadata.namespace");
+        return Err(denial.into());
     }
+    Ok(())
+}
 
-    fn is_remembered(&self, name: &str) -> bool {
-        let remembered = self.force_live.borrow();
-        remembered.iter().any(|(other, until)| other == name && *until > clock::now_milliseconds())
+/// The phase of a namespace that the cache does not have: another server may just have made it.
+fn live_phase(name: &str) -> Result<String, Denial> {
+    let internal = |error: LookupError| Denial::Status(Status::internal(&error.message));
+    match cluster::get_live("", "namespaces", "", name).map_err(internal)? {
+        Some(namespace) => Ok(phase_of(&namespace)),
+        None => Err(Status::not_found("", "namespaces", name).into()),
     }
 }
 
@@ -209,19 +179,5 @@ mod tests {
             {"reason": "NamespaceTerminating", "message": "namespace off is being terminated", "field": "metadata.namespace"}]});
         assert_eq!(status.as_value()["details"], want);
         assert_eq!(status.as_value()["code"], 403);
-    }
-
-    #[test]
-    fn after_a_deletion_the_store_is_asked() {
-        let plugin = NamespaceLifecycle::default();
-        let create = || request(Operation::Create, "/ConfigMap/configmaps", "on", "x");
-        testing::set_now_milliseconds(1_000);
-        testing::put("", "namespaces", namespace("on", "Active"));
-        testing::put_live("", "namespaces", namespace("on", "Terminating"));
-        assert_eq!(message(plugin.admit(&create())), "");
-        assert_eq!(message(plugin.admit(&request(Operation::Delete, "/Namespace/namespaces", "on", "on"))), "");
-        assert!(message(plugin.admit(&create())).ends_with("because it is being terminated"));
-        testing::set_now_milliseconds(1_000 + FORCE_LIVE_MILLISECONDS);
-        assert_eq!(message(plugin.admit(&create())), "");
     }
 }

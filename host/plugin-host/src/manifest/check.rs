@@ -42,6 +42,7 @@ pub(super) fn checked(document: Document) -> Result<Manifest, Error> {
     let http = http(spec.http, &capabilities)?;
     check_existing(&spec.rules, reads.iter().chain(&watches))?;
     let lookups = lookups(spec.lookups, &reads, admits(&roles))?;
+    check_requirements(&spec.rules, &lookups)?;
     let at = |(index, problem): (usize, String)| field_error(format!("spec.input[{index}]"), problem);
     let input = Input::compile(&spec.input, lookups).map_err(at)?;
     let (failure_policy, authorizer_failure_policy) = failure_policies(spec.failure_policy, &roles)?;
@@ -158,6 +159,20 @@ fn check_existing<'a>(rules: &[Rule], granted: impl Iterator<Item = &'a Projecte
         let known = |item: &ProjectedResource| item.resource.group == *group && item.resource.resource == *resource;
         if !granted.clone().any(known) {
             return Err(field_error(format!("spec.match[{index}].exists"), "must be in spec.reads or spec.watches"));
+        }
+    }
+    Ok(())
+}
+
+/// A rule may ask only for a look-up that the plugin has.
+fn check_requirements(rules: &[Rule], lookups: &[Lookup]) -> Result<(), Error> {
+    for (index, rule) in rules.iter().enumerate() {
+        let Some(requirement) = &rule.lookup else { continue };
+        if !lookups.iter().any(|lookup| lookup.name == requirement.name) {
+            return Err(field_error(
+                format!("spec.match[{index}].lookup.name"),
+                format!("\"{}\" must be in spec.lookups", requirement.name),
+            ));
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ use crate::limits;
 use crate::projection::ProjectedResource;
 use document::Document;
 
-pub use rule::{Existing, Exists, Rule, ScopeType};
+pub use rule::{Existing, LookupRequirement, Operator, Rule, ScopeType, Surroundings, Unknown};
 pub use words::{Capability, Credential, Instances, MatchPolicy, Reinvocation, Role};
 
 /// What stands in `apiVersion`.
@@ -164,16 +164,16 @@ impl Manifest {
         round: Round,
         attributes: &admission::Attributes,
         versions: &[Version<'_>],
-        exists: &Exists<'_>,
+        cluster: &dyn Surroundings,
     ) -> Option<usize> {
         let (requested, equivalents) = versions.split_first()?;
-        if self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(round, attributes, requested, exists)) {
+        if self.rules.is_empty() || self.rules.iter().any(|rule| rule.matches(round, attributes, requested, cluster)) {
             return Some(0);
         }
         if self.match_policy == MatchPolicy::Exact || equivalents.is_empty() {
             return None;
         }
-        let first = |rule: &Rule| equivalents.iter().position(|version| rule.matches(round, attributes, version, exists));
+        let first = |rule: &Rule| equivalents.iter().position(|version| rule.matches(round, attributes, version, cluster));
         self.rules.iter().find_map(first).map(|index| index + 1)
     }
 }

@@ -43,6 +43,8 @@ pub struct Rule {
     pub fields: Vec<String>,
     /// Only where the request's namespace has an object of this resource; of a cluster-scoped one, where there is any.
     pub exists: Option<Existing>,
+    /// Only where an object of the manifest's `lookups` is like this.
+    pub lookup: Option<LookupRequirement>,
 }
 
 /// A resource of `exists`.
@@ -56,12 +58,77 @@ pub struct Existing {
     pub resource: String,
 }
 
-/// Whether a namespace has an object of a resource.
-pub type Exists<'a> = dyn Fn(&GroupResource, &str) -> bool + 'a;
+/// What the object of a look-up must be like; the words are those of label selectors.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookupRequirement {
+    /// The look-up's name.
+    pub name: String,
+    /// Where in the object: a JSON Pointer (RFC 6901). Empty: the object itself.
+    #[serde(default)]
+    pub field: String,
+    /// How it stands to `values`.
+    pub operator: Operator,
+    /// Texts; what is no text in the object is compared by its JSON.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+/// What is asked of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "upstream's words")]
+pub enum Operator {
+    In,
+    /// Holds where there is no such field, and no such object.
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+impl LookupRequirement {
+    /// Whether it holds of what was found: an object's JSON, or nothing.
+    pub fn holds(&self, object: Option<&[u8]>) -> bool {
+        // What cannot be read is treated as missing, as what is not there.
+        let object: Option<Value> = object.and_then(|object| serde_json::from_slice(object).ok());
+        let found = object.as_ref().and_then(|object| object.pointer(&self.field)).filter(|found| !found.is_null());
+        let is_listed = |found: &Value| match found {
+            Value::String(text) => self.values.contains(text),
+            other => self.values.contains(&other.to_string()),
+        };
+        match self.operator {
+            Operator::In => found.is_some_and(is_listed),
+            Operator::NotIn => !found.is_some_and(is_listed),
+            Operator::Exists => found.is_some(),
+            Operator::DoesNotExist => found.is_none(),
+        }
+    }
+}
+
+/// What rules ask of the cluster.
+pub trait Surroundings {
+    /// Whether a namespace has an object of a resource; where `namespace` is empty, whether there is any.
+    fn exists(&self, resource: &GroupResource, namespace: &str) -> bool;
+
+    /// Whether the object of a look-up that is made for this request is as required.
+    fn meets(&self, requirement: &LookupRequirement, attributes: &admission::Attributes, version: &Version<'_>) -> bool;
+}
+
+/// Where nothing is known of the cluster: whatever a rule asks for may be there.
+pub struct Unknown;
+
+impl Surroundings for Unknown {
+    fn exists(&self, _: &GroupResource, _: &str) -> bool {
+        true
+    }
+
+    fn meets(&self, _: &LookupRequirement, _: &admission::Attributes, _: &Version<'_>) -> bool {
+        true
+    }
+}
 
 impl Rule {
     /// Whether the rule is about a request, in this version of it; upstream's `rules.Matcher`.
-    pub fn matches(&self, round: Round, attributes: &admission::Attributes, version: &Version<'_>, exists: &Exists<'_>) -> bool {
+    pub fn matches(&self, round: Round, attributes: &admission::Attributes, version: &Version<'_>, cluster: &dyn Surroundings) -> bool {
         let asked = version.resource;
         let listed = |list: &[String], word: &str| list.is_empty() || list.iter().any(|item| item == "*" || item == word);
         let resource = || {
@@ -90,7 +157,8 @@ impl Rule {
             && self
                 .exists
                 .as_ref()
-                .is_none_or(|it| exists(&GroupResource::new(it.group.clone(), it.resource.clone()), &attributes.namespace))
+                .is_none_or(|it| cluster.exists(&GroupResource::new(it.group.clone(), it.resource.clone()), &attributes.namespace))
+            && self.lookup.as_ref().is_none_or(|requirement| cluster.meets(requirement, attributes, version))
     }
 }
 
@@ -125,12 +193,21 @@ pub(super) fn check(rule: &Rule, roles: &BTreeSet<Role>, path: &str) -> Result<(
             return Err(field_error(format!("{path}.roles[{index}]"), "must be one of the plugin's admission roles"));
         }
     }
+    let is_pointer = |field: &str| field.starts_with('/') && field.len() <= limits::POINTER_BYTES_MAX;
     for (index, field) in rule.fields.iter().enumerate() {
-        if !field.starts_with('/') || field.len() > limits::POINTER_BYTES_MAX {
+        if !is_pointer(field) {
             return Err(field_error(
                 format!("{path}.fields[{index}]"),
                 format!("\"{field}\" must be a JSON Pointer, such as /spec/nodeName"),
             ));
+        }
+    }
+    if let Some(LookupRequirement { field, operator, values, .. }) = &rule.lookup {
+        if !field.is_empty() && !is_pointer(field) {
+            return Err(field_error(format!("{path}.lookup.field"), format!("\"{field}\" must be a JSON Pointer, such as /status/phase")));
+        }
+        if matches!(operator, Operator::In | Operator::NotIn) == values.is_empty() {
+            return Err(field_error(format!("{path}.lookup.values"), "must be given with In and NotIn, and with nothing else"));
         }
     }
     Ok(())

@@ -90,9 +90,12 @@ async fn chain_of(plugin: &str) -> Arc<Chain> {
     let path = format!("{}/../../plugins/{plugin}/plugin.yaml", env!("CARGO_MANIFEST_DIR"));
     let manifest = std::fs::read_to_string(path).expect("a manifest");
     let started = Instant::now();
-    let set = PluginSet::new(loader, vec![Standard { manifest: manifest.into(), code: code.into(), order: None, config: None }])
-        .await
-        .expect(plugin);
+    let set = PluginSet::new(
+        loader,
+        vec![Standard { manifest: manifest.into(), code: code.into(), digest: "".into(), order: None, config: None }],
+    )
+    .await
+    .expect(plugin);
     println!("{plugin:<24} ready in {:?}", started.elapsed());
     set.chain()
 }

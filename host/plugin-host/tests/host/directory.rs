@@ -83,7 +83,7 @@ async fn a_directory_cannot_take_the_name_of_a_standard_plugin() {
     let loader = loader(&cluster);
     let code = loader.engine.precompile(&component("plugins", "always-allow")).expect("compiles");
     let text = manifest("AlwaysAllow", json!({"roles": ["authorizer"], "credentials": [], "capabilities": []}));
-    let standard = Standard { manifest: text.clone().into(), code: code.into(), order: None, config: None };
+    let standard = Standard { manifest: text.clone().into(), code: code.into(), digest: "".into(), order: None, config: None };
     let set = PluginSet::new(loader, vec![standard]).await.expect("a set");
     let bench = Bench { set, cluster };
     // Nor does case tell names apart, nor is the name of one that does not run free.

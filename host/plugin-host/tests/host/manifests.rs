@@ -7,6 +7,7 @@ use admission::{Attributes, EmptyChain, ObjectView, Operation, ResourceKind, Ver
 use apimachinery::{GroupVersionKind, GroupVersionResource};
 use serde_json::{Value, json};
 use wasmgate_plugin_host::Manifest;
+use wasmgate_plugin_host::manifest::{LookupRequirement, Operator, Unknown};
 
 use crate::bench::create;
 
@@ -96,6 +97,23 @@ fn every_mistake_is_named() {
             "spec.match[0].exists: must be in spec.reads or spec.watches",
         ),
         (
+            "spec: {roles: [validating-admission], match: [{lookup: {name: a, operator: Exists}}]}",
+            "spec.match[0].lookup.name: \"a\" must be in spec.lookups",
+        ),
+        (
+            "spec: {roles: [validating-admission], match: [{lookup: {name: a, field: status, operator: Exists}}]}",
+            "spec.match[0].lookup.field: \"status\" must be a JSON Pointer",
+        ),
+        (
+            "spec: {roles: [validating-admission], match: [{lookup: {name: a, operator: In}}]}",
+            "spec.match[0].lookup.values: must be given with In and NotIn, and with nothing else",
+        ),
+        (
+            "spec: {roles: [validating-admission], match: [{lookup: {name: a, operator: Exists, values: [x]}}]}",
+            "spec.match[0].lookup.values: must be given with In and NotIn",
+        ),
+        ("spec: {roles: [validating-admission], match: [{lookup: {name: a, operator: Gt}}]}", "Gt"),
+        (
             "spec: {roles: [authorizer], capabilities: [cluster], reads: [{resource: pods}], lookups: [{name: a, resource: pods}]}",
             "spec.lookups[0].name: look-ups come with calls of the admission roles only",
         ),
@@ -154,6 +172,33 @@ fn every_mistake_is_named() {
 }
 
 #[test]
+fn a_requirement_of_a_look_up_reads_as_a_selector_does() {
+    let active = br#"{"status": {"phase": "Active", "ready": true, "none": null}}"#.as_slice();
+    let rows = [
+        ("/status/phase", Operator::In, vec!["Active"], Some(active), true),
+        ("/status/phase", Operator::In, vec!["Terminating", "Active"], Some(active), true),
+        ("/status/phase", Operator::NotIn, vec!["Active"], Some(active), false),
+        ("/status/phase", Operator::NotIn, vec!["Terminating"], Some(active), true),
+        ("/status/phase", Operator::NotIn, vec!["Active"], None, true),
+        ("/status/other", Operator::NotIn, vec!["Active"], Some(active), true),
+        ("/status/other", Operator::In, vec!["Active"], Some(active), false),
+        ("/status/ready", Operator::In, vec!["true"], Some(active), true),
+        ("/status/none", Operator::Exists, vec![], Some(active), false),
+        ("/status/phase", Operator::Exists, vec![], Some(active), true),
+        ("/status/phase", Operator::DoesNotExist, vec![], Some(active), false),
+        ("", Operator::Exists, vec![], Some(active), true),
+        ("", Operator::DoesNotExist, vec![], None, true),
+        // What cannot be read is as if it were not there.
+        ("/status/phase", Operator::NotIn, vec!["Active"], Some(b"{".as_slice()), true),
+    ];
+    for (field, operator, values, object, holds) in rows {
+        let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
+        let requirement = LookupRequirement { name: "a".into(), field: field.into(), operator, values };
+        assert_eq!(requirement.holds(object), holds, "{requirement:?}");
+    }
+}
+
+#[test]
 fn yaml_and_json_say_the_same() {
     let yaml = format!("{HEAD}spec:\n  roles: [mutating-admission]\n  order: -5\n  config: {{number: 1, list: [a, null]}}\n");
     let json = r#"{"apiVersion": "plugins.wasmgate.dev/v1alpha1", "kind": "Plugin", "metadata": {"name": "a"},
@@ -175,7 +220,7 @@ fn selects(
     let version = |resource, kind| Version { kind, resource, object: object.as_ref(), old: old.as_ref() };
     let requested = version(&attributes.resource, &attributes.kind);
     let all: Vec<_> = [requested].into_iter().chain(equivalents.iter().map(|other| version(&other.resource, &other.kind))).collect();
-    manifest.selects(round, attributes, &all, &|_, _| true)
+    manifest.selects(round, attributes, &all, &Unknown)
 }
 
 #[test]

@@ -130,6 +130,22 @@ async fn a_rule_that_wants_an_object_to_exist_spares_the_call_where_there_is_non
     plugin.bench.create().await.0.expect("admitted");
 }
 
+#[tokio::test]
+async fn a_rule_that_wants_something_of_a_look_up_spares_the_call_where_it_is_otherwise() {
+    let look_up = json!([{"name": "itself", "resource": "pods", "namespaceFrom": "/namespace", "nameFrom": ["/object/metadata/name"]}]);
+    let rules =
+        json!([{"resources": ["pods"], "lookup": {"name": "itself", "field": "/metadata/name", "operator": "In", "values": ["web"]}}]);
+    let spec = json!({"match": rules, "capabilities": ["cluster"], "reads": [{"resource": "pods"}], "lookups": look_up,
+        "config": {"do": "deny"}});
+    let plugin = Measured::with("validating-admission", spec).await;
+    plugin.bench.create().await.0.expect("admitted");
+    assert_eq!(plugin.calls(), (0, 0));
+    plugin.bench.cluster.add("web");
+    assert_eq!(plugin.bench.create().await.0.expect_err("refused").code, 403);
+    plugin.bench.cluster.remove("web");
+    plugin.bench.create().await.0.expect("admitted");
+}
+
 /// The objects of RBAC, that come and go.
 #[derive(Default)]
 struct Roles(Mutex<(BTreeMap<(GroupResource, String), Value>, Vec<Change>)>);
@@ -194,7 +210,7 @@ async fn rbac_is_not_asked_twice_and_a_bindings_deletion_counts_in_the_very_next
     let code = loader.engine.precompile(&component("plugins", "rbac")).expect("compiles");
     let path = format!("{}/../../plugins/rbac/plugin.yaml", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("a manifest");
-    let standard = Standard { manifest: text.into(), code: code.into(), order: None, config: None };
+    let standard = Standard { manifest: text.into(), code: code.into(), digest: "".into(), order: None, config: None };
     let set = PluginSet::new(loader, vec![standard]).await.expect("RBAC");
     let measured = Measured { bench: Bench { set, cluster: Arc::default() }, registry };
 
