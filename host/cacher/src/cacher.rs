@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use api::ResourceRef;
 use api::kinds::strategy;
-use imbl::OrdMap;
 use objectstore::{Codec, DecodeError, Encoded};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
@@ -19,7 +18,7 @@ use crate::event_type::EventType;
 use crate::limits::{PAGE_SNAPSHOT_AGE_MAX, PAGE_SNAPSHOTS_MAX};
 use crate::object::{Decoder, Object};
 use crate::predicate::Interest;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Objects, Snapshot};
 use crate::state::{Lost, State};
 use crate::waiter::Waiter;
 
@@ -201,7 +200,7 @@ impl Cacher {
     }
 
     /// Ends the joining: the state at a revision, and what happened since. The feed may still be behind that revision, or beyond it.
-    pub(crate) fn fill(&self, objects: Vec<(Arc<str>, KeyValue)>, revision: Revision) {
+    pub(crate) fn fill(&self, objects: Objects, revision: Revision) {
         let mut kept = self.kept.lock();
         // The feed may have had to start over meanwhile, with a later state.
         if self.state.read().oldest() <= revision {
@@ -279,17 +278,18 @@ impl Cacher {
         object.fields().get(self.indexed_at?).map(|value| &**value).filter(|value| !value.is_empty())
     }
 
-    /// Replaces everything: the feed had to start over. Watchers that are behind are told that they lost track.
-    pub(crate) fn replace(&self, objects: Vec<(Arc<str>, KeyValue)>, revision: Revision) {
-        let mut map = OrdMap::new();
-        for (key, kv) in objects {
-            match self.decoder.decode(key.clone(), &kv, EventType::Added) {
-                Ok(object) => drop(map.insert(key, Arc::new(object))),
-                Err(error) => {
-                    tracing::error!(key = &*kv.key, %error, "an object in the store cannot be read; it is left out of lists and watches")
-                }
+    /// Adds an object as it lies in the store to those of a whole state. What cannot be read is left out.
+    pub(crate) fn read_into(&self, objects: &mut Objects, key: Arc<str>, kv: &KeyValue) {
+        match self.decoder.decode(key.clone(), kv, EventType::Added) {
+            Ok(object) => drop(objects.insert(key, Arc::new(object))),
+            Err(error) => {
+                tracing::error!(key = &*kv.key, %error, "an object in the store cannot be read; it is left out of lists and watches")
             }
         }
-        self.state.write().replace(map, revision);
+    }
+
+    /// Replaces everything: the feed had to start over. Watchers that are behind are told that they lost track.
+    pub(crate) fn replace(&self, objects: Objects, revision: Revision) {
+        self.state.write().replace(objects, revision);
     }
 }

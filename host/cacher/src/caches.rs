@@ -11,14 +11,14 @@ use api::Catalogue;
 use apimachinery::GroupResource;
 use arc_swap::ArcSwap;
 use objectstore::{DecodeError, ObjectStore};
-use storage::{KeyValue, Range, Revision, Storage, WatchBatch};
+use storage::{Range, Revision, Storage, WatchBatch};
 use tokio::sync::{Semaphore, watch};
 
 use crate::cacher::Cacher;
 use crate::limits::{FEED_RETRY_PAUSE, FILL_PAGE_KEYS, FRESH_LOOK_INTERVAL, FRESH_WAIT_MAX};
 use crate::object::Object;
 use crate::probe::RevisionProbe;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Objects, Snapshot};
 
 /// How reads get to be as fresh as the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,8 +159,11 @@ impl Caches {
         for cacher in joining.values() {
             let prefix = self.store.key(cacher.resource(), "");
             let found = self.store.list(cacher.resource(), 0).await?;
-            let key_of = |kv: &KeyValue| Arc::from(kv.key.strip_prefix(&prefix).unwrap_or(&kv.key));
-            cacher.fill(found.items.into_iter().map(|kv| (key_of(&kv), kv)).collect(), found.revision);
+            let mut objects = Objects::new();
+            for kv in found.items {
+                cacher.read_into(&mut objects, kv.key.strip_prefix(&prefix).unwrap_or(&kv.key).into(), &kv);
+            }
+            cacher.fill(objects, found.revision);
         }
         Ok(())
     }
@@ -216,7 +219,7 @@ impl Caches {
     pub async fn read_all(&self, cacher: &Cacher, revision: Revision) -> Result<Snapshot, ReadError> {
         let prefix = self.store.key(cacher.resource(), "");
         let found = self.store.list(cacher.resource(), revision).await?;
-        let mut objects = imbl::OrdMap::new();
+        let mut objects = Objects::new();
         for kv in &found.items {
             let key: Arc<str> = kv.key.strip_prefix(&prefix).unwrap_or(&kv.key).into();
             objects.insert(key.clone(), cacher.decode(key, kv)?);
@@ -286,7 +289,8 @@ impl Caches {
     /// Reads everything under the root at one revision.
     async fn fill(&self) -> Result<Revision, storage::Error> {
         let places = self.places.load_full();
-        let mut by_prefix: HashMap<&str, Vec<(Arc<str>, KeyValue)>> = HashMap::new();
+        // By place, one for each cache there. A page is read into objects before the next comes, so that values are not held twice.
+        let mut by_prefix: HashMap<&str, Vec<Objects>> = HashMap::new();
         let mut range = Range { limit: FILL_PAGE_KEYS, ..Range::prefix(self.root()) };
         let revision = loop {
             let page = self.storage().range(range.clone()).await?;
@@ -295,9 +299,10 @@ impl Caches {
                 range.start = format!("{}\0", last.key);
             }
             for kv in page.items {
-                if let Some((prefix, _, key)) = self.route(&places, &kv.key) {
-                    let key = key.into();
-                    by_prefix.entry(prefix).or_default().push((key, kv));
+                if let Some((prefix, cachers, key)) = self.route(&places, &kv.key) {
+                    let key: Arc<str> = key.into();
+                    let found = by_prefix.entry(prefix).or_insert_with(|| vec![Objects::new(); cachers.len()]);
+                    found.iter_mut().zip(cachers).for_each(|(objects, cacher)| cacher.read_into(objects, key.clone(), &kv));
                 }
             }
             if !page.more {
@@ -305,8 +310,8 @@ impl Caches {
             }
         };
         for (prefix, cachers) in &places.fed {
-            let objects = by_prefix.remove(prefix.as_str()).unwrap_or_default();
-            cachers.iter().for_each(|cacher| cacher.replace(objects.clone(), revision));
+            let mut found = by_prefix.remove(prefix.as_str()).unwrap_or_default().into_iter();
+            cachers.iter().for_each(|cacher| cacher.replace(found.next().unwrap_or_default(), revision));
         }
         places.all_fed().for_each(|cacher| cacher.publish());
         self.reach(revision);

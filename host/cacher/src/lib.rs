@@ -32,7 +32,7 @@ pub use event::Event;
 pub use event_type::EventType;
 pub use object::{Encoding, EncodingKey, Object};
 pub use predicate::{Interest, Predicate};
-pub use snapshot::Snapshot;
+pub use snapshot::{Objects, Snapshot};
 pub use state::Lost;
 pub use watcher::{Update, WatchEnd, Watcher};
 

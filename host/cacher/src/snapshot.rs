@@ -7,11 +7,14 @@ use storage::Revision;
 
 use crate::object::Object;
 
+/// Objects by key, in the order of bytes: upstream's order.
+pub type Objects = OrdMap<Arc<str>, Arc<Object>>;
+
 /// All objects of a resource at one revision.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// By key, in the order of bytes: upstream's order.
-    pub objects: OrdMap<Arc<str>, Arc<Object>>,
+    /// The objects.
+    pub objects: Objects,
     /// The revision that this is the state of.
     pub revision: Revision,
 }

@@ -3,14 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use storage::Revision;
 
 use crate::event::Event;
 use crate::event_type::EventType;
 use crate::limits::{WINDOW_AGE_MAX, WINDOW_BYTES_MAX, WINDOW_EVENTS_MAX, WINDOW_EVENTS_MIN};
-use crate::object::Object;
 use crate::predicate::Interest;
+use crate::snapshot::Objects;
 use crate::waiter::Waiter;
 
 /// The window no longer holds what was asked for.
@@ -26,7 +25,7 @@ pub struct Lost {
 #[derive(Default)]
 pub(crate) struct State {
     /// By key, relative to the resource's prefix.
-    pub(crate) objects: OrdMap<Arc<str>, Arc<Object>>,
+    pub(crate) objects: Objects,
     window: VecDeque<Arc<Event>>,
     window_bytes: usize,
     /// Sequence number of the window's first event.
@@ -129,7 +128,7 @@ impl State {
     }
 
     /// Puts another state in place of everything. Watchers that are behind are told that they lost track.
-    pub(crate) fn replace(&mut self, objects: OrdMap<Arc<str>, Arc<Object>>, revision: Revision) {
+    pub(crate) fn replace(&mut self, objects: Objects, revision: Revision) {
         // One sequence number is skipped, so that even a watcher that had read everything finds its place gone, and is told so.
         self.first = self.next() + 1;
         self.published = self.first;

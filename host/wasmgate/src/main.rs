@@ -9,6 +9,7 @@ mod data_dir;
 mod flags;
 mod kubeconfig;
 mod logging;
+mod memory;
 mod open_files;
 mod ownership;
 mod run;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     logging::start(config.verbosity);
+    memory::use_small_pages();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -27,7 +27,7 @@ use crate::bootstrap::Bootstrap;
 use crate::cluster::CachedCluster;
 use crate::config::{self, Config};
 use crate::token_signer::ServiceAccountTokens;
-use crate::{certificates, data_dir, kubeconfig, open_files, signals, standard};
+use crate::{certificates, data_dir, kubeconfig, memory, open_files, signals, standard};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -111,6 +111,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let serving = tokio::spawn(Server::open(port, tls, limits)?.serve(road, DRAIN_DURATION_MAX));
     tracing::info!("serving on https://{address}");
     signals::notify_ready();
+    memory::let_go_of_code();
 
     signalled.wait_for(|asked| *asked).await?;
     // `/readyz` fails first, so that load balancers look elsewhere; then the port closes; then requests under way end.
