@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use apimachinery::object::meta;
 use apimachinery::patch::json;
 use apimachinery::{GroupResource, GroupVersionKind, Status};
 use async_trait::async_trait;
@@ -283,8 +284,8 @@ fn name_in_messages<'a>(attributes: &'a Attributes, object: Option<&'a Value>) -
         .expect("the last one is not empty")
 }
 
-/// What identifies an object. What was not there may come: a create with `generateName` has no name yet, and no uid.
-const IDENTITY: [&str; 3] = ["/metadata/name", "/metadata/namespace", "/metadata/uid"];
+/// What identifies an object, of its `metadata`. What was not there may come: a create with `generateName` has no name yet, and no uid.
+const IDENTITY: [&str; 3] = ["name", "namespace", "uid"];
 
 /// Patches the object in place, as the plugin saw it; whether that changed it. What identifies the object must stay.
 ///
@@ -321,7 +322,7 @@ fn try_patch(object: &mut Value, patch: Vec<Value>, kind: &GroupVersionKind, int
     if patch.len() > json::JSON_PATCH_OPERATIONS_MAX {
         return Err(format!("its patch has {} operations, more than {}", patch.len(), json::JSON_PATCH_OPERATIONS_MAX));
     }
-    let before = IDENTITY.map(|pointer| object.pointer(pointer).cloned());
+    let before = IDENTITY.map(|field| meta(object, field).cloned());
     let touched = json::touched(&patch);
     if !json::apply(object, patch).map_err(|error| format!("its patch does not apply: {error}"))? {
         return Ok(false);
@@ -340,10 +341,10 @@ fn try_patch(object: &mut Value, patch: Vec<Value>, kind: &GroupVersionKind, int
         }
     }
     let unset = |value: &Option<Value>| value.as_ref().is_none_or(|value| value.is_null() || value == "");
-    for (pointer, before) in IDENTITY.iter().zip(&before) {
-        let may_be_set = unset(before) && *pointer != "/metadata/namespace";
-        if !may_be_set && object.pointer(pointer) != before.as_ref() {
-            return Err(format!("its patch changes {pointer}"));
+    for (field, before) in IDENTITY.into_iter().zip(&before) {
+        let may_be_set = unset(before) && field != "namespace";
+        if !may_be_set && meta(object, field) != before.as_ref() {
+            return Err(format!("its patch changes /metadata/{field}"));
         }
     }
     interfaces.retype(kind, object, &touched).map_err(|error| format!("its patch leaves no {}: {error}", kind.kind))?;

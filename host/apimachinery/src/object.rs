@@ -15,9 +15,30 @@ pub fn metadata_mut(object: &mut Value) -> &mut Map<String, Value> {
     metadata.as_object_mut().expect("made an object above")
 }
 
+/// What stands at a JSON Pointer (RFC 6901): as [`Value::pointer`], which makes a new text of every segment.
+pub fn find<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.is_empty() {
+        return Some(value);
+    }
+    if pointer.contains('~') {
+        return value.pointer(pointer);
+    }
+    pointer.strip_prefix('/')?.split('/').try_fold(value, |at, segment| match at {
+        Value::Object(fields) => fields.get(segment),
+        // `01` and `+1` are no indexes.
+        Value::Array(items) if segment == "0" || !segment.starts_with(['0', '+']) => items.get(segment.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// `metadata.<field>`.
+pub fn meta<'a>(object: &'a Value, field: &str) -> Option<&'a Value> {
+    object.get("metadata")?.get(field)
+}
+
 /// `metadata.<field>` as a string; empty where it is missing.
 pub fn meta_str<'a>(object: &'a Value, field: &str) -> &'a str {
-    object.get("metadata").and_then(|m| m.get(field)).and_then(Value::as_str).unwrap_or("")
+    meta(object, field).and_then(Value::as_str).unwrap_or("")
 }
 
 /// `metadata.name`.
@@ -52,21 +73,12 @@ pub fn deletion_grace_period_seconds(object: &Value) -> Option<i64> {
 
 /// `metadata.finalizers`.
 pub fn finalizers(object: &Value) -> Vec<&str> {
-    object
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array)
-        .map(|list| list.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default()
+    meta(object, "finalizers").and_then(Value::as_array).map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }
 
 /// `metadata.labels` as pairs.
 pub fn labels(object: &Value) -> impl Iterator<Item = (&str, &str)> {
-    object
-        .pointer("/metadata/labels")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+    meta(object, "labels").and_then(Value::as_object).into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
 /// Sets `metadata.<field>`; an empty string removes it.

@@ -3,15 +3,17 @@
 //! Every call goes the same way: lease an instance, run the guest with a deadline, judge the answer, give the instance
 //! back. An answer that is none is a fault like a trap: the instance is dropped.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, Round};
 use admission::{Recorder, Version};
-use apimachinery::{GroupResource, Status, StatusReason};
+use apimachinery::{GroupResource, GroupVersionKind, Status, StatusReason};
 use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
+use bytes::Bytes;
 use prometheus::Histogram;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -397,14 +399,27 @@ impl auth::Authorizer for Plugin {
     }
 }
 
-/// What the plugin's rules ask of the cluster.
-impl Surroundings for Plugin {
+/// What a plugin's rules ask of the cluster while it is found out whether one of them is about a request.
+struct AskedOfCluster<'a> {
+    plugin: &'a Plugin,
+    /// What the last look-up was, in which of the request's versions it was made, and what it found. Rules that follow each other often ask
+    /// for the same.
+    last: RefCell<Option<(String, GroupVersionKind, Option<Bytes>)>>,
+}
+
+impl Surroundings for AskedOfCluster<'_> {
     fn exists(&self, resource: &GroupResource, namespace: &str) -> bool {
-        self.shared.services.cluster.any(resource, namespace)
+        self.plugin.shared.services.cluster.any(resource, namespace)
     }
 
     fn meets(&self, requirement: &LookupRequirement, attributes: &admission::Attributes, version: &Version<'_>) -> bool {
-        let found = self.manifest.input.look_up(&requirement.name, &Subject::Admission(attributes, *version), &*self.shared);
+        let mut last = self.last.borrow_mut();
+        let known = last.take().filter(|(name, kind, _)| *name == requirement.name && kind == version.kind);
+        let (.., found) = last.insert(known.unwrap_or_else(|| {
+            let subject = Subject::Admission(attributes, *version);
+            let found = self.plugin.manifest.input.look_up(&requirement.name, &subject, &*self.plugin.shared);
+            (requirement.name.clone(), version.kind.clone(), found)
+        }));
         requirement.holds(found.as_deref())
     }
 }
@@ -416,7 +431,7 @@ impl AdmissionPlugin for Plugin {
     }
 
     fn selects(&self, round: Round, attributes: &admission::Attributes, versions: &[Version<'_>]) -> Option<usize> {
-        self.manifest.selects(round, attributes, versions, self)
+        self.manifest.selects(round, attributes, versions, &AskedOfCluster { plugin: self, last: RefCell::default() })
     }
 
     fn failure_policy(&self) -> FailurePolicy {

@@ -9,6 +9,7 @@
 use std::ptr::NonNull;
 
 use admission::Version;
+use apimachinery::object::find;
 use auth::{AskedFor, Credentials, SelectorRequirement, UserInfo};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -268,7 +269,7 @@ impl Subject<'_> {
     pub(crate) fn at<R>(&self, pointer: &str, found: impl FnOnce(&Value) -> R) -> Option<R> {
         let rest = pointer.strip_prefix('/')?;
         let (part, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        self.part(part)?.value().pointer(below).map(found)
+        find(self.part(part)?.value(), below).map(found)
     }
 
     /// The text at a pointer; empty where there is none.

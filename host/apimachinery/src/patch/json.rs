@@ -250,7 +250,7 @@ pub fn touched(operations: &[Value]) -> Vec<Vec<String>> {
 }
 
 fn decode_key(key: &str) -> String {
-    key.replace("~1", "/").replace("~0", "~")
+    if key.contains('~') { key.replace("~1", "/").replace("~0", "~") } else { key.to_owned() }
 }
 
 /// The keys of a path but the last, and the last; what stands before the first slash is none.

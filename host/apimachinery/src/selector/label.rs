@@ -237,7 +237,7 @@ impl LabelSelector {
 
     /// Whether this object is selected by its `metadata.labels`.
     pub fn matches_object(&self, object: &Value) -> bool {
-        self.matches(&object.pointer("/metadata/labels").and_then(Value::as_object))
+        self.matches(&crate::object::meta(object, "labels").and_then(Value::as_object))
     }
 
     /// The one value that the selector asks of the label, where it asks for one.

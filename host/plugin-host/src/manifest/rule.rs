@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use admission::chain::Round;
 use admission::{Operation, Version};
 use apimachinery::GroupResource;
+use apimachinery::object::find;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -90,7 +91,7 @@ impl LookupRequirement {
     pub fn holds(&self, object: Option<&[u8]>) -> bool {
         // What cannot be read is treated as missing, as what is not there.
         let object: Option<Value> = object.and_then(|object| serde_json::from_slice(object).ok());
-        let found = object.as_ref().and_then(|object| object.pointer(&self.field)).filter(|found| !found.is_null());
+        let found = object.as_ref().and_then(|object| find(object, &self.field)).filter(|found| !found.is_null());
         let is_listed = |found: &Value| match found {
             Value::String(text) => self.values.contains(text),
             other => self.values.contains(&other.to_string()),
@@ -163,7 +164,7 @@ impl Rule {
 }
 
 fn is_set(version: &Version<'_>, field: &str) -> bool {
-    let set = |value: &Value| value.pointer(field).is_some_and(|value| !value.is_null());
+    let set = |value: &Value| find(value, field).is_some_and(|value| !value.is_null());
     [version.object, version.old].into_iter().flatten().any(|object| set(object.value()))
 }
 
