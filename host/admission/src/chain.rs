@@ -16,7 +16,7 @@ use auth::Fault;
 use serde_json::Value;
 
 use crate::version::Versions;
-use crate::{Admission, Attributes, ObjectInterfaces, ObjectView, Objects, Recorder, RequestContext, Version};
+use crate::{Admission, Attributes, Charges, ObjectInterfaces, ObjectView, Objects, Recorder, RequestContext, Version};
 
 /// Why a plugin refuses.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,22 @@ pub enum Mutation {
     Patch(Vec<Value>),
     /// Not admitted.
     Denied(Denial),
+}
+
+/// What a validating plugin answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Admitted, and this is what it takes.
+    Admitted(Charges),
+    /// Not admitted.
+    Denied(Denial),
+}
+
+impl Verdict {
+    /// Admitted, and it takes nothing.
+    pub fn admitted() -> Self {
+        Self::Admitted(Charges::default())
+    }
 }
 
 /// What a fault means for the request.
@@ -75,8 +91,8 @@ pub trait AdmissionPlugin: Send + Sync {
     /// Role `mutating-admission`.
     async fn admit(&self, attributes: &Attributes, version: Version<'_>) -> Result<Mutation, Fault>;
 
-    /// Role `validating-admission`; `None`: admitted.
-    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault>;
+    /// Role `validating-admission`.
+    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Verdict, Fault>;
 
     /// Is told that its answer was none: a patch that does not hold. To be counted like every other fault.
     fn faulted(&self, fault: &Fault);
@@ -223,7 +239,8 @@ impl Admission for AdmissionChain {
         Ok(())
     }
 
-    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<(), Status> {
+    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<Charges, Status> {
+        let mut charges = Charges::default();
         let versions = Versions::of(attributes, interfaces);
         let object = objects.object.map(|object| versions.views(object));
         let old = objects.old.map(|old| versions.views(old));
@@ -233,17 +250,19 @@ impl Admission for AdmissionChain {
             let Some(index) = plugin.selects(Round::Validating, attributes, &list) else { continue };
             let answer = plugin.validate(&link.shown(attributes), list[index]).await;
             match answer {
-                Ok(None) => {}
-                Ok(Some(denial)) if link.mode != Mode::Decide => {
+                // Only what decides takes anything.
+                Ok(Verdict::Admitted(_)) if link.mode != Mode::Decide => {}
+                Ok(Verdict::Admitted(taken)) => charges.extend(taken),
+                Ok(Verdict::Denied(denial)) if link.mode != Mode::Decide => {
                     let refused = refusal(denial, attributes, objects.object).message;
                     link.would(attributes, Some(format!("refuse this: {refused}")));
                 }
                 Err(fault) if link.mode != Mode::Decide => link.would(attributes, Some(format!("have failed: {}", fault.reason))),
-                Ok(Some(denial)) => return Err(refusal(denial, attributes, objects.object)),
+                Ok(Verdict::Denied(denial)) => return Err(refusal(denial, attributes, objects.object)),
                 Err(fault) => failed(plugin, &fault)?,
             }
         }
-        Ok(())
+        Ok(charges)
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Authorization, Authorizer, Credentials, Decision, Fault, Rules, UserInfo};
 use serde_json::Value;
 
-use crate::{Admission, Attributes, ChainSource, DecidingChain, ObjectInterfaces, Objects};
+use crate::{Admission, Attributes, ChainSource, Charges, DecidingChain, ObjectInterfaces, Objects};
 
 /// A chain of three parts.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Admission for FixedChain {
         self.admission.mutate(attributes, interfaces, object, old).await
     }
 
-    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<(), Status> {
+    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<Charges, Status> {
         self.admission.validate(attributes, interfaces, objects).await
     }
 }
@@ -87,7 +87,7 @@ impl Admission for EmptyChain {
         Ok(())
     }
 
-    async fn validate(&self, _: &Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<(), Status> {
-        Ok(())
+    async fn validate(&self, _: &Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<Charges, Status> {
+        Ok(Charges::default())
     }
 }

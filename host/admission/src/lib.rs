@@ -1,6 +1,7 @@
 //! Whether an object is admitted: the nouns, the trait, and the chain over it.
 
 pub mod chain;
+mod charge;
 mod context;
 mod fixed;
 mod version;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 pub use auth::{AuditAnnotations, Recorder, Warnings};
+pub use charge::{Amounts, ChargedObject, Charges};
 pub use context::{ChainSource, DecidingChain, RequestContext};
 pub use fixed::{EmptyChain, FixedChain};
 pub use version::{ObjectView, Version};
@@ -107,6 +109,7 @@ pub trait Admission: Send + Sync {
         old: Option<&Value>,
     ) -> Result<(), Status>;
 
-    /// Runs the validating plugins; the first refusal is the answer.
-    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<(), Status>;
+    /// Runs the validating plugins; the first refusal is the answer. What an admitted request takes of objects that limit it is to be
+    /// committed with the object.
+    async fn validate(&self, attributes: &Attributes, interfaces: &dyn ObjectInterfaces, objects: Objects<'_>) -> Result<Charges, Status>;
 }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use admission::{Recorder, RequestContext};
+use admission::{Amounts, ChargedObject, Charges, Recorder, RequestContext};
 use apimachinery::GroupResource;
+use apimachinery::quantity::Quantity;
 use auth::Authorization;
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -37,6 +38,8 @@ pub struct Services {
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) reads: Vec<ProjectedResource>,
+    /// Of which resources objects may be charged.
+    pub(crate) charges: Vec<GroupResource>,
     /// What `index` answers from; `None`: the manifest declares no index.
     pub(crate) indexes: Option<Arc<Indexes>>,
     /// What `counters` counts in.
@@ -82,6 +85,8 @@ pub(crate) struct HostState {
     /// When the running call ends; `None`: nothing runs in which a request may be sent.
     pub(crate) deadline: Option<Instant>,
     pub(crate) notes: Notes,
+    /// What the running call charges; `None`: it is none that may.
+    pub(crate) charges: Option<Charges>,
     /// Whether the running call has looked at anything but its input: its answer is then not only the input's.
     pub(crate) looked_around: bool,
     /// Handles of requests that the guest was given and has not dropped.
@@ -207,6 +212,7 @@ impl HostState {
             index_handles: 0,
             deadline: None,
             notes: Notes::default(),
+            charges: None,
             looked_around: false,
             handles_held: 0,
             limiter: Limiter::new(memory_bytes_max),
@@ -228,6 +234,7 @@ impl HostState {
         self.admitting = None;
         self.deadline = None;
         self.indexes = None;
+        self.charges = None;
     }
 
     /// The request that the running call is about.
@@ -366,6 +373,28 @@ impl HostState {
         state.find(index as usize, namespace, key, after)
     }
 
+    /// Notes what the request takes of an object. What is wrong with it is said, and none of it is noted.
+    pub(crate) fn charge(&mut self, charged: ChargedObject, amounts: Vec<(String, String)>) -> Result<(), LookupError> {
+        if !self.shared.charges.contains(&charged.resource) {
+            let message = format!("{} is not in the manifest's spec.charges", charged.resource);
+            return Err(LookupError::new(LookupFailure::NotGranted, message));
+        }
+        let Some(charges) = &mut self.charges else {
+            let message = "an object may be charged while a created or updated one is validated, and at no other time";
+            return Err(LookupError::new(LookupFailure::NotNow, message));
+        };
+        if charged.name.is_empty() {
+            return Err(LookupError::new(LookupFailure::Malformed, "an object that is charged has a name"));
+        }
+        let amounts = amounts_of(amounts)?;
+        if charges.of(&charged).is_none() && charges.len() >= limits::CHARGED_OBJECTS_MAX {
+            let message = format!("more than {} objects are charged at once", limits::CHARGED_OBJECTS_MAX);
+            return Err(LookupError::new(LookupFailure::TooLong, message));
+        }
+        charges.add(charged, amounts);
+        Ok(())
+    }
+
     /// Takes tokens from a bucket of the plugin's. False: there are not so many.
     pub(crate) fn take_tokens(&mut self, key: &str, tokens: u32, rate: Rate) -> Result<bool, LookupError> {
         let now = self.now_milliseconds();
@@ -392,4 +421,29 @@ impl HostState {
         attributes.asked_for = context.asking();
         Ok(nested::run(context.chain.authorize(&attributes)).await)
     }
+}
+
+/// Amounts as a guest gives them: none twice, none negative.
+fn amounts_of(list: Vec<(String, String)>) -> Result<Amounts, LookupError> {
+    if list.len() > limits::CHARGED_AMOUNTS_MAX {
+        let message = format!("{} amounts are charged at once, more than {}", list.len(), limits::CHARGED_AMOUNTS_MAX);
+        return Err(LookupError::new(LookupFailure::TooLong, message));
+    }
+    let mut amounts = Amounts::new();
+    for (name, text) in list {
+        if name.len().max(text.len()) > limits::CHARGED_AMOUNT_BYTES_MAX {
+            let message = format!("an amount has more than {} bytes", limits::CHARGED_AMOUNT_BYTES_MAX);
+            return Err(LookupError::new(LookupFailure::TooLong, message));
+        }
+        let malformed =
+            |why: &dyn std::fmt::Display| LookupError::new(LookupFailure::Malformed, format!("the amount {name}={text}: {why}"));
+        let amount = Quantity::parse(&text).map_err(|error| malformed(&error))?;
+        if name.is_empty() || amount.sign() < 0 {
+            return Err(malformed(&"it must have a name, and not be negative"));
+        }
+        if amounts.insert(name.clone(), amount).is_some() {
+            return Err(malformed(&"it is there twice"));
+        }
+    }
+    Ok(amounts)
 }

@@ -90,6 +90,12 @@ pub const LOG_LINE_BYTES_MAX: usize = 4_096;
 pub const MESSAGE_BYTES_MAX: usize = 8_192;
 /// Warnings, and audit annotations, of one answer.
 pub const NOTES_MAX: usize = 1_024;
+/// Objects that one answer charges.
+pub const CHARGED_OBJECTS_MAX: usize = 64;
+/// Amounts that one object is charged at once.
+pub const CHARGED_AMOUNTS_MAX: usize = 256;
+/// Bytes of the name of an amount, and of its quantity.
+pub const CHARGED_AMOUNT_BYTES_MAX: usize = 512;
 /// Names of an object by pointer.
 pub const POINTER_BYTES_MAX: usize = 4_096;
 /// Fields that a guest picks at once.

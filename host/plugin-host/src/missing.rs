@@ -2,7 +2,7 @@
 //! that its `failurePolicy` decides and nothing goes undecided.
 
 use admission::Version;
-use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, Round};
+use admission::chain::{AdmissionPlugin, FailurePolicy, Mutation, Round, Verdict};
 use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
 
@@ -76,7 +76,7 @@ impl AdmissionPlugin for Missing {
         Err(self.fault())
     }
 
-    async fn validate(&self, _: &admission::Attributes, _: Version<'_>) -> Result<Option<Denial>, auth::Fault> {
+    async fn validate(&self, _: &admission::Attributes, _: Version<'_>) -> Result<Verdict, auth::Fault> {
         Err(self.fault())
     }
 

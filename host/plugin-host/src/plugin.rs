@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, Round};
-use admission::{Recorder, Version};
+use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Mutation, Round, Verdict};
+use admission::{Charges, Operation, Recorder, Version};
 use apimachinery::{GroupResource, GroupVersionKind, Status, StatusReason};
 use async_trait::async_trait;
 use auth::{Authentication, Authorization, Credentials, Rules, UserInfo};
@@ -100,8 +100,9 @@ impl Loader {
     ) -> Result<Plugin, LoadError> {
         let named = |field, list: &[ProjectedResource]| list.iter().map(|item| (field, item.resource.clone())).collect::<Vec<_>>();
         let indexed = manifest.indexes.iter().map(|index| ("indexes", index.resource().clone()));
-        for (field, resource) in [named("reads", &manifest.reads), named("watches", &manifest.watches)].into_iter().flatten().chain(indexed)
-        {
+        let charged = manifest.charges.iter().map(|resource| ("charges", resource.clone()));
+        let named = [named("reads", &manifest.reads), named("watches", &manifest.watches)].into_iter().flatten();
+        for (field, resource) in named.chain(indexed).chain(charged) {
             if !self.services.cluster.serves(&resource) {
                 return Err(LoadError::UnknownResource { field, resource: resource.to_string() });
             }
@@ -118,6 +119,7 @@ impl Loader {
         let shared = Arc::new(Shared {
             name: manifest.name.clone(),
             reads: manifest.reads.clone(),
+            charges: manifest.charges.clone(),
             indexes,
             http,
             counters: Counters::new(manifest.limits.counter_keys),
@@ -267,15 +269,19 @@ impl Plugin {
         Ok(mutation)
     }
 
-    async fn call_validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault> {
+    async fn call_validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Verdict, Fault> {
         let subject = Subject::Admission(attributes, version);
         let mut call = Call::begin(self, &subject).await?;
         let Call { instance, input, .. } = &mut call;
         let Instance { exports, store, .. } = instance.instance();
+        if matches!(attributes.operation, Operation::Create | Operation::Update) {
+            store.data_mut().charges = Some(Charges::default());
+        }
         let result = timeout(self.timeout, exports.validate(store, &subject, input)).await;
         let denial = call.end(result)?.map(denial_from).transpose()?;
+        let charges = std::mem::take(&mut call.charges);
         call.give_back();
-        Ok(denial)
+        Ok(denial.map_or(Verdict::Admitted(charges), Verdict::Denied))
     }
 }
 
@@ -286,6 +292,8 @@ struct Call<'a> {
     /// What is handed over with the call.
     input: Vec<u8>,
     recorder: Recorder,
+    /// What it charged.
+    charges: Charges,
     /// Where the plugin's indexes stood when the call began.
     indexes_position: u64,
     /// Whether the answer is of nothing but the question, what the instance was told and what the indexes hold.
@@ -310,12 +318,14 @@ impl<'a> Call<'a> {
         let asked_for = subject.asked_for();
         let own = Instant::now() + plugin.timeout;
         state.deadline = Some(asked_for.deadline.map_or(own, |deadline| deadline.min(own)));
-        Ok(Self { plugin, instance, input, recorder: asked_for.recorder, indexes_position, of_question_only: false })
+        let recorder = asked_for.recorder;
+        Ok(Self { plugin, instance, input, recorder, charges: Charges::default(), indexes_position, of_question_only: false })
     }
 
     /// Takes the request back. Notes are kept before the answer is judged: they reach the client and the audit log with a refusal, too.
     fn end<T>(&mut self, result: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>) -> Result<T, Fault> {
         let state = self.instance.instance().store.data_mut();
+        self.charges = state.charges.take().unwrap_or_default();
         state.end();
         let notes = std::mem::take(&mut state.notes);
         self.of_question_only = notes.is_empty() && !state.looked_around;
@@ -450,10 +460,10 @@ impl AdmissionPlugin for Plugin {
         self.record(started, &self.durations.admit, result)
     }
 
-    async fn validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Option<Denial>, auth::Fault> {
+    async fn validate(&self, attributes: &admission::Attributes, version: Version<'_>) -> Result<Verdict, auth::Fault> {
         let started = Instant::now();
         let result = self.call_validate(attributes, version).await;
-        let rejected = !matches!(result, Ok(None));
+        let rejected = !matches!(result, Ok(Verdict::Admitted(_)));
         self.metrics.admission(Round::Validating, attributes.operation, rejected).observe(started.elapsed().as_secs_f64());
         self.record(started, &self.durations.validate, result)
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use admission::chain::{self, AdmissionChain, AdmissionPlugin};
-use admission::{Admission, ChainSource, DecidingChain, ObjectInterfaces, Objects};
+use admission::{Admission, ChainSource, Charges, DecidingChain, ObjectInterfaces, Objects};
 use apimachinery::Status;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -588,7 +588,7 @@ impl Admission for Chain {
         attributes: &admission::Attributes,
         interfaces: &dyn ObjectInterfaces,
         objects: Objects<'_>,
-    ) -> Result<(), Status> {
+    ) -> Result<Charges, Status> {
         self.admission.validate(attributes, interfaces, objects).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use admission::ChargedObject;
 use apimachinery::GroupResource;
 use auth::{Authentication, Authorization, Decision, Rules, SelectorRequirement, UserInfo};
 use wasmtime::component::{HasSelf, InstancePre, Linker, Resource};
@@ -230,6 +231,20 @@ impl requests::HostRequest for HostState {
         self.subject()?;
         self.notes.annotate(key, value);
         Ok(())
+    }
+
+    fn charge(
+        &mut self,
+        _: Resource<RequestHandle>,
+        resource: types::GroupResourceResult,
+        namespace: String,
+        name: String,
+        amounts: Vec<requests::Amount>,
+    ) -> Answer<()> {
+        self.subject()?;
+        let charged = ChargedObject { resource: GroupResource::new(resource.group, resource.resource), namespace, name };
+        let amounts = amounts.into_iter().map(|amount| (amount.name, amount.quantity)).collect();
+        Ok(HostState::charge(self, charged, amounts).map_err(Into::into))
     }
 
     fn drop(&mut self, _: Resource<RequestHandle>) -> Result<()> {

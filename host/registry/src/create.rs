@@ -12,8 +12,9 @@ use objectstore::{Encoded, layout};
 use serde_json::Value;
 use storage::Error;
 
+use crate::charge::Charging;
 use crate::meta;
-use crate::range_change::RangeCommitError;
+use crate::shared_values::SharedCommitError;
 use crate::update::served;
 use crate::valid::Valid;
 use crate::{Also, Registry, Request, Written, error};
@@ -125,14 +126,15 @@ impl Registry {
         strategy.prepare_for_create(resource, &mut object);
         request.stamp(strategy, &mut object, None);
         // Before validation, so that an address that cannot be had is what the client is told (upstream: `BeginCreate`, before `BeforeCreate`).
-        let also = self.hooks.before_write(self, request, &mut object, None).await?;
+        let mut also = self.hooks.before_write(self, request, &mut object, None).await?;
         let mut valid = Valid::created(request, object)?;
         let name = object::name(valid.object()).to_owned();
         request.warn(strategy.warnings("", valid.object(), None));
         let attributes = Attributes { name: name.clone(), ..request.attributes(Operation::Create) };
-        request.context.chain.validate(&attributes, request, Objects { object: Some(valid.object()), old: None }).await?;
+        also.charges = request.context.chain.validate(&attributes, request, Objects { object: Some(valid.object()), old: None }).await?;
         let key = request.key_of(&name);
         if request.dry_run {
+            self.check_charges(&Charging { request, name: &name, charges: &also.charges }).await?;
             let there = self.cacher(request)?.get(&key).is_some();
             return Ok(match there {
                 true => Tried::NameTaken { name, object: valid.into_object() },
@@ -206,13 +208,18 @@ impl Registry {
         let time_to_live = stored.as_ref().and_then(|_| strategy(resource).time_to_live());
         let mut operations = vec![storage::Operation { key: own_key.clone(), expected, value: stored, time_to_live }];
         operations.extend(also.operations);
-        let committed = match &also.range {
-            None => self.caches.store().commit(operations).await,
-            Some(change) => match self.commit_with_range(operations, change).await {
-                Err(RangeCommitError::Commit(error)) => return Err(error),
-                Err(RangeCommitError::Storage(error)) => Err(error),
+        // To the end: whoever is next finds what this write has left in the cache.
+        let _turns = self.charge_turns.of(&also.charges).await;
+        let committed = if also.range.is_none() && also.charges.is_empty() {
+            self.caches.store().commit(operations).await
+        } else {
+            let name = key.rsplit_once('/').map_or(key, |(_, name)| name);
+            let charging = Charging { request, name, charges: &also.charges };
+            match self.commit_with_shared(operations, also.range.as_ref(), &charging).await {
+                Err(SharedCommitError::Commit(error)) => return Err(error),
+                Err(SharedCommitError::Storage(error)) => Err(error),
                 Ok(revision) => Ok(revision),
-            },
+            }
         };
         let revision = match committed {
             Ok(revision) => revision,

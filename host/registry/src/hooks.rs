@@ -1,5 +1,6 @@
 //! What a few kinds need beyond a pure strategy: something of the cluster's must be taken or given back with the object.
 
+use admission::Charges;
 use apimachinery::Status;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -15,6 +16,8 @@ pub struct Also {
     pub operations: Vec<Operation>,
     /// Numbers of a range that are taken and given back.
     pub range: Option<RangeChange>,
+    /// What is added to objects that limit it.
+    pub charges: Charges,
 }
 
 /// Called between preparation and validation, as upstream's `BeginCreate` and `BeginUpdate`: the object may still be invalid. What is

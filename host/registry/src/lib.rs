@@ -7,6 +7,7 @@
 
 mod bootstrap;
 mod change;
+mod charge;
 mod continue_token;
 mod create;
 mod delete;
@@ -18,6 +19,7 @@ mod list;
 mod meta;
 pub mod range_change;
 mod request;
+mod shared_values;
 mod update;
 mod valid;
 mod watch;
@@ -46,12 +48,14 @@ pub struct Registry {
     hooks: Arc<dyn Hooks>,
     /// Of the writes that change a range.
     range_turn: tokio::sync::Semaphore,
+    /// Of the writes that charge objects.
+    charge_turns: charge::ChargeTurns,
 }
 
 impl Registry {
     /// Over caches that are filled. `hooks` is what kinds need beyond their strategy (addresses of Services).
     pub fn new(caches: Arc<Caches>, hooks: Arc<dyn Hooks>) -> Self {
-        Self { caches, hooks, range_turn: tokio::sync::Semaphore::new(1) }
+        Self { caches, hooks, range_turn: tokio::sync::Semaphore::new(1), charge_turns: charge::ChargeTurns::new() }
     }
 
     /// The caches below.
@@ -118,13 +122,14 @@ impl Registry {
         request.context.chain.mutate(&request.attributes(Operation::Create), request, Some(object), None).await
     }
 
-    /// Asks admission about an object that is answered and not stored, as it is now.
+    /// Asks admission about an object that is answered and not stored, as it is now. It takes nothing: what is charged is charged for what is
+    /// stored.
     ///
     /// # Errors
     /// What admission answers.
     pub async fn validate(&self, request: &Request, object: &Value) -> Result<(), Status> {
         let objects = Objects { object: Some(object), old: None };
-        request.context.chain.validate(&request.attributes(Operation::Create), request, objects).await
+        request.context.chain.validate(&request.attributes(Operation::Create), request, objects).await.map(drop)
     }
 
     /// Asks admission about a connection, whose object are its options.
@@ -134,7 +139,7 @@ impl Registry {
     pub async fn admit_connection(&self, request: &Request, options: &mut Value) -> Result<(), Status> {
         let attributes = request.attributes(Operation::Connect);
         request.context.chain.mutate(&attributes, request, Some(options), None).await?;
-        request.context.chain.validate(&attributes, request, Objects { object: Some(options), old: None }).await
+        request.context.chain.validate(&attributes, request, Objects { object: Some(options), old: None }).await.map(drop)
     }
 
     /// Waits until reads are at least as new as a revision.

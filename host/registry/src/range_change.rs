@@ -2,13 +2,10 @@
 
 use apimachinery::Status;
 use objectstore::{ObjectStore, RangeAllocation};
-use storage::{Error, Operation, Revision};
+use storage::{Operation, Revision};
 
 use crate::create::CommitError;
-use crate::{Registry, error};
-
-/// How often a commit is tried again because others changed the same range.
-const RANGE_TRIES_MAX: usize = 64;
+use crate::error;
 
 /// What a write does to a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +55,7 @@ pub fn write(store: &ObjectStore, name: &str, stored: Revision, allocation: &Ran
 
 impl RangeChange {
     /// The write of the range as it is stored now; none where nothing is to be written.
-    async fn operation(&self, store: &ObjectStore) -> Result<Option<Operation>, CommitError> {
+    pub(crate) async fn operation(&self, store: &ObjectStore) -> Result<Option<Operation>, CommitError> {
         let StoredRange { mut allocation, revision } = read(store, self.name, &self.range).await.map_err(CommitError::Failed)?;
         if allocation.range != self.range {
             // What is given back is found by the next repair.
@@ -75,31 +72,5 @@ impl RangeChange {
             return Ok(None);
         }
         write(store, self.name, revision, &allocation).map(Some).map_err(CommitError::Failed)
-    }
-}
-
-/// A commit with a range that did not happen.
-pub(crate) enum RangeCommitError {
-    Storage(Error),
-    Commit(CommitError),
-}
-
-impl Registry {
-    /// Commits the operations together with what they do to a range. The range is one value that many writes change, so that a conflict
-    /// about it says nothing of the rest: it is read and written again.
-    pub(crate) async fn commit_with_range(&self, operations: Vec<Operation>, change: &RangeChange) -> Result<Revision, RangeCommitError> {
-        let store = self.caches().store();
-        let key = store.range_allocation_key(change.name);
-        // In turn, so that the writes of this process do not take the value from each other.
-        let _turn = self.range_turn.acquire().await;
-        for _ in 0..RANGE_TRIES_MAX {
-            let own = change.operation(store).await.map_err(RangeCommitError::Commit)?;
-            match store.commit(operations.iter().cloned().chain(own).collect()).await {
-                Err(Error::Conflict { key: other, .. }) if other == key => {}
-                Err(error) => return Err(RangeCommitError::Storage(error)),
-                Ok(revision) => return Ok(revision),
-            }
-        }
-        Err(RangeCommitError::Commit(CommitError::Taken))
     }
 }

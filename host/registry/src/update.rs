@@ -1,6 +1,6 @@
 //! Update and patch: one road, over what is stored now, again when somebody else was faster.
 
-use admission::{Objects, Operation};
+use admission::{Charges, Objects, Operation};
 use api::kinds::strategy;
 use apimachinery::options::parse_uint;
 use apimachinery::{Status, field, object};
@@ -11,6 +11,7 @@ use objectstore::layout;
 use serde_json::Value;
 
 use crate::change::{Change, Subresource};
+use crate::charge::Charging;
 use crate::create::{self, CommitError};
 use crate::guaranteed::{Attempt, Attempted, Stored};
 use crate::meta;
@@ -71,8 +72,9 @@ impl Attempt for Update<'_> {
         let mut object = self.change.apply(Some(old)).await?;
         self.registry.check_preconditions(self.request, &object, old, stored.revision)?;
         self.mutate(&mut object, old).await?;
-        let also = self.prepare(&mut object, old).await?;
-        let valid = self.validate(object, old).await?;
+        let mut also = self.prepare(&mut object, old).await?;
+        let valid;
+        (valid, also.charges) = self.validate(object, old).await?;
         match self.store(key, &stored, valid, also).await {
             Ok(stored) => Ok(Attempted::Done(stored.into_written(false))),
             Err(CommitError::Conflict) => Ok(Attempted::Conflict),
@@ -123,23 +125,24 @@ impl Update<'_> {
         self.registry.hooks.before_write(self.registry, request, object, Some(old)).await
     }
 
-    async fn validate(&self, object: Value, old: &Value) -> Result<Valid, Status> {
+    /// The object, and what it takes of objects that limit it.
+    async fn validate(&self, object: Value, old: &Value) -> Result<(Valid, Charges), Status> {
         let request = self.request;
         let mut valid = Valid::updated(request, self.judged(), object, old)?;
         request.warn(strategy(&request.resource).warnings(self.judged(), valid.object(), Some(old)));
         let attributes = request.attributes(Operation::Update);
-        match self.subresource {
+        let charges = match self.subresource {
             None => {
                 let objects = Objects { object: Some(valid.object()), old: Some(old) };
-                request.context.chain.validate(&attributes, request, objects).await?;
+                request.context.chain.validate(&attributes, request, objects).await?
             }
             Some(subresource) => {
                 let (shown, before) = (subresource.of(valid.object())?, subresource.of(old)?);
-                request.context.chain.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?;
+                request.context.chain.validate(&attributes, request, Objects { object: Some(&shown), old: Some(&before) }).await?
             }
-        }
+        };
         valid.set_resource_version(object::resource_version(old));
-        Ok(valid)
+        Ok((valid, charges))
     }
 
     /// Commits the object, where anything changed and something is to be stored.
@@ -159,6 +162,10 @@ impl Update<'_> {
                 registry.commit_bytes(request, key, *revision, None, also).await?;
             }
             return Ok(create::Stored { json: served(request, valid.object()), object: None });
+        }
+        if request.dry_run {
+            let charging = Charging { request, name: object::name(valid.object()), charges: &also.charges };
+            registry.check_charges(&charging).await.map_err(CommitError::Failed)?;
         }
         // Where nothing changed nothing is written, and no watcher hears of it.
         if request.dry_run || (valid.object() == old && !is_stale) {

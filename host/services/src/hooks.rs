@@ -81,7 +81,7 @@ impl ServiceHooks {
         for ip in &plan.addresses_released {
             operations.extend(addresses::release(registry, service, ip).await?);
         }
-        Ok(Also { operations, range: node_ports::change(&self.ranges, &plan) })
+        Ok(Also { operations, range: node_ports::change(&self.ranges, &plan), ..Also::default() })
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Fault {
     /// Somebody else is faster with the first of its keys: creates it where it is to be created, else annotates the object there with
     /// `touched` (the revision that it had).
     Conflict,
+    /// The same with the last of its keys: what is committed with the object, where there is anything.
+    ConflictBeside,
     /// Nothing happens, and an error is answered.
     Refused,
     /// It happens, and an error is answered.
@@ -39,6 +41,7 @@ pub enum Fault {
 #[allow(missing_docs, reason = "as in `Fault`; a read is refused, a watch ends")]
 pub struct Odds {
     pub conflict: u64,
+    pub conflict_beside: u64,
     pub refused: u64,
     pub answer_lost: u64,
     pub delayed: u64,
@@ -113,6 +116,7 @@ impl FaultyStorage {
         let mut drawn = random.below(100);
         for (odds, fault) in [
             (odds.conflict, Fault::Conflict),
+            (odds.conflict_beside, Fault::ConflictBeside),
             (odds.refused, Fault::Refused),
             (odds.answer_lost, Fault::AnswerLost),
             (odds.delayed, Fault::Delayed),
@@ -176,9 +180,10 @@ impl Storage for FaultyStorage {
                 self.store.commit(operations).await?;
                 Err(Error::Unavailable("the answer is lost".into()))
             }
-            Fault::Conflict => {
-                if let Some(first) = operations.first() {
-                    self.interfere(first).await?;
+            fault @ (Fault::Conflict | Fault::ConflictBeside) => {
+                let met = if fault == Fault::Conflict { operations.first() } else { operations.last() };
+                if let Some(met) = met {
+                    self.interfere(met).await?;
                 }
                 self.store.commit(operations).await
             }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Link, Mutation, Round};
-use admission::{Attributes, Objects, Operation, Version};
+use admission::chain::{AdmissionPlugin, Denial, FailurePolicy, Link, Mutation, Round, Verdict};
+use admission::{Attributes, Charges, Objects, Operation, Version};
 use async_trait::async_trait;
 use auth::{Authentication, Authenticator, Authorization, Authorizer, Credentials, Decision, Fault, Rules, UserInfo};
 use parking_lot::Mutex;
 use serde_json::Value;
 
 type Mutate = Box<dyn Fn(&Attributes, Objects<'_>) -> Result<Mutation, Fault> + Send + Sync>;
-type Validate = Box<dyn Fn(&Attributes, Objects<'_>) -> Result<Option<Denial>, Fault> + Send + Sync>;
+type Validate = Box<dyn Fn(&Attributes, Objects<'_>) -> Result<Verdict, Fault> + Send + Sync>;
 
 /// A call that an admission plugin got.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,15 @@ impl ScriptedPlugin {
 
     /// Judges objects so.
     pub fn validating(self, validate: impl Fn(&Attributes, Objects<'_>) -> Result<Option<Denial>, Fault> + Send + Sync + 'static) -> Self {
-        Self { validate: Some(Box::new(validate)), ..self }
+        let verdict = move |attributes: &Attributes, objects: Objects<'_>| {
+            validate(attributes, objects).map(|denial| denial.map_or_else(Verdict::admitted, Verdict::Denied))
+        };
+        Self { validate: Some(Box::new(verdict)), ..self }
+    }
+
+    /// Admits everything, and charges so.
+    pub fn charging(self, charge: impl Fn(&Attributes, Objects<'_>) -> Charges + Send + Sync + 'static) -> Self {
+        Self { validate: Some(Box::new(move |attributes, objects| Ok(Verdict::Admitted(charge(attributes, objects))))), ..self }
     }
 
     /// Is asked again where a later plugin changed the object.
@@ -124,9 +132,9 @@ impl AdmissionPlugin for ScriptedPlugin {
         self.mutate.as_ref().map_or(Ok(Mutation::Unchanged), |mutate| mutate(attributes, objects(&version)))
     }
 
-    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault> {
+    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Verdict, Fault> {
         self.called(Round::Validating, attributes, objects(&version));
-        self.validate.as_ref().map_or(Ok(None), |validate| validate(attributes, objects(&version)))
+        self.validate.as_ref().map_or_else(|| Ok(Verdict::admitted()), |validate| validate(attributes, objects(&version)))
     }
 
     fn faulted(&self, fault: &Fault) {

@@ -9,7 +9,9 @@ use serde_json::Value;
 #[cfg(not(target_arch = "wasm32"))]
 use serde_json::json;
 
+use crate::changes::GroupResource;
 use crate::json::Json;
+use crate::lookup::LookupError;
 use crate::patch::Patch;
 use crate::status::Status;
 use crate::user::UserInfo;
@@ -192,6 +194,21 @@ pub struct Notes {
     pub warnings: Vec<String>,
     /// For the audit event, under the plugin's own name.
     pub audit_annotations: Vec<(String, String)>,
+    /// What was charged, in order.
+    pub charges: Vec<Charge>,
+}
+
+/// What a request takes of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// The object's resource: one of the manifest's `charges`.
+    pub resource: GroupResource,
+    /// Empty for cluster-scoped objects.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+    /// How much of what: `pods` and `1`, `requests.cpu` and `500m`.
+    pub amounts: Vec<(String, String)>,
 }
 
 /// A request at admission: its attributes (it dereferences to them) and its objects, each asked for when first looked at, and what the
@@ -370,6 +387,22 @@ impl<'a> Request<'a> {
             #[cfg(target_arch = "wasm32")]
             Parts::Host(handle) => handle.annotate(&key.into(), &value.into()),
             Parts::Given { .. } => self.notes.borrow_mut().audit_annotations.push((key.into(), value.into())),
+        }
+    }
+
+    /// Takes something of what an object limits: it is added to the object's `status.used` in the transaction that stores the request's
+    /// object, and refused where that would be more than its `status.hard`. Nothing comes of it where the request is refused.
+    ///
+    /// # Errors
+    /// The manifest's `charges` does not name the resource, or an amount is none. In a test, never.
+    pub fn charge(&self, charge: Charge) -> Result<(), LookupError> {
+        match &self.parts {
+            #[cfg(target_arch = "wasm32")]
+            Parts::Host(handle) => crate::glue::charge(handle, charge),
+            Parts::Given { .. } => {
+                self.notes.borrow_mut().charges.push(charge);
+                Ok(())
+            }
         }
     }
 

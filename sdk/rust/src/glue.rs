@@ -339,6 +339,14 @@ pub(crate) fn attributes_in(request: &HostRequest, input: &[u8]) -> admission::A
     }
 }
 
+/// [`admission::Request::charge`].
+pub(crate) fn charge(request: &HostRequest, charge: admission::Charge) -> Result<(), crate::lookup::LookupError> {
+    let admission::Charge { resource, namespace, name, amounts } = charge;
+    let resource = host::types::GroupResource { group: resource.group, resource: resource.resource };
+    let amounts: Vec<_> = amounts.into_iter().map(|(name, quantity)| host::requests::Amount { name, quantity }).collect();
+    Ok(request.charge(&resource, &namespace, &name, &amounts)?)
+}
+
 fn denial_out(denial: admission::Denial) -> host::admission_types::Denial {
     match denial {
         admission::Denial::Forbidden(message) => host::admission_types::Denial::Forbidden(message),

@@ -58,6 +58,11 @@ impl Quantity {
         Some(Self { nanos: if negative { -nanos } else { nanos }, format })
     }
 
+    /// A whole number.
+    pub fn whole(number: i64) -> Self {
+        Self { nanos: i128::from(number) * NANOS_PER_ONE, format: Format::DecimalSi }
+    }
+
     /// Rounded up, away from zero, to a whole number.
     pub fn value(&self) -> i64 {
         self.rounded_up(NANOS_PER_ONE)
@@ -73,6 +78,18 @@ impl Quantity {
     pub fn plus(self, other: Self) -> Self {
         let format = if self.nanos == 0 { other.format } else { self.format };
         Self { nanos: self.nanos.saturating_add(other.nanos), format }
+    }
+
+    /// The difference, in the notation of the first.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.plus(Self { nanos: -other.nanos, ..other })
+    }
+
+    /// The next whole number, away from zero, in the same notation.
+    #[must_use]
+    pub fn rounded_up_to_whole(self) -> Self {
+        Self { nanos: i128::from(self.value()) * NANOS_PER_ONE, ..self }
     }
 
     fn rounded_up(&self, unit: i128) -> i64 {
@@ -255,5 +272,17 @@ mod tests {
             let sum = Quantity::parse(one).expect(one).plus(Quantity::parse(other).expect(other));
             assert_eq!(sum.to_string(), want, "{one} + {other}");
         }
+    }
+
+    #[test]
+    fn differences_and_whole_numbers() {
+        let quantity = |text: &str| Quantity::parse(text).expect(text);
+        for (one, other, want) in [("2Gi", "1Gi", "1Gi"), ("1", "100m", "900m"), ("1", "2", "-1"), ("0", "1Gi", "-1Gi")] {
+            assert_eq!(quantity(one).minus(quantity(other)).to_string(), want, "{one} - {other}");
+        }
+        for (text, want) in [("1500m", "2"), ("-1500m", "-2"), ("0.1Ki", "103"), ("1Gi", "1Gi"), ("0", "0")] {
+            assert_eq!(quantity(text).rounded_up_to_whole().to_string(), want, "{text}");
+        }
+        assert_eq!(Quantity::whole(3), quantity("3"));
     }
 }

@@ -1,11 +1,12 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use apimachinery::quantity::{Format, Quantity};
 use apimachinery::{GroupVersionKind, GroupVersionResource};
 use serde_json::json;
 
 use super::*;
-use crate::{Operation, ResourceKind};
+use crate::{Amounts, ChargedObject, Operation, ResourceKind};
 
 /// A plugin that answers from a list.
 struct Scripted {
@@ -43,10 +44,10 @@ impl AdmissionPlugin for Scripted {
         let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Ok(Mutation::Unchanged));
         answer.map_err(|reason| Fault { plugin: self.name.into(), reason: reason.into() })
     }
-    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Option<Denial>, Fault> {
+    async fn validate(&self, attributes: &Attributes, version: Version<'_>) -> Result<Verdict, Fault> {
         match self.admit(attributes, version).await? {
-            Mutation::Denied(denial) => Ok(Some(denial)),
-            _ => Ok(None),
+            Mutation::Denied(denial) => Ok(Verdict::Denied(denial)),
+            _ => Ok(Verdict::Admitted(pod_of(self.name))),
         }
     }
     fn faulted(&self, fault: &Fault) {
@@ -167,7 +168,7 @@ fn who_does_not_decide_is_asked_in_its_place_and_changes_nothing() {
         });
         let disagreed = plugins.log.lock().unwrap().iter().filter(|line| *line == "b disagreed").count();
         let warnings: Vec<String> = attributes.context.recorder.warnings.texts().into_iter().filter(|text| text.contains('b')).collect();
-        (result.map(|()| object["x"].clone()).map_err(|status| status.message), disagreed, warnings)
+        (result.map(|_| object["x"].clone()).map_err(|status| status.message), disagreed, warnings)
     };
     let denied = || Ok(Mutation::Denied(Denial::Forbidden("no".into())));
     let asked = "b was asked".to_owned();
@@ -332,4 +333,31 @@ fn what_was_said_before_a_refusal_stays_said() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(chain.mutate(&attributes, &Kinds::new(), Some(&mut object), None)).expect_err("b refuses");
     assert_eq!(attributes.context.recorder.warnings.texts(), ["a was asked", "b was asked"]);
+}
+
+/// One pod, of the quota of this name.
+fn pod_of(quota: &str) -> Charges {
+    let charged = ChargedObject { resource: GroupResource::of("", "resourcequotas"), namespace: "default".into(), name: quota.to_owned() };
+    let one = Quantity::new(1, Format::DecimalSi);
+    let mut charges = Charges::default();
+    charges.add(charged, Amounts::from([("pods".to_owned(), one)]));
+    charges
+}
+
+#[test]
+fn only_what_decides_and_answers_takes_something() {
+    let passed_over = |plugin: &mut Scripted| plugin.policy = FailurePolicy::Ignore;
+    let bench = Bench::new()
+        .plugin("a", vec![], |_| {})
+        .plugin("shadow", vec![], |plugin| plugin.mode = Mode::Shadow)
+        .plugin("warns", vec![], |plugin| plugin.mode = Mode::Warn)
+        .plugin("broken", vec![Err("it trapped")], passed_over)
+        .plugin("unasked", vec![], |plugin| plugin.selects = None)
+        .plugin("b", vec![], |_| {});
+    let chain = AdmissionChain::new(Vec::new(), links(&bench.plugins));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let charges = runtime.block_on(chain.validate(&attributes(), &Kinds::new(), Objects::default())).expect("admitted");
+    let mut expected = pod_of("a");
+    expected.extend(pod_of("b"));
+    assert_eq!(charges, expected);
 }

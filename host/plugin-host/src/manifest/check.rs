@@ -7,7 +7,8 @@ use admission::chain::{FailurePolicy, Mode};
 use apimachinery::GroupResource;
 
 use super::document::{
-    Document, FailurePolicyWord, HttpSpec, IndexDeclaration, LimitsSpec, LookupSpec, Metadata, ModeWord, ResourceName, Spec,
+    ChargedResource, Document, FailurePolicyWord, HttpSpec, IndexDeclaration, LimitsSpec, LookupSpec, Metadata, ModeWord, ResourceName,
+    Spec,
 };
 use super::rule::{self, Existing, Rule};
 use super::words::{Capability, Instances, Reinvocation, Role};
@@ -38,6 +39,7 @@ pub(super) fn checked(document: Document) -> Result<Manifest, Error> {
 
     let reads = resources("spec.reads", spec.reads)?;
     let watches = resources("spec.watches", spec.watches)?;
+    let charges = charges(spec.charges, &roles)?;
     let indexes = indexes(spec.indexes, &capabilities)?;
     let http = http(spec.http, &capabilities)?;
     check_existing(&spec.rules, reads.iter().chain(&watches))?;
@@ -66,6 +68,7 @@ pub(super) fn checked(document: Document) -> Result<Manifest, Error> {
         input,
         reads,
         watches,
+        charges,
         indexes,
         http,
         instances: spec.instances,
@@ -228,16 +231,33 @@ fn unique<T: Copy + Ord + std::fmt::Debug>(field: &str, list: &[T]) -> Result<BT
     Ok(set)
 }
 
+fn one_resource(field: String, group: String, resource: String) -> Result<GroupResource, Error> {
+    if resource.is_empty() || resource.contains(['/', '*']) {
+        return Err(field_error(field, format!("\"{resource}\" must be one resource, such as \"pods\"")));
+    }
+    Ok(GroupResource::new(group, resource))
+}
+
+/// What is charged is charged for an object as it will be stored, which mutating plugins have not seen.
+fn charges(specs: Vec<ChargedResource>, roles: &BTreeSet<Role>) -> Result<Vec<GroupResource>, Error> {
+    if !specs.is_empty() && !roles.contains(&Role::ValidatingAdmission) {
+        return Err(field_error("spec.charges", "is for the role validating-admission only"));
+    }
+    let mut list: Vec<GroupResource> = Vec::with_capacity(specs.len());
+    for (index, ChargedResource { group, resource }) in specs.into_iter().enumerate() {
+        let resource = one_resource(format!("spec.charges[{index}].resource"), group, resource)?;
+        if list.contains(&resource) {
+            return Err(field_error(format!("spec.charges[{index}]"), format!("{resource} is there twice")));
+        }
+        list.push(resource);
+    }
+    Ok(list)
+}
+
 fn resources(field: &str, names: Vec<ResourceName>) -> Result<Vec<ProjectedResource>, Error> {
     let mut list: Vec<ProjectedResource> = Vec::with_capacity(names.len());
     for (index, ResourceName { group, resource, fields }) in names.into_iter().enumerate() {
-        if resource.is_empty() || resource.contains(['/', '*']) {
-            return Err(field_error(
-                format!("{field}[{index}].resource"),
-                format!("\"{resource}\" must be one resource, such as \"pods\""),
-            ));
-        }
-        let resource = GroupResource::new(group, resource);
+        let resource = one_resource(format!("{field}[{index}].resource"), group, resource)?;
         if list.iter().any(|known| known.resource == resource) {
             return Err(field_error(format!("{field}[{index}]"), format!("{resource} is there twice")));
         }
@@ -260,10 +280,7 @@ fn indexes(declared: Vec<IndexDeclaration>, capabilities: &BTreeSet<Capability>)
         if name.is_empty() || list.iter().any(|known| known.name() == name) {
             return Err(field_error(field("name"), format!("\"{name}\" must be a name that no other index has")));
         }
-        if resource.is_empty() || resource.contains(['/', '*']) {
-            return Err(field_error(field("resource"), format!("\"{resource}\" must be one resource, such as \"pods\"")));
-        }
-        let resource = GroupResource::new(group, resource);
+        let resource = one_resource(field("resource"), group, resource)?;
         list.push(IndexSpec::compile(name, resource, &key, &fields).map_err(|problem| field_error(field("key"), problem))?);
     }
     Ok(list)

@@ -18,6 +18,15 @@ pub(super) struct ResourceName {
     pub(super) fields: Vec<String>,
 }
 
+/// A resource of `charges`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChargedResource {
+    #[serde(default)]
+    pub(super) group: String,
+    pub(super) resource: String,
+}
+
 /// An index that the host holds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +117,8 @@ pub(super) struct Spec {
     pub(super) reads: Vec<ResourceName>,
     #[serde(default)]
     pub(super) watches: Vec<ResourceName>,
+    #[serde(default)]
+    pub(super) charges: Vec<ChargedResource>,
     #[serde(default)]
     pub(super) indexes: Vec<IndexDeclaration>,
     pub(super) http: Option<HttpSpec>,

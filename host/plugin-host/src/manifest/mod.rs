@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use admission::Version;
 use admission::chain::{FailurePolicy, Mode, Round};
+use apimachinery::GroupResource;
 use serde_json::Value;
 
 use crate::index::IndexSpec;
@@ -99,6 +100,8 @@ pub struct Manifest {
     pub reads: Vec<ProjectedResource>,
     /// What `changes` tells of.
     pub watches: Vec<ProjectedResource>,
+    /// Of which resources it may charge objects.
+    pub charges: Vec<GroupResource>,
     /// What `index` may be asked.
     pub indexes: Vec<IndexSpec>,
     /// What `http` may reach; `None`: nothing.

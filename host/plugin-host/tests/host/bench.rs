@@ -262,7 +262,7 @@ impl Bench {
             chain.validate(&attributes, &Untyped::PODS, admission::Objects { object: Some(&object), old: None }).await
         };
         let result = result.await;
-        (result.map(|()| object), attributes.context.recorder.clone())
+        (result.map(|_| object), attributes.context.recorder.clone())
     }
 }
 

@@ -4,6 +4,7 @@ mod bad_guests;
 mod bench;
 mod calls;
 mod capabilities;
+mod charges;
 mod cost;
 mod counters;
 mod directory;

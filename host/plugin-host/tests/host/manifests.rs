@@ -130,6 +130,13 @@ fn every_mistake_is_named() {
              lookups: [{name: a, resource: pods, nameFrom: [name]}]}",
             "spec.lookups[0].nameFrom: \"name\" must be a JSON Pointer",
         ),
+        ("spec: {roles: [mutating-admission], charges: [{resource: a}]}", "spec.charges: is for the role validating-admission only"),
+        (
+            "spec: {roles: [validating-admission], charges: [{resource: a/status}]}",
+            "spec.charges[0].resource: \"a/status\" must be one resource",
+        ),
+        ("spec: {roles: [validating-admission], charges: [{resource: a}, {resource: a}]}", "spec.charges[1]: a is there twice"),
+        ("spec: {roles: [validating-admission], charges: [{resource: a, fields: [b]}]}", "fields"),
         ("spec: {roles: [authorizer], reinvocation: IfNeeded}", "spec.reinvocation: is for the role mutating-admission only"),
         ("spec: {roles: [authorizer], watches: [{resource: pods}]}", "spec.watches: needs `instances: Reused`"),
         (

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+mod charges;
 mod conflicts;
 mod finalizers;
 mod kill;

@@ -54,7 +54,7 @@ impl World {
         let mut servers = Vec::new();
         for number in 0..count {
             let server = TestServer::start(Setup { freshness, ..Setup::over(Arc::new(store.clone()), clock.clone()) }).await;
-            let odds = Odds { conflict: 8, refused: 3, answer_lost: 5, delayed: 30, read_refused: 0, watch_ends: 6 };
+            let odds = Odds { conflict: 8, conflict_beside: 0, refused: 3, answer_lost: 5, delayed: 30, read_refused: 0, watch_ends: 6 };
             server.storage.by_chance((!seed.is_multiple_of(4)).then(|| (Random::new(seed ^ (number << 32)), odds)));
             servers.push(server);
         }

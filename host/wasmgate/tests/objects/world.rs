@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use admission::{Admission, Attributes, EmptyChain, FixedChain, ObjectInterfaces, Objects, RequestContext};
+use admission::{Admission, Attributes, Charges, EmptyChain, FixedChain, ObjectInterfaces, Objects, RequestContext};
 use api::ResourceRef;
 use apimachinery::Status;
 use apimachinery::options::DeleteOptions;
@@ -32,8 +32,8 @@ impl Admission for Anything {
         Ok(())
     }
 
-    async fn validate(&self, _: &Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<(), Status> {
-        Ok(())
+    async fn validate(&self, _: &Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<Charges, Status> {
+        Ok(Charges::default())
     }
 }
 

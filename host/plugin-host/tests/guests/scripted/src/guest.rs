@@ -213,6 +213,31 @@ fn limit_rate(request: &Request) -> Result<(), Denial> {
     }
 }
 
+/// Charges what the script's `charges` say, warns of what the host says to each, and goes on as `then` says.
+fn charge(request: &Request) -> Result<(), Denial> {
+    let charges = STATE.with_borrow(|state| state.config["charges"].clone());
+    for charge in charges.as_array().into_iter().flatten() {
+        let text = |field: &str| charge[field].as_str().unwrap_or_default().to_owned();
+        let resource = GroupResource { group: String::new(), resource: text("resource") };
+        let amount = |(name, quantity): (&String, &Value)| host::requests::Amount {
+            name: name.clone(),
+            quantity: quantity.as_str().unwrap_or_default().to_owned(),
+        };
+        let mut amounts: Vec<_> = charge["amounts"].as_object().into_iter().flatten().map(amount).collect();
+        if charge["twice"] == true {
+            amounts.extend(amounts.clone());
+        }
+        for number in 0..charge["objects"].as_u64().unwrap_or(1) {
+            let name = if number == 0 { text("name") } else { format!("{}-{number}", text("name")) };
+            request.warn(&words(request.charge(&resource, "default", &name, &amounts)));
+        }
+    }
+    match script("then").as_str() {
+        "trap" => panic!("as told"),
+        other => denial(other).map_or(Ok(()), Err),
+    }
+}
+
 /// All that a request has beside its question.
 fn beside(request: &Request) -> String {
     let user = request.user().map(|user| user.name);
@@ -415,6 +440,7 @@ impl e::mutating_admission::Guest for Scripted {
             (None, "beside") => seen(beside(request)),
             (None, "input") => seen(input),
             (None, "namespace") => seen(words(request.namespace())),
+            (None, "charge") => charge(request).map(|()| None),
             _ => Ok(None),
         }
     }
@@ -436,6 +462,7 @@ impl e::validating_admission::Guest for Scripted {
             }
             "ask" => Err(Denial::Forbidden(ask())),
             "limit-rate" => limit_rate(request),
+            "charge" => charge(request),
             other => denial(other).map_or(Ok(()), Err),
         }
     }
