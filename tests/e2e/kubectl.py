@@ -410,8 +410,9 @@ def everyday_kinds_are_made_and_shown(k):
         ("create priorityclass high --value=10", "get priorityclasses", "high"),
     ]:
         k([word.replace(".", " ") if word.startswith("--schedule") else word for word in make.split()] + ["-n", "kinds"])
-        if "quota" not in make:  # its status is a controller's
-            expect(k, look + " -n kinds", part)
+        if "quota" in make:  # its status is a controller's
+            wait_for("the quota to be counted", lambda: part in k(look + " -n kinds"))
+        expect(k, look + " -n kinds", part)
     expect(k, "get secret key -n kinds -o yaml", "a: Yg==")
     expect(k, "get events -A", "")
     expect(k, "get all -n kinds", "job.batch/once", "cronjob.batch/often")

@@ -277,8 +277,8 @@ def time_zones_are_those_of_the_database(world):
 @suite.case
 def what_is_not_acted_on_is_said(world):
     a, b = world.clients()
-    quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
-    quotas = "/api/v1/namespaces/default/resourcequotas"
+    schema = {"metadata": {"name": "f"}, "spec": {"priorityLevelConfiguration": {"name": "exempt"}, "matchingPrecedence": 9000}}
+    schemas = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
     hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
     definition = {"metadata": {"name": "things.example.com"}, "spec": {
         "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
@@ -288,10 +288,12 @@ def what_is_not_acted_on_is_said(world):
         "group": "example.org", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 10, "insecureSkipTLSVerify": True,
         "service": {"name": "s", "namespace": "default"}}}
     says = lambda answer, what: contains(" ".join(headers(answer, "Warning")), f"and does not act on it yet: {what}", "a warning")
-    says(a.post(quotas, quota).ok(201), "its limits do not hold")
-    says(a.patch(f"{quotas}/q", {"spec": {"hard": {"pods": "2"}}}).ok(200), "its limits do not hold")
-    says(a.put(f"{quotas}/q", quota).ok(200), "its limits do not hold")
-    equal(headers(a.patch(f"{quotas}/q/status", {"status": {"hard": {"pods": "1"}}}).ok(200), "Warning"), [], "controllers are spared")
+    says(a.post(schemas, schema).ok(201), "requests are not ordered by it")
+    says(a.patch(f"{schemas}/f", {"spec": {"matchingPrecedence": 9001}}).ok(200), "requests are not ordered by it")
+    says(a.put(f"{schemas}/f", schema).ok(200), "requests are not ordered by it")
+    condition = {"type": "Dangling", "status": "False", "reason": "Found", "message": "", "lastTransitionTime": None}
+    status = {"status": {"conditions": [condition]}}
+    equal(headers(a.patch(f"{schemas}/f/status", status).ok(200), "Warning"), [], "controllers are spared")
     says(a.post(f"{hooks}?dryRun=All", {"metadata": {"name": "w"}}).ok(201), "no webhook is called")
     says(a.post("/apis/apiregistration.k8s.io/v1/apiservices", service).ok(201), "no request is passed on to it")
     says(a.post(definitions, definition).ok(201), "its resources are not served")

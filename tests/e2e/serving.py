@@ -199,6 +199,55 @@ def the_controllers_do_their_work(world):
 
 
 @suite.case
+def a_quota_is_never_exceeded(world):
+    a, b = world.clients()
+    a.post("/api/v1/namespaces", {"metadata": {"name": "limited"}}).ok(201)
+    inside = "/api/v1/namespaces/limited"
+    secrets, quota = f"{inside}/secrets", f"{inside}/resourcequotas/q"
+    a.post(secrets, {"metadata": {"name": "before"}}).ok(201)
+    a.post(f"{inside}/resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": {"secrets": "10", "limits.cpu": "1"}}}).ok(201)
+    used = lambda: b.get(quota).ok(200).json["status"].get("used")
+    wait_for("what is there to be counted", lambda: used() == {"secrets": "1", "limits.cpu": "0"})
+    codes, refusals = [], set()
+
+    def create(server, number):
+        answer = server.admin().post(secrets, {"metadata": {"name": f"s{number}"}})
+        codes.append(answer.status)
+        if answer.status != 201:
+            refusals.add(answer.json["message"].replace(f"s{number}", "*"))
+
+    threads = [threading.Thread(target=create, args=((world.first, world.second)[number % 2], number)) for number in range(64)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    equal((codes.count(201), codes.count(403), refusals), (9, 55, {
+        'secrets "*" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=10, limited: secrets=10'}))
+    equal((used(), len(b.get(secrets).json["items"])), ({"secrets": "10", "limits.cpu": "0"}, 10))
+    a.post(f"{secrets}?dryRun=All", {"metadata": {"name": "dry"}}).refused(403, "Forbidden", "exceeded quota: q")
+    # What goes is given back.
+    a.delete(f"{secrets}/before").ok(200)
+    wait_for("what went to be given back", lambda: used()["secrets"] == "9")
+    b.post(f"{secrets}?dryRun=All", {"metadata": {"name": "dry"}}).ok(201)
+    equal(used()["secrets"], "9", "a dry run takes nothing")
+    b.post(secrets, {"metadata": {"name": "after"}}).ok(201)
+    a.post(secrets, {"metadata": {"name": "beyond"}}).refused(403, "Forbidden", "exceeded quota: q")
+    # Another limit holds when it has been taken up.
+    a.patch(quota, {"spec": {"hard": {"secrets": "11"}}}).ok(200)
+    wait_for("the other limit", lambda: b.get(quota).json["status"]["hard"]["secrets"] == "11")
+    b.post(secrets, {"metadata": {"name": "beyond"}}).ok(201)
+    # Pods, by what they ask for.
+    wait_for("the default service account", lambda: b.get(f"{inside}/serviceaccounts/default").status == 200)
+    pod = lambda name, cpu: {"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": cpu}}]}}
+    a.post(f"{inside}/pods", pod("p", {})).refused(403, "Forbidden", 'pods "p" is forbidden: failed quota: q: must specify limits.cpu for: c')
+    a.post(f"{inside}/pods", pod("p", {"cpu": "600m"})).ok(201)
+    why = "exceeded quota: q, requested: limits.cpu=500m, used: limits.cpu=600m, limited: limits.cpu=1"
+    b.post(f"{inside}/pods", pod("r", {"cpu": "500m"})).refused(403, "Forbidden", why)
+    resize = {"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": "1100m"}}}]}}
+    b.patch(f"{inside}/pods/p/resize", resize, kind="strategic-merge").refused(403, "Forbidden", "requested: limits.cpu=500m")
+    a.patch(f"{inside}/pods/p/status", {"status": {"phase": "Succeeded"}}).ok(200)
+    wait_for("a pod that ended to give back", lambda: used()["limits.cpu"] == "0")
+
+
+@suite.case
 def a_kubelet_ends_a_pod(world):
     a, b = world.clients()
     pods = "/api/v1/namespaces/default/pods"

@@ -54,9 +54,9 @@ mod tests {
             .collect();
         assert!(silent.is_empty(), "{silent:?}");
         let pods = tables::find("", "v1", "pods").expect("built in");
-        let quotas = tables::find("", "v1", "resourcequotas").expect("built in");
+        let schemas = tables::find("flowcontrol.apiserver.k8s.io", "v1", "flowschemas").expect("built in");
         assert_eq!(warning(pods, b"{}"), None);
-        assert!(warning(quotas, b"{}").is_some());
+        assert!(warning(schemas, b"{}").is_some());
         let service = tables::find("apiregistration.k8s.io", "v1", "apiservices").expect("built in");
         assert_eq!(warning(service, br#"{"spec":{"group":"apps"}}"#), None, "a local one");
         assert_eq!(warning(service, br#"{"spec":{"service":null}}"#), None, "a local one");

@@ -1,10 +1,10 @@
-//! The five controllers that a server alone needs, so that a newcomer can create a pod and delete a namespace: default service
-//! accounts, the root CA config map, namespace deletion, garbage collection, aggregation of cluster roles.
+//! The six controllers that a server alone needs, so that a newcomer can create a pod, delete a namespace and limit what is in one: default
+//! service accounts, the root CA config map, namespace deletion, garbage collection, aggregation of cluster roles, counting for quotas.
 //!
 //! They are ordinary clients of the registry and the watch cache: everything they do passes admission. While upstream's controller manager
 //! runs beside the server they stand back (`manager_lease`).
 //!
-//! **Architecture invariant:** this is not the start of a controller manager; what a cluster needs beyond these five is run beside it.
+//! **Architecture invariant:** this is not the start of a controller manager; what a cluster needs beyond these six is run beside it.
 
 mod aggregation;
 mod client;
@@ -13,6 +13,7 @@ mod garbage;
 mod manager_lease;
 mod namespace;
 mod per_namespace;
+mod quota;
 mod server;
 
 use tokio::task::JoinSet;
@@ -29,12 +30,19 @@ pub enum Controller {
     Namespace,
     GarbageCollector,
     ClusterRoleAggregation,
+    ResourceQuota,
 }
 
 impl Controller {
     /// In the order in which they are started.
-    pub const ALL: [Self; 5] =
-        [Self::ServiceAccount, Self::RootCaCertificatePublisher, Self::Namespace, Self::GarbageCollector, Self::ClusterRoleAggregation];
+    pub const ALL: [Self; 6] = [
+        Self::ServiceAccount,
+        Self::RootCaCertificatePublisher,
+        Self::Namespace,
+        Self::GarbageCollector,
+        Self::ClusterRoleAggregation,
+        Self::ResourceQuota,
+    ];
 
     /// kube-controller-manager's name of it.
     pub fn name(self) -> &'static str {
@@ -44,6 +52,7 @@ impl Controller {
             Self::Namespace => "namespace-controller",
             Self::GarbageCollector => "garbage-collector-controller",
             Self::ClusterRoleAggregation => "clusterrole-aggregation-controller",
+            Self::ResourceQuota => "resourcequota-controller",
         }
     }
 }
@@ -84,6 +93,7 @@ fn start_all(server: &Server, controllers: &[Controller], root_ca_pem: &str) -> 
             Controller::Namespace => running.spawn(namespace::run(server)),
             Controller::GarbageCollector => running.spawn(garbage::run(server)),
             Controller::ClusterRoleAggregation => running.spawn(aggregation::run(server)),
+            Controller::ResourceQuota => running.spawn(quota::run(server)),
         };
     }
     running

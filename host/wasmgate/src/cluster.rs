@@ -48,7 +48,8 @@ impl ClusterView for CachedCluster {
     }
 
     fn any(&self, resource: &GroupResource, namespace: &str) -> bool {
-        let Some(cacher) = self.caches.cacher_of(resource) else { return false };
+        // Most clusters have none at all of what is asked for.
+        let Some(cacher) = self.caches.cacher_of(resource).filter(|cacher| !cacher.is_empty()) else { return false };
         let namespaced = !namespace.is_empty() && cacher.resource().namespaced();
         let predicate = cacher::Predicate { namespace: namespaced.then(|| namespace.into()), ..Default::default() };
         predicate.select(&cacher.snapshot()).next().is_some()

@@ -50,7 +50,8 @@ pub struct Flags {
     pub plugin_dir: Option<PathBuf>,
     /// Controllers to run inside the server: names, '*' for all, '-name' for all but that one, or 'none'. Default: '*' on the
     /// embedded store, 'none' with --etcd-servers. All: serviceaccount-controller, namespace-controller,
-    /// garbage-collector-controller, clusterrole-aggregation-controller, root-ca-certificate-publisher-controller
+    /// garbage-collector-controller, clusterrole-aggregation-controller, root-ca-certificate-publisher-controller,
+    /// resourcequota-controller
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = OURS)]
     pub controllers: Option<Vec<String>>,
 

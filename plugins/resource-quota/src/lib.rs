@@ -4,16 +4,16 @@
 //! decided where it is taken, in the transaction that stores the object: each quota is charged ([`Request::charge`]).
 //!
 //! A quota counts as soon as somebody has taken up its `spec.hard` in its `status`, and counted what is there already; in a cluster that is
-//! kube-controller-manager, which also gives back what deletions free.
+//! kube-controller-manager, which also gives back what deletions free. A server that is alone counts by itself, and by the code of this plugin.
 
-mod amounts;
+pub mod amounts;
 mod check;
 mod claim;
 mod pod;
-mod quota;
+pub mod quota;
 mod resource_claim;
 mod service;
-mod subject;
+pub mod subject;
 mod time;
 
 use wasmgate_sdk::admission::{Charge, GroupVersionResource};

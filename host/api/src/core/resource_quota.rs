@@ -25,7 +25,6 @@ pub(crate) static KIND: Kind = Kind::new("", "ResourceQuota")
     .validate_subresource(validate_status)
     .warn(warn)
     .printer(row)
-    .unenforced("its limits do not hold, and nothing is counted")
     .returns_deleted_object();
 
 fn default(_: &Resource, object: &mut Value) {
