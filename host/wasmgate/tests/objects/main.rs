@@ -4,6 +4,7 @@
 mod deletion;
 mod garbage;
 mod marked;
+mod moved;
 mod namespaces;
 mod recorder;
 mod world;
