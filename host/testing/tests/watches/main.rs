@@ -21,7 +21,7 @@ use wasmgate_testing::{ManualClock, MemoryStorage, Odds, Setup, TestServer};
 
 use crate::clients::Client;
 use crate::history::History;
-use crate::watchers::CheckedWatch;
+use crate::watchers::Watcher;
 
 /// In the ordinary run; some seconds.
 const SEEDS: u64 = 200;
@@ -37,7 +37,7 @@ struct World {
     clock: ManualClock,
     store: MemoryStorage,
     servers: Vec<TestServer>,
-    watchers: Vec<CheckedWatch>,
+    watchers: Vec<Watcher>,
     /// The store is compacted now and then.
     forgets: bool,
     /// Revisions that a list or a write was answered with: where watches begin.
@@ -54,7 +54,7 @@ impl World {
         let mut servers = Vec::new();
         for number in 0..count {
             let server = TestServer::start(Setup { freshness, ..Setup::over(Arc::new(store.clone()), clock.clone()) }).await;
-            let odds = Odds { conflict: 8, conflict_beside: 0, refused: 3, answer_lost: 5, delayed: 30, read_refused: 0, watch_ends: 6 };
+            let odds = Odds { conflict: 8, refused: 3, answer_lost: 5, delayed: 30, watch_ends: 6, ..Odds::default() };
             server.storage.by_chance((!seed.is_multiple_of(4)).then(|| (Random::new(seed ^ (number << 32)), odds)));
             servers.push(server);
         }
@@ -67,7 +67,7 @@ impl World {
             1 => self.clock.advance(Duration::from_secs(10 * self.random.below(7))),
             2 | 3 if self.watchers.len() < WATCHERS_MAX => {
                 let server = self.random.below(self.servers.len() as u64) as usize;
-                let watcher = CheckedWatch::begin(server, &self.servers[server], &mut self.random, &self.known, &self.store).await;
+                let watcher = Watcher::begin(server, &self.servers[server], &mut self.random, &self.known, &self.store).await;
                 self.watchers.push(watcher);
             }
             _ => self.write().await,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use admission::{Admission, Attributes, ObjectInterfaces, Objects, RequestContext};
+use admission::{Admission, Attributes, Charges, ObjectInterfaces, Objects, RequestContext};
 use apimachinery::Status;
 use async_trait::async_trait;
 use registry::Request;
@@ -23,8 +23,8 @@ impl Admission for Mover {
         Ok(())
     }
 
-    async fn validate(&self, _: &Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<(), Status> {
-        Ok(())
+    async fn validate(&self, _: &Attributes, _: &dyn ObjectInterfaces, _: Objects<'_>) -> Result<Charges, Status> {
+        Ok(Charges::default())
     }
 }
 
