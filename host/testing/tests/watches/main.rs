@@ -21,7 +21,7 @@ use wasmgate_testing::{ManualClock, MemoryStorage, Odds, Setup, TestServer};
 
 use crate::clients::Client;
 use crate::history::History;
-use crate::watchers::Watcher;
+use crate::watchers::CheckedWatch;
 
 /// In the ordinary run; some seconds.
 const SEEDS: u64 = 200;
@@ -37,7 +37,7 @@ struct World {
     clock: ManualClock,
     store: MemoryStorage,
     servers: Vec<TestServer>,
-    watchers: Vec<Watcher>,
+    watchers: Vec<CheckedWatch>,
     /// The store is compacted now and then.
     forgets: bool,
     /// Revisions that a list or a write was answered with: where watches begin.
@@ -67,7 +67,7 @@ impl World {
             1 => self.clock.advance(Duration::from_secs(10 * self.random.below(7))),
             2 | 3 if self.watchers.len() < WATCHERS_MAX => {
                 let server = self.random.below(self.servers.len() as u64) as usize;
-                let watcher = Watcher::begin(server, &self.servers[server], &mut self.random, &self.known, &self.store).await;
+                let watcher = CheckedWatch::begin(server, &self.servers[server], &mut self.random, &self.known, &self.store).await;
                 self.watchers.push(watcher);
             }
             _ => self.write().await,
