@@ -165,7 +165,7 @@ mod tests {
             (Delete, "apps/Namespace/namespaces", "", "default", ""),
         ];
         for (operation, what, namespace, name, want) in rows {
-            let answer = NamespaceLifecycle::default().admit(&request(operation, what, namespace, name));
+            let answer = NamespaceLifecycle.admit(&request(operation, what, namespace, name));
             assert_eq!(message(answer), want, "{operation:?} {what} {namespace} {name}");
         }
     }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_termination_has_its_cause() {
         testing::put("", "namespaces", namespace("off", "Terminating"));
-        let answer = NamespaceLifecycle::default().admit(&request(Operation::Create, "apps/Deployment/deployments", "off", "d"));
+        let answer = NamespaceLifecycle.admit(&request(Operation::Create, "apps/Deployment/deployments", "off", "d"));
         let Err(Denial::Status(status)) = answer else { panic!("{answer:?}") };
         let want = json!({"name": "d", "group": "apps", "kind": "deployments", "causes": [
             {"reason": "NamespaceTerminating", "message": "namespace off is being terminated", "field": "metadata.namespace"}]});
