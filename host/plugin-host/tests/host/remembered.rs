@@ -135,7 +135,7 @@ async fn a_rule_that_wants_something_of_a_look_up_spares_the_call_where_it_is_ot
     let look_up = json!([{"name": "itself", "resource": "pods", "namespaceFrom": "/namespace", "nameFrom": ["/object/metadata/name"]}]);
     let rules =
         json!([{"resources": ["pods"], "lookup": {"name": "itself", "field": "/metadata/name", "operator": "In", "values": ["web"]}}]);
-    let spec = json!({"match": rules, "capabilities": ["cluster"], "reads": [{"resource": "pods"}], "lookups": look_up,
+    let spec = json!({"match": rules, "reads": [{"resource": "pods"}], "lookups": look_up,
         "config": {"do": "deny"}});
     let plugin = Measured::with("validating-admission", spec).await;
     plugin.bench.create().await.0.expect("admitted");

@@ -76,7 +76,7 @@ fn lists() {
         ("--controllers=-namespace-controller", ""),
         (
             "--controllers=*,-namespace-controller,-garbage-collector-controller",
-            "serviceaccount-controller root-ca-certificate-publisher-controller clusterrole-aggregation-controller",
+            "serviceaccount-controller root-ca-certificate-publisher-controller clusterrole-aggregation-controller resourcequota-controller",
         ),
     ] {
         assert_eq!(controllers(line).as_deref(), Ok(want), "{line}");
