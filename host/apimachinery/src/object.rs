@@ -90,3 +90,42 @@ pub fn set_meta_str(object: &mut Value, field: &str, value: &str) {
         metadata.insert(field.to_owned(), value.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_at_a_pointer_is_what_serde_json_finds() {
+        let value = serde_json::json!({
+            "a": {"b": [{"c": 1}, [2, 3]], "": 4, "d/e": 5, "f~g": 6}, "": {"": 7}, "list": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "text": "x",
+        });
+        for pointer in [
+            "",
+            "/",
+            "//",
+            "/a",
+            "/a/b/0/c",
+            "/a/b/1/1",
+            "/a/b/1/01",
+            "/a/b/1/+1",
+            "/a/b/1/-",
+            "/a/b/1/2",
+            "/a/b/00",
+            "/a/",
+            "/a/d~1e",
+            "/a/f~0g",
+            "/list/10",
+            "/list/010",
+            "/list/",
+            "/text/0",
+            "/text",
+            "a",
+            "/none/b",
+            "/a/b/0/c/d",
+            "/list/18446744073709551616",
+        ] {
+            assert_eq!(find(&value, pointer), value.pointer(pointer), "{pointer:?}");
+        }
+    }
+}

@@ -89,7 +89,7 @@ pub enum Operator {
 impl LookupRequirement {
     /// Whether it holds of what was found: an object's JSON, or nothing.
     pub fn holds(&self, object: Option<&[u8]>) -> bool {
-        // What cannot be read is treated as missing, as what is not there.
+        // What cannot be read counts as missing.
         let object: Option<Value> = object.and_then(|object| serde_json::from_slice(object).ok());
         let found = object.as_ref().and_then(|object| find(object, &self.field)).filter(|found| !found.is_null());
         let is_listed = |found: &Value| match found {
