@@ -208,7 +208,7 @@ impl Bench {
     /// The same pods in a process that has met nothing but them: what they take without what their creation left behind.
     async fn restart(&mut self, idle: f64) -> Result<(), Failure> {
         let pods: serde_json::Value = serde_json::from_slice(&self.server.admin.body("/api/v1/pods?limit=1").await?)?;
-        let count = 1 + pods["metadata"]["remainingItemCount"].as_u64().unwrap_or(0);
+        let count = pods["items"].as_array().map_or(0, Vec::len) as u64 + pods["metadata"]["remainingItemCount"].as_u64().unwrap_or(0);
         self.server.restart().await?;
         let ready = self.server.ready_after.as_secs_f64() * 1000.0;
         self.row(format!("start to ready with {count} pods"), ready, "ms", String::new(), None);

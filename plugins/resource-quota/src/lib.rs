@@ -14,7 +14,6 @@ pub mod quota;
 mod resource_claim;
 mod service;
 pub mod subject;
-mod time;
 
 use wasmgate_sdk::admission::{Charge, GroupVersionResource};
 use wasmgate_sdk::json::Config;

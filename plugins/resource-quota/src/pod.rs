@@ -8,7 +8,6 @@ use wasmgate_sdk::serde_json::Value;
 
 use crate::amounts::{self, ResourceList};
 use crate::quota::ScopeRequirement;
-use crate::time;
 
 /// What is looked at of a pod.
 pub const FIELDS: &[&str] = &[
@@ -230,7 +229,7 @@ impl Pod {
         let Metadata { deletion_timestamp: Some(deleted), deletion_grace_period_seconds: Some(grace) } = &self.metadata else {
             return true;
         };
-        let end = time::seconds_since_1970(deleted).map(|seconds| seconds.saturating_add(*grace));
+        let end = deleted.parse::<jiff::Timestamp>().ok().map(|deleted| deleted.as_second().saturating_add(*grace));
         end.is_none_or(|end| i128::from(now_milliseconds) <= i128::from(end) * 1000)
     }
 
